@@ -1,0 +1,45 @@
+"""From one pipeline file to a verified edge bundle and a report that decides.
+
+    report = compressor.run("pipeline.yaml")
+    model = compressor.load_bundle("runs/digits/bundle")
+
+Importing this loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compressor.bundle.bundle import LoadedBundle
+    from compressor.report.report import Report
+
+__all__ = ["load_bundle", "run"]
+
+
+def run(
+    path: str | Path, *, out: str | Path | None = None, store: str | Path | None = None, device: str = "auto", sets: Sequence[str] = ()
+) -> Report:
+    """Run a pipeline file as `compress run` does and return its report.
+
+    Raises:
+        compressor.errors.CompressError: with the exit code that the command would have had.
+    """
+    from compressor.pipeline.prepare import Wanted
+    from compressor.pipeline.run import run as run_pipeline
+
+    wanted = Wanted(path=Path(path), sets=tuple(sets), store=Path(store) if store else None, device=device)
+    return run_pipeline(wanted, out=Path(out) if out else None, on_event=lambda event: None).report
+
+
+def load_bundle(folder: str | Path) -> LoadedBundle:
+    """A verified bundle, ready to answer: `load_bundle(folder).predict(["picture.png"])`.
+
+    Raises:
+        compressor.errors.IntegrityError: a file is not what was written.
+    """
+    from compressor.bundle.bundle import load
+
+    return load(Path(folder))

@@ -1,0 +1,270 @@
+"""The folder that goes to a device: its contract in types, reading it without trust, writing it, answering with it.
+
+    bundle/
+      model.onnx    one file         bundle.json   all that a device must know, with a digest of itself
+      samples.npz   golden samples   README.md     the model card         run.py   only when asked
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from compressor.bundle import card
+from compressor.errors import InputError, IntegrityError
+from compressor.runner import runner, runner_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SCHEMA = "compress.bundle/1"
+MODEL, MANIFEST, SAMPLES, CARD, RUNNER = "model.onnx", "bundle.json", "samples.npz", "README.md", "run.py"
+REQUIRED = frozenset({MODEL, SAMPLES, CARD})
+FRESH_COPY = "get a fresh copy of the bundle, or run the pipeline again"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, protected_namespaces=())
+
+
+class FileEntry(_Part):
+    """A file beside bundle.json."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0, le=2 * 2**30)
+
+
+class TensorEntry(_Part):
+    """An input or output of model.onnx; an open batch is the word `batch` in `shape`."""
+
+    name: str
+    dtype: str
+    shape: tuple[Annotated[int, Field(ge=1)] | str, ...] = Field(min_length=1)
+    layout: str = ""
+    meaning: str = ""
+
+
+class RuntimeEntry(_Part):
+    """made_with: the onnxruntime that computed the golden samples. oldest: the first release that reads the file's
+    opset and IR version by table, null where that is newer than the table."""
+
+    made_with: str
+    oldest: str | None = None
+
+
+class TaskEntry(_Part):
+    """The problem. data: what the report calls it."""
+
+    type: str
+    metric: str
+    data: str | None = None
+
+
+class Manifest(_Part):
+    """bundle.json, schema `compress.bundle/1`. digest: SHA-256 of the canonical JSON of all other fields.
+
+    preprocess: the whole list from picture to network. in_graph: those of its steps, and `softmax`, that model.onnx
+    does itself and a device must not do again. name and pipeline are null until a run puts the bundle into its folder.
+    """
+
+    schema_: Literal["compress.bundle/1"] = Field("compress.bundle/1", alias="schema")
+    digest: Sha256 | None = None
+    name: str | None = None
+    task: TaskEntry
+    files: dict[FileName, FileEntry] = Field(max_length=64)
+    inputs: tuple[TensorEntry, ...] = Field(min_length=1, max_length=64)
+    outputs: tuple[TensorEntry, ...] = Field(min_length=1, max_length=64)
+    preprocess: tuple[dict[str, Any], ...] = ()
+    in_graph: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    precision: str
+    weight_bits: int | None = None
+    opset: int
+    ir_version: int
+    onnxruntime: RuntimeEntry
+    parity: dict[str, dict[str, Any] | None]
+    quality: dict[str, dict[str, Any]]
+    quality_unseen: dict[str, dict[str, Any]] | None = None
+    step_key: str | None = None
+    pipeline: dict[str, Any] | None = None
+    licence: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON, unknown fields included."""
+        facts: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        return facts
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle's folder and its description."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> Path:
+        """The path of model.onnx."""
+        return self.folder / MODEL
+
+    @property
+    def model_sha256(self) -> str:
+        """The digest of model.onnx, as listed."""
+        return self.manifest.files[MODEL].sha256
+
+
+def read(folder: Path) -> Bundle:
+    """The description of a bundle, validated; the files beside it are not opened (`check_files` does).
+
+    Raises:
+        InputError: the folder is no bundle, or of another version. IntegrityError: bundle.json was altered.
+    """
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", "name a bundle's folder, such as runs/NAME/bundle")
+    with translated():
+        facts = runner().read_manifest(folder)
+    try:
+        manifest = Manifest.model_validate(facts)
+        runner().check_preprocess(facts["preprocess"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise IntegrityError(str(folder / MANIFEST), f"is no {SCHEMA} ({place}: {first['msg']})", FRESH_COPY) from None
+    except (ValueError, TypeError) as error:
+        what = f"names steps of preprocess that are not known ({error})"
+        raise IntegrityError(str(folder / MANIFEST), what, FRESH_COPY) from None
+    missing = sorted(REQUIRED - set(manifest.files))
+    if missing:
+        raise IntegrityError(str(folder / MANIFEST), f"does not list {missing[0]}", FRESH_COPY)
+    return Bundle(folder, manifest)
+
+
+def check_files(bundle: Bundle) -> None:
+    """Compare every file with its size and digest, and the folder's content with the list.
+
+    Raises:
+        IntegrityError: names the first file that differs, is missing, is a link, or is not listed.
+    """
+    with translated():
+        runner().check_files(bundle.folder, bundle.manifest.facts())
+    listed = {MANIFEST, *bundle.manifest.files}
+    for entry in sorted(os.listdir(bundle.folder)):
+        if entry not in listed:
+            raise IntegrityError(str(bundle.folder / entry), f"is not listed in {MANIFEST}", "move it elsewhere")
+
+
+def write(folder: Path, manifest: Manifest) -> Bundle:
+    """Write README.md and bundle.json, digests included, for the files that lie in `folder`.
+
+    What is written depends on those files and the manifest alone.
+    """
+    (folder / CARD).write_text(card.render(manifest.facts()), encoding="utf-8", newline="\n")
+    paths = [folder / entry for entry in sorted(os.listdir(folder)) if entry != MANIFEST]
+    files = {path.name: {"sha256": runner().file_digest(path), "bytes": path.stat().st_size} for path in paths}
+    facts = Manifest.model_validate({**manifest.facts(), "files": files, "digest": None}).facts()
+    facts["digest"] = runner().manifest_digest(facts)
+    text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+    return read(folder)
+
+
+def deliver(
+    source: Path,
+    target: Path,
+    *,
+    name: str | None = None,
+    pipeline: Mapping[str, Any] | None = None,
+    data: str | None = None,
+    with_runner: bool = False,
+) -> Bundle:
+    """A copy of a bundle in the empty or missing folder `target`, with the names of the run that it is for.
+
+    name: the pipeline's. pipeline: `{"sha256": …}` of its file. data: what the report calls the data. They are no part
+    of the artifact in the store, whose key they do not belong to: pipelines of any name may share it. What is None
+    stays as it is in `source`. with_runner: run.py goes in too, and into the list of files.
+    """
+    bundle = read(source)
+    target.mkdir(parents=True, exist_ok=True)
+    for file in bundle.manifest.files:
+        shutil.copyfile(source / file, target / file)
+    if with_runner:
+        shutil.copyfile(runner_path(), target / RUNNER)
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = name
+    if pipeline is not None:
+        changes["pipeline"] = dict(pipeline)
+    if data is not None:
+        changes["task"] = bundle.manifest.task.model_copy(update={"data": data})
+    return write(target, bundle.manifest.model_copy(update=changes))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one picture. probability: 0 to 1. index: the place of `answer` in the bundle's answers."""
+
+    answer: str
+    probability: float
+    index: int
+
+
+class LoadedBundle:
+    """A verified bundle in onnxruntime, ready to answer. Needs no torch."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.bundle = bundle
+        with translated():
+            self._model = runner().Model(bundle.folder, bundle.manifest.facts(), threads)
+
+    def predict(self, pictures: Sequence[str | Path | Image] | str | Path | Image) -> list[Answer]:
+        """An answer for each picture, given as a path or as a PIL image.
+
+        Raises:
+            InputError: a picture that cannot be read, or does not fit the network.
+        """
+        given = [pictures] if isinstance(pictures, str | Path) or hasattr(pictures, "tobytes") else list(pictures)
+        answers = []
+        for number, picture in enumerate(given):
+            where = str(picture) if isinstance(picture, str | Path) else f"picture {number}"
+            try:
+                image = runner().decode(Path(picture).read_bytes()) if isinstance(picture, str | Path) else picture
+                (found,) = self._model.answers([image])
+            except (OSError, ValueError) as error:
+                reason = str((error.strerror if isinstance(error, OSError) else None) or error).partition("; ")[0]
+                raise InputError(where, reason, "give a picture that the network can take") from error
+            answers.append(Answer(found["answer"], found["probability"], found["index"]))
+        return answers
+
+
+def load(folder: Path) -> LoadedBundle:
+    """Verify the digests of a bundle and open it.
+
+    Raises:
+        InputError: there is no bundle. IntegrityError: a file is not what was written.
+    """
+    bundle = read(folder)
+    check_files(bundle)
+    return LoadedBundle(bundle)
+
+
+class translated:  # noqa: N801  # reads as a word in `with translated():`
+    """Turns the runner's one-line refusals into this package's errors with the same exit codes."""
+
+    def __enter__(self) -> None:
+        """Nothing to set up."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise the package's error in place of the runner's."""
+        if error is not None and isinstance(error, runner().Refused):
+            made = IntegrityError if error.code == runner().ALTERED else InputError  # type: ignore[attr-defined]
+            raise made(error.place, error.problem, error.todo) from None  # type: ignore[attr-defined]

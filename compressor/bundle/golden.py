@@ -1,0 +1,102 @@
+"""Golden samples: a few pictures of the test set with what the network got and gave, so that any device can compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FEWEST, MOST = 8, 16
+LARGEST_INPUTS = 8 * 2**20
+JPEG = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """encoded: a file's bytes a sample. inputs [n, …] and outputs [n, …] as the shipped file has them.
+    targets, indices: int64 [n], indices are places in the test set."""
+
+    encoded: Sequence[bytes]
+    inputs: np.ndarray
+    outputs: np.ndarray
+    targets: np.ndarray
+    indices: np.ndarray
+    tolerance: float
+    input_tolerance: float
+
+
+def choose(targets: np.ndarray, bytes_each: int) -> list[int]:
+    """Places in `targets` [n], ascending, spread over the classes: one of each in turn until there are enough.
+
+    At most 16, at least 8 where there are as many; fewer than 16 where the inputs would take more than 8 MiB.
+
+    >>> choose(np.array([0, 0, 1, 1, 2, 2, 0, 1, 2]), 1)[:4]
+    [0, 1, 2, 3]
+    """
+    classes, of_class = np.unique(targets, return_inverse=True)
+    wanted = min(len(targets), max(FEWEST, min(MOST, LARGEST_INPUTS // max(bytes_each, 1))))
+    # The k-th sample of its class comes in round k, so a stable sort by round takes every class in turn.
+    rounds = np.empty(len(targets), dtype=np.int64)
+    for number in range(len(classes)):
+        members = np.flatnonzero(of_class == number)
+        rounds[members] = np.arange(len(members))
+    order = np.lexsort((np.arange(len(targets)), of_class, rounds))
+    first_round = order[: len(classes)]
+    if len(classes) > wanted:
+        return sorted(int(first_round[place]) for place in np.linspace(0, len(classes) - 1, wanted).round().astype(int))
+    return sorted(int(place) for place in order[:wanted])
+
+
+def output_tolerance(outputs: np.ndarray, precision: str, weight_bits: int | None) -> float:
+    """How far a device's output may be from the stored one, in the output's unit.
+
+    float32: a thousandth of the largest output; CPUs were seen to differ by a millionth. Integer arithmetic with
+    7-bit weights gave the same bits on every CPU tried: a hundred-thousandth, the last digits of a float32. With 8 bits,
+    or float operators between integer ones, a value on the border of two quantization steps may fall to the other
+    side: two hundredths of the largest output, about two steps. A CPU that saturates 8-bit sums is far outside.
+    """
+    largest = float(np.abs(outputs).max(initial=0.0))
+    if precision == "int8" and weight_bits == 7:
+        share = 1e-5
+    else:
+        share = 1e-3 if precision == "float32" else 2e-2
+    return float(np.float32(share * max(largest, 1e-3)))
+
+
+def input_tolerance(encoded: Sequence[bytes], preprocess: Sequence[Mapping[str, object]], pixels: bool) -> float:
+    """How far a device's input may be from the stored one: one grey level where JPEG decoding or resizing is involved,
+    which differ between builds of Pillow, else nothing. In grey levels for pixels, else as scaled by `preprocess`."""
+    resized = any("resize" in item for item in preprocess)
+    if not resized and not any(picture.startswith(JPEG) for picture in encoded):
+        return 0.0
+    if pixels:
+        return 1.0
+    scale, spread = 1.0, 1.0
+    for item in preprocess:
+        for name, value in item.items():
+            if name == "scale" and isinstance(value, int | float):
+                scale = float(value)
+            elif name == "std" and isinstance(value, list | tuple):
+                spread = min(float(part) for part in value)
+    return float(np.float32(1.001 / scale / spread))
+
+
+def write(path: Path, golden: Golden) -> None:
+    """samples.npz: `encoded_0` … uint8 [bytes], `input`, `output`, `target`, `index`, `tolerance`, `input_tolerance`.
+
+    No objects; equal samples give equal bytes (numpy writes no time into the archive).
+    """
+    encoded = {f"encoded_{place}": np.frombuffer(one, dtype=np.uint8) for place, one in enumerate(golden.encoded)}
+    arrays: dict[str, np.ndarray] = {
+        "input": golden.inputs,
+        "output": golden.outputs,
+        "target": golden.targets.astype(np.int64),
+        "index": golden.indices.astype(np.int64),
+        "tolerance": np.array(golden.tolerance, dtype=np.float64),
+        "input_tolerance": np.array(golden.input_tolerance, dtype=np.float64),
+        **encoded,
+    }
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)

@@ -1,0 +1,253 @@
+"""`compress`: parse, call, show. Each command imports what it needs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compressor.errors import CompressError, Exit
+
+app = typer.Typer(
+    name="compress",
+    help="From one pipeline file to a verified edge bundle and a report that decides.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+store_app = typer.Typer(help="What the store holds, and making room in it.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="The pipeline file.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change one value of the file: `steps.student.temperature=2`."),
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", envvar="COMPRESS_STORE", help="Where artifacts are kept. Default: your cache folder.", show_default=False),
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="What trains.")]
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"compress {version('compressor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """From one pipeline file to a verified edge bundle and a report that decides."""
+    if debug:
+        os.environ["COMPRESS_DEBUG"] = "1"
+
+
+@app.command()
+def run(
+    pipeline: PipelineFile,
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.", show_default=False)] = None,
+    store: StoreFolder = None,
+    until: Annotated[str | None, typer.Option(metavar="STEP", help="End after this step.", show_default=False)] = None,
+    fresh: Annotated[str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)] = None,
+    device: Device = "auto",
+    sets: Sets = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
+) -> None:
+    """Run a pipeline; end with a report, a bundle and an exit code that says the verdict."""
+    from rich.console import Console
+
+    from compressor.cli import progress, tables
+    from compressor.pipeline.prepare import Wanted
+    from compressor.pipeline.run import run as run_pipeline
+
+    wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
+    console = Console(stderr=log_json)
+    with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
+        result = run_pipeline(wanted, out=out, on_event=shown, command=_command())
+    tables.show_outcome(console, result)
+    raise typer.Exit(result.report.exit_code)
+
+
+@app.command()
+def plan(
+    pipeline: PipelineFile,
+    store: StoreFolder = None,
+    until: Annotated[str | None, typer.Option(metavar="STEP", help="End after this step.", show_default=False)] = None,
+    fresh: Annotated[str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)] = None,
+    device: Device = "auto",
+    sets: Sets = None,
+) -> None:
+    """Show what would run, what is reused, and why. Runs nothing."""
+    from rich.console import Console
+
+    from compressor.cli import tables
+    from compressor.pipeline.prepare import Wanted, prepare
+
+    wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
+    tables.show_plan(Console(), prepare(wanted))
+
+
+@app.command()
+def smoke(
+    pipeline: PipelineFile,
+    device: Device = "auto",
+    sets: Sets = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
+) -> None:
+    """Send one batch through every stage, and estimate what the real run takes."""
+    from rich.console import Console
+
+    from compressor.cli import progress, tables
+    from compressor.pipeline.estimate import smoke as smoke_pipeline
+
+    console = Console(stderr=log_json)
+    with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
+        estimate = smoke_pipeline(pipeline, tuple(sets or ()), device, shown)
+    tables.show_estimate(console, estimate)
+
+
+@app.command()
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/NAME.", show_default=False)],
+    add: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A device's rows, as `run.py --bench` prints them.", show_default=False)
+    ] = None,
+) -> None:
+    """Render a run's pages again from its report.json."""
+    from compressor.cli.report_commands import report_again
+
+    typer.echo(report_again(run_folder, add))
+
+
+@app.command()
+def stages(
+    name: Annotated[str | None, typer.Argument(help="One stage; all where left out.", show_default=False)] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page.")] = False,
+) -> None:
+    """Show every stage, or every field of one, with its type, default and meaning."""
+    from compressor.cli import describe
+
+    describe.show_stages(name, markdown=markdown)
+
+
+@app.command()
+def schema(
+    which: Annotated[str, typer.Argument(metavar="pipeline|report", help="Which file's schema.")] = "pipeline",
+) -> None:
+    """Print the JSON Schema of the pipeline file or of report.json."""
+    from compressor.cli import describe
+
+    describe.show_schema(which)
+
+
+@app.command()
+def init(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("pipeline.yaml"),
+    model: Annotated[str | None, typer.Option(help="The teacher's network: `timm:NAME`, `torchvision:NAME`, …", show_default=False)] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="The teacher's weights.", show_default=False)] = None,
+    data: Annotated[str | None, typer.Option(help="A data set's name, or a folder of pictures.", show_default=False)] = None,
+    goal: Annotated[str | None, typer.Option(help="The budget: `accuracy>=0.9`, `latency_p50_ms<=5`, …", show_default=False)] = None,
+) -> None:
+    """Write a commented pipeline file to start from."""
+    from compressor.cli.init import write
+
+    typer.echo(write(out, model=model, checkpoint=checkpoint, data=data, goal=goal))
+
+
+@app.command()
+def verify(bundle: BundleFolder) -> None:
+    """Check a bundle: digests, the model, and its golden samples in onnxruntime."""
+    from compressor.cli.bundle_commands import verify as verify_bundle
+
+    verify_bundle(bundle)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="BUNDLE|MODEL.onnx", help="What to evaluate.", show_default=False)],
+    task: Annotated[Path, typer.Option("--task", metavar="PIPELINE", help="The pipeline file whose task gives the data.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure quality and latency of a bundle or an ONNX file on a pipeline's data."""
+    from compressor.pipeline.supervise import environment
+
+    os.environ.update(environment(os.environ))
+    from compressor.cli.bundle_commands import evaluate as evaluate_file
+
+    evaluate_file(model, task, as_json=as_json)
+
+
+@app.command()
+def export(
+    bundle: BundleFolder,
+    to: Annotated[tuple[str, Path], typer.Option("--to", metavar="python DIR", help="The runner's language, and where to.")],
+) -> None:
+    """Copy a bundle with the runner that needs no torch beside it."""
+    from compressor.cli.bundle_commands import export as export_bundle
+
+    export_bundle(bundle, to[0], to[1])
+
+
+@store_app.command("list")
+def store_list(store: StoreFolder = None) -> None:
+    """List artifacts, newest use first."""
+    from compressor.cli import store_commands
+
+    store_commands.show(store)
+
+
+@store_app.command("clean")
+def store_clean(
+    store: StoreFolder = None,
+    older_than: Annotated[str | None, typer.Option(help="Remove what was not used for so long: `30d`, `12h`.", show_default=False)] = None,
+    max_size: Annotated[str | None, typer.Option(help="Remove the least recently used until it fits: `5GB`.", show_default=False)] = None,
+) -> None:
+    """Make room in the store."""
+    from compressor.cli import store_commands
+
+    store_commands.clean(store, older_than=older_than, max_size=max_size)
+
+
+def _command() -> str:
+    """The command as it was typed, to be shown where a run can go on."""
+    import shlex
+
+    return shlex.join(["compress", *sys.argv[1:]])
+
+
+def _show(error: CompressError) -> None:
+    for sentence in error.sentences():
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(sentence, err=True)
+    if os.environ.get("COMPRESS_DEBUG"):
+        traceback.print_exception(error)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The `compress` command. Exits with the code of the design's table, whatever happens."""
+    try:
+        app(arguments)
+    except CompressError as error:
+        _show(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.PASS
+    except Exception as error:
+        typer.echo(f"a bug of ours: {type(error).__name__}: {error}; run again with --debug and report what it prints", err=True)
+        if os.environ.get("COMPRESS_DEBUG"):
+            traceback.print_exc()
+        code = Exit.BUG
+    raise SystemExit(int(code))

@@ -1,0 +1,113 @@
+"""What `compress verify`, `compress evaluate` and `compress export` do and print."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from compressor.errors import InputError, ResourceError
+
+LANGUAGES = ("python",)
+
+
+def verify(bundle: Path) -> None:
+    """Print a line for each check of a bundle.
+
+    Raises:
+        InputError: there is no bundle. IntegrityError: the first thing that is not what was written.
+    """
+    from compressor.bundle.verify import verify as checks_of
+
+    checks = checks_of(bundle)
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{check.name:<{width}}  {check.found}")
+    typer.echo(f"{bundle} is what was written, and computes what it computed")
+
+
+def evaluate(model: Path, task: Path, *, as_json: bool = False) -> None:
+    """Print quality and latency of a bundle or an ONNX file on a pipeline's data.
+
+    Raises:
+        InputError: the file does not fit the task. IntegrityError: the bundle was altered.
+    """
+    from compressor.cli.evaluate_file import evaluate_file
+
+    found = evaluate_file(model, task)
+    typer.echo(json.dumps(found, indent=1, allow_nan=False) if as_json else "\n".join(described(found)))
+
+
+def described(found: dict[str, Any]) -> list[str]:
+    """An evaluation in lines for people."""
+    size = f"{found['size_bytes'] / 1e6:.3f} MB"
+    lines = [f"{found['file']}: {found['precision']}, {size}, on {found['task']['data']}, in onnxruntime"]
+    groups = {"all test samples": found["quality"], "samples no choice was made on": found["quality_unseen"] or {}}
+    for where, group in groups.items():
+        for metric, one in group.items():
+            interval = "" if one["low"] is None else f" (95 %: {one['low']:.4f} to {one['high']:.4f})"
+            lines.append(f"{metric} {one['value']:.4f}{interval}, {where}, {one['n']:,}")
+    for row in found["latency"]:
+        interval = "" if row["low_ms"] is None else f" (95 %: {row['low_ms']:.3f} to {row['high_ms']:.3f})"
+        threads = f"{row['threads']} thread{'' if row['threads'] == 1 else 's'}"
+        lines.append(f"p50 {row['p50_ms']:.3f} ms{interval}, {threads}, batch {row['batch']}")
+    lines.append(f"measured on {found['machine']['cpu']}, {found['machine']['isa']}; your device differs")
+    return lines
+
+
+def export(bundle: Path, language: str, to: Path) -> None:
+    """Make `to` a copy of a bundle with the language's runner in it; an older copy there is replaced.
+
+    Raises:
+        InputError: no such language, or a folder that holds something else. IntegrityError: the bundle was altered.
+        ResourceError: the folder cannot be written.
+    """
+    from compressor.bundle.bundle import deliver
+    from compressor.bundle.verify import verify as checks_of
+
+    if language not in LANGUAGES:
+        raise InputError("--to", f'no runner for "{language}"', f"there is one for {', '.join(LANGUAGES)}")
+    checks_of(bundle)
+    source, target = bundle.resolve(), to.resolve()
+    if source == target or source in target.parents:
+        raise InputError("--to", f"{to} is the bundle itself or lies in it", "name another folder")
+    old = replaceable(target)
+    beside = target.with_name(f".{target.name}.new")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        made = deliver(source, beside, with_runner=True)
+        for name in old:
+            (target / name).unlink()
+        if target.is_dir():
+            target.rmdir()
+        beside.rename(target)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        what = f"cannot be written ({error.strerror})"
+        raise ResourceError(str(to), what, "free space or name another folder") from error
+    typer.echo(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} --check`")
+
+
+def replaceable(target: Path) -> list[str]:
+    """Names of the files of an older copy in `target`, none where it is empty or missing.
+
+    Raises:
+        InputError: it holds something that is no part of a bundle.
+    """
+    from compressor.bundle.bundle import MANIFEST, RUNNER, read
+
+    if target.exists() and not target.is_dir():
+        raise InputError("--to", f"{target} is a file", "name a folder")
+    held = sorted(entry.name for entry in target.iterdir()) if target.is_dir() else []
+    if not held:
+        return []
+    if MANIFEST not in held:
+        raise InputError("--to", f"{target} holds {held[0]} and is no bundle", "name an empty or a new folder")
+    known = {MANIFEST, RUNNER, *read(target).manifest.files}
+    foreign = [name for name in held if name not in known]
+    if foreign:
+        raise InputError("--to", f"{target} holds {foreign[0]}, which is no part of its bundle", "move it elsewhere")
+    return held

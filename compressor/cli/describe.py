@@ -1,0 +1,125 @@
+"""What `compress stages` and `compress schema` print: every field, from the code and from nowhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from compressor.errors import InputError
+from compressor.pipeline.words import meant
+from compressor.stages import HIDDEN, STAGES, WRITABLE
+
+if TYPE_CHECKING:
+    from compressor.pipeline.fields import Row
+    from compressor.stages.base import Stage
+
+
+def show_stages(name: str | None, *, markdown: bool = False, console: Console | None = None) -> None:
+    """Print all stages, or every field of one; as the reference page where markdown is asked.
+
+    Raises:
+        InputError: there is no such stage.
+    """
+    if markdown:
+        from compressor.cli.reference import reference
+
+        sys.stdout.write(reference())
+        return
+    console = console or Console()
+    if name is None:
+        console.print(_all_stages())
+        console.print("every field of one: compress stages NAME", style="dim")
+        return
+    if name not in STAGES:
+        raise InputError(
+            "compress stages",
+            f'there is no stage "{name}"',
+            meant(name, WRITABLE, f"name one of: {', '.join(WRITABLE)}"),
+        )
+    for part in _one_stage(STAGES[name]):
+        console.print(part)
+
+
+def show_schema(which: str) -> None:
+    """Print the JSON Schema of the pipeline file or of report.json.
+
+    Raises:
+        InputError: another name.
+    """
+    sys.stdout.write(schema_text(which))
+
+
+def schema_text(which: str) -> str:
+    """The JSON Schema of `pipeline` or `report` as text."""
+    if which == "pipeline":
+        from compressor.pipeline.schema import pipeline_schema
+
+        made = pipeline_schema()
+    elif which == "report":
+        from compressor.report.report import Report
+
+        made = Report.model_json_schema(by_alias=True, mode="serialization")
+    else:
+        raise InputError("compress schema", f'there is no schema "{which}"', 'write "pipeline" or "report"')
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def summary(stage: Stage) -> str:
+    """What a stage does, in one sentence: the first line of its file."""
+    return (sys.modules[stage.spec.__module__].__doc__ or "").strip().split("\n")[0]
+
+
+def takes(stage: Stage) -> dict[str, str]:
+    """Role -> the kinds of artifact allowed, in words, of the roles that a file names."""
+    from compressor.pipeline.roles import kinds, written
+
+    fields = written(stage.spec)
+    return {role: kinds(allowed) for role, allowed in stage.takes.items() if role in fields}
+
+
+def _all_stages() -> RenderableType:
+    from compressor.pipeline.roles import KINDS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in ("stage", "takes", "makes", "what it does"):
+        table.add_column(column, no_wrap=column == "stage")
+    for name in WRITABLE:
+        stage = STAGES[name]
+        table.add_row(f"[bold]{name}[/]", ", ".join(takes(stage)), KINDS[stage.makes], escape(summary(stage)))
+    return table
+
+
+def _one_stage(stage: Stage) -> list[RenderableType]:
+    from compressor.pipeline.fields import rows
+    from compressor.pipeline.roles import KINDS
+
+    head = [f"[bold]{stage.name}[/]: {escape(summary(stage))}"]
+    head += [f"  {role}: {words}" for role, words in takes(stage).items()]
+    head.append(f"  makes {KINDS[stage.makes]}")
+    if stage.name in HIDDEN:
+        head.append("  put in by the plan; no file names it")
+    return ["\n".join(head), field_table(rows(stage.spec, roles=takes(stage)))]
+
+
+def field_table(fields: list[Row]) -> Table:
+    """Fields as a table for the terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("field", no_wrap=True)
+    table.add_column("type", ratio=2)
+    table.add_column("default")
+    table.add_column("meaning", ratio=3)
+    for row in fields:
+        style = "bold" if "." not in row.name else ""
+        table.add_row(
+            f"[{style}]{escape(row.name)}[/]" if style else escape(row.name),
+            escape(row.type),
+            escape(row.default),
+            escape(row.meaning),
+        )
+    return table

@@ -1,0 +1,89 @@
+"""docs/reference.md: every field of the pipeline file, made from the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compressor.cli.describe import summary, takes
+from compressor.pipeline.budget import MEASURES, Bounds, MetricBounds
+from compressor.pipeline.fields import Row, rows
+from compressor.pipeline.roles import KINDS
+from compressor.pipeline.schema import DECIDE
+from compressor.pipeline.spec import PipelineFile
+from compressor.stages import STAGES, WRITABLE
+from compressor.stages.base import TrainingFields
+from compressor.tasks import TASKS
+
+HEAD = """\
+# Reference: the pipeline file
+
+Made from the code by `compress stages --markdown`; do not edit. `compress stages NAME` shows the same in a terminal,
+and `compress schema` gives it to editors. A field without a default may be left out unless it is required; `x[].y` is
+the field `y` of each item of the list `x`, and `x.NAME.y` that of each named entry.
+"""
+
+
+def reference() -> str:
+    """The page as text."""
+    return "\n".join([HEAD, *_file(), *_tasks(), *_steps(), *_training(), *_budget()]).rstrip() + "\n"
+
+
+def _file() -> Iterator[str]:
+    yield "## The file\n"
+    yield from _table(rows(PipelineFile))
+
+
+def _tasks() -> Iterator[str]:
+    for name, kind in TASKS.items():
+        yield f"## Task `{name}`\n"
+        metrics = ", ".join(f"`{metric}`" for metric in kind.spec.metrics)
+        yield f"{' '.join((kind.spec.__doc__ or '').split())} Metrics: {metrics}.\n"
+        yield from _table(rows(kind.spec))
+
+
+def _steps() -> Iterator[str]:
+    yield "## Stages\n"
+    yield "| stage | takes | makes | what it does |\n|---|---|---|---|"
+    for name in WRITABLE:
+        stage = STAGES[name]
+        roles = "; ".join(f"`{role}`: {words}" for role, words in takes(stage).items())
+        yield f"| [`{name}`](#{name}) | {roles} | {KINDS[stage.makes]} | {_cell(summary(stage))} |"
+    yield ""
+    for name in WRITABLE:
+        spec = STAGES[name].spec
+        trains = issubclass(spec, TrainingFields)
+        yield f"### {name}\n"
+        yield f"{' '.join((spec.__doc__ or '').split())}\n"
+        if trains:
+            yield "Beside these, the [training fields](#training-fields); one that stands here has another default.\n"
+        yield from _table(rows(spec, training=not trains, roles=takes(STAGES[name])))
+
+
+def _training() -> Iterator[str]:
+    yield "## Training fields\n"
+    names = [name for name in WRITABLE if issubclass(STAGES[name].spec, TrainingFields)]
+    yield f"Of the stages {', '.join(f'`{name}`' for name in names)}.\n"
+    yield from _table(rows(TrainingFields))
+
+
+def _budget() -> Iterator[str]:
+    yield "## Budget\n"
+    yield "Limits on what ships: `measure: {min: …}`, `{max: …}`, and for the task's metrics `{max_drop: …}`.\n"
+    yield from _table([*rows(Bounds), *(row for row in rows(MetricBounds) if row.name == "max_drop")])
+    yield "| measure | meaning |\n|---|---|"
+    yield "| a metric of the task | Its value on the test set. |"
+    for name, measure in MEASURES.items():
+        yield f"| `{name}` | {_cell(measure.meaning)}{' Needs a `benchmark` step.' if measure.timed else ''} |"
+    yield f"| `decide` | `interval` (default) or `point`. {_cell(str(DECIDE['description']))} |"
+
+
+def _table(fields: list[Row]) -> Iterator[str]:
+    yield "| field | type | default | meaning |\n|---|---|---|---|"
+    for row in fields:
+        default = row.default if row.default in ("", "required") else f"`{row.default}`"
+        yield f"| `{row.name}` | {_cell(row.type)} | {_cell(default)} | {_cell(row.meaning)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,151 @@
+"""From the settings to three splits of checked pictures: what image classification is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compressor.data import digits, image_folder, torchvision_sets
+from compressor.data.image_check import Memory, check
+from compressor.data.pictures import DataSet, FilePictures, Pictures, from_files
+from compressor.data.prepared import PreparedSplit
+from compressor.data.preprocess import channels_of, final_size, value_of, written
+from compressor.data.splits import count, few, hold_out
+from compressor.errors import InputError
+
+if TYPE_CHECKING:
+    from compressor.tasks.base import FileDigests, Split
+    from compressor.tasks.image_classification import ImageClassificationSpec
+
+MEMORY_LIMIT = 2_000_000_000
+"""Bytes of prepared pixels, all splits together, up to which they are kept in memory."""
+SMOKE: Mapping[Split, int] = {"train": 512, "validation": 64, "test": 64}
+Steps = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Splits ready to be cut into batches. shape: (height, width, channels) of every prepared picture."""
+
+    splits: Mapping[Split, PreparedSplit]
+    classes: tuple[str, ...]
+    steps: Steps
+    augment: Steps
+    shape: tuple[int, int, int]
+    unseen: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def load(
+    spec: ImageClassificationSpec, *, base: Path, smoke: bool, steps: Steps,
+    digests: FileDigests | None, cache: Path | None,
+) -> ImageData:  # fmt: skip
+    """Everything that the settings ask for, checked. steps: the resolved preprocessing.
+
+    Raises:
+        InputError: data that is missing, broken, too few, or not what the preprocessing takes.
+    """
+    if spec.data.name is None:
+        found, size = _from_folder(spec, base, steps, digests, cache)
+        channels = channels_of(steps)
+    else:
+        found = digits.load() if spec.data.name == "digits" else torchvision_sets.load(spec.data.name, spec.root(base))
+        size, channels = _shape_of(found.train, steps)
+    augment = spec.augment_steps()
+    _check_augment(augment, size, channels)
+    chosen, unseen = _split(spec, found)
+    if smoke:
+        chosen, unseen = _smaller(chosen, unseen)
+    shape = (*size, channels)
+    keep = sum(len(one.targets) for one in chosen.values()) * int(np.prod(shape)) <= MEMORY_LIMIT
+    splits = {split: PreparedSplit(one, steps, shape, keep=keep) for split, one in chosen.items()}
+    return ImageData(splits, tuple(found.classes), steps, augment, shape, unseen, found.notes)
+
+
+def _from_folder(
+    spec: ImageClassificationSpec, base: Path, steps: Steps, digests: FileDigests | None, cache: Path | None
+) -> tuple[DataSet, tuple[int, int]]:
+    found = spec.scan(base)
+    trained = len(found.train)
+    memory, skip = Memory(cache, digests.file if digests is not None else None), spec.data.broken == "skip"
+    kept, size, notes = check([*found.train, *(found.test or ())], steps, memory, skip_broken=skip)
+    whole = set(kept)
+    train = from_files([file for file in found.train[:trained] if file in whole])
+    if found.test is not None:
+        test = from_files([file for file in found.test if file in whole])
+    else:
+        held = _held(train.targets, spec.data.test or image_folder.TEST_SHARE, "folder/test", "task.data.test")
+        train, test = train.chosen(np.flatnonzero(~held)), train.chosen(np.flatnonzero(held))
+    notes = [f"classes in order: {', '.join(found.classes)}", *found.notes, *notes, *_shared(train, test, digests)]
+    return DataSet(train, test, found.classes, tuple(notes)), size
+
+
+def _shared(train: FilePictures, test: FilePictures, digests: FileDigests | None) -> list[str]:
+    """A note where a picture is on both sides, byte for byte: the test would praise what was learnt by heart."""
+    if digests is None:
+        return []
+    trained = {digests.file(one.path): one.path for one in train.files}
+    both = [(trained[key], one.path) for one in test.files if (key := digests.file(one.path)) in trained]
+    if not both:
+        return []
+    return [f"{len(both)} test pictures are also in train, byte for byte: {both[0][1]} is {both[0][0]}"]
+
+
+def _shape_of(pictures: Pictures, steps: Steps) -> tuple[tuple[int, int], int]:
+    source = pictures.arrays()
+    assert source is not None
+    have, wanted = source.shape[3], channels_of(steps, source.shape[3])
+    if wanted != have and value_of(steps, "channels") is None:
+        fixed = [{"channels": "rgb" if wanted == 3 else "gray"}, *steps]
+        what = f"takes {wanted} channels, and the pictures have {have}"
+        raise InputError("task.preprocess", what, f"write task.preprocess: {written(fixed)}")
+    try:
+        return final_size(steps, (source.shape[1], source.shape[2])), wanted
+    except ValueError as error:
+        raise InputError("task.preprocess", str(error), "put a resize before it, or leave the step out") from error
+
+
+def _check_augment(augment: Steps, size: tuple[int, int], channels: int) -> None:
+    settings = {name: given for item in augment for name, given in item.items()}
+    if channels == 1 and settings.get("color_jitter", {}).get("saturation"):
+        raise InputError("task.augment", "color_jitter: saturation has no effect on grey pictures", "leave it out")
+    for name, side in (("cutout", settings.get("cutout", {}).get("size", 0)),):
+        if side > min(size):
+            what = f"{name}: a square of {side} is larger than the picture, {size[0]}x{size[1]}"
+            raise InputError("task.augment", what, f"use a size of at most {min(size)}")
+    padding = settings.get("random_crop", {}).get("padding", 0)
+    if padding >= min(size):
+        what = f"random_crop: padding of {padding} can push the whole picture, {size[0]}x{size[1]}, out of sight"
+        raise InputError("task.augment", what, f"use a padding below {min(size)}")
+
+
+def _split(spec: ImageClassificationSpec, found: DataSet) -> tuple[dict[Split, Pictures], np.ndarray | None]:
+    wanted = spec.validation
+    source = found.train if wanted.from_ == "train" else found.test
+    held = _held(source.targets, wanted.size, f"validation/{wanted.from_}", "task.validation")
+    validation = source.chosen(np.flatnonzero(held))
+    if wanted.from_ == "test":
+        return {"train": found.train, "validation": validation, "test": found.test}, ~held
+    train = source.chosen(np.flatnonzero(~held))
+    return {"train": train, "validation": validation, "test": found.test}, None
+
+
+def _held(targets: np.ndarray, size: float, purpose: str, where: str) -> np.ndarray:
+    wanted = count(size, len(targets))
+    try:
+        return hold_out(targets, wanted, purpose)
+    except ValueError as error:
+        todo = f"use a share, or a count below {len(targets):,}"
+        raise InputError(where, f"{size} is {wanted:,} of {len(targets):,} samples, which leaves none", todo) from error
+
+
+def _smaller(
+    chosen: Mapping[Split, Pictures], unseen: np.ndarray | None
+) -> tuple[dict[Split, Pictures], np.ndarray | None]:
+    places = {split: few(one.targets, SMOKE[split]) for split, one in chosen.items()}
+    smaller = {split: one.chosen(places[split]) for split, one in chosen.items()}
+    return smaller, unseen[places["test"]] if unseen is not None else None

@@ -1,0 +1,95 @@
+"""Everything a user can be told, and the exit code that goes with it.
+
+CompressError            1    a bug of ours (never raised on purpose)
+├── InputError           2    the file, the data, a model or the command line is wrong
+├── StepError            3    a step failed: a loss that is not a number, parity missed
+├── IntegrityError       4    an artifact or a bundle is not what was written
+├── ResourceError        7    disk, memory, a held store, a read-only folder
+└── Interrupted        130    Ctrl-C
+
+A message is one sentence of three parts: where, what is wrong with the value as given, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of `compress`, a contract with every CI job that runs it."""
+
+    PASS = 0
+    BUG = 1
+    INPUT = 2
+    STEP = 3
+    INTEGRITY = 4
+    FAIL = 5
+    UNDECIDED = 6
+    RESOURCES = 7
+    INTERRUPTED = 130
+
+
+class CompressError(Exception):
+    """Where something is wrong, what is wrong, and what to do about it."""
+
+    exit_code: Exit = Exit.BUG
+
+    def __init__(self, where: str, what: str, todo: str = "") -> None:
+        self.where, self.what, self.todo = where, what, todo
+        self.others: tuple[CompressError, ...] = ()
+        super().__init__(self.sentence())
+
+    def sentence(self) -> str:
+        """`where: what; what to do`, without the parts that are empty."""
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}; {self.todo}" if self.todo else head
+
+    def sentences(self) -> list[str]:
+        """This mistake and those found with it, one sentence each."""
+        return [self.sentence(), *(other.sentence() for other in self.others)]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.where, self.what, self.todo), {"others": self.others}
+
+
+class InputError(CompressError):
+    """The pipeline file, the data, a model or the command line is wrong; nothing was trained."""
+
+    exit_code = Exit.INPUT
+
+    @classmethod
+    def together(cls, mistakes: Iterable[InputError]) -> InputError:
+        """All mistakes of one file as a single error; the first one leads."""
+        first, *rest = mistakes
+        first.others = tuple(rest)
+        return first
+
+
+class StepError(CompressError):
+    """A step failed while it worked; nothing of it was cached."""
+
+    exit_code = Exit.STEP
+
+
+class IntegrityError(CompressError):
+    """An artifact or a bundle is not what was written."""
+
+    exit_code = Exit.INTEGRITY
+
+
+class ResourceError(CompressError):
+    """Disk, memory, a store held by somebody else, or a folder that cannot be written."""
+
+    exit_code = Exit.RESOURCES
+
+
+class Interrupted(CompressError):
+    """Ctrl-C, with the command that goes on in `todo`."""
+
+    exit_code = Exit.INTERRUPTED
+
+
+BY_EXIT: dict[Exit, type[CompressError]] = {
+    kind.exit_code: kind for kind in (CompressError, InputError, StepError, IntegrityError, ResourceError, Interrupted)
+}

@@ -1,0 +1,82 @@
+"""Networks from the user's own code: the only code that a pipeline file names and we run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from compressor.errors import CompressError, InputError
+from compressor.models.names import did_you_mean
+
+
+def from_factory(factory: str, args: Mapping[str, Any], base: Path | None) -> nn.Module:
+    """What `package.module:function` returns for `args`; the package lies in `base` or on Python's path.
+
+    Raises:
+        InputError: the module, the function or the network is missing, or the user's code raised.
+    """
+    place, _, attribute = factory.partition(":")
+    with _importable(place, base):
+        try:
+            found: Any = importlib.import_module(place)
+        except ModuleNotFoundError as problem:
+            raise InputError(
+                f"factory {factory}",
+                f"there is no module {problem.name!r}",
+                f"put it into {base or 'a folder on PYTHONPATH'}",
+            ) from problem
+        except Exception as problem:
+            raise _raised(factory, "its module cannot be imported", problem) from problem
+        for part in attribute.split("."):
+            if not hasattr(found, part):
+                known = [name for name in dir(found) if not name.startswith("_")]
+                todo = did_you_mean(part, known, "name a function of that module")
+                raise InputError(f"factory {factory}", f"{place} has no {part!r}", todo)
+            found = getattr(found, part)
+        try:
+            model = found(**args)
+        except CompressError:
+            raise
+        except Exception as problem:
+            raise _raised(factory, "it failed when it was called", problem) from problem
+    if not isinstance(model, nn.Module):
+        raise InputError(f"factory {factory}", f"it returned a {type(model).__name__}", "return a torch.nn.Module")
+    return model
+
+
+@contextmanager
+def _importable(module: str, base: Path | None) -> Iterator[None]:
+    """Let `base` come first on Python's path, and let no package of the same name from elsewhere stand in."""
+    if base is None:
+        yield
+        return
+    top = module.split(".")[0]
+    here = base.resolve()
+    if (here / f"{top}.py").is_file() or (here / top).is_dir():
+        _forget(top, here)
+    sys.path.insert(0, str(here))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(here))
+
+
+def _forget(top: str, here: Path) -> None:
+    """Drop an imported package of this name that lies outside `here`."""
+    loaded = sys.modules.get(top)
+    places = [getattr(loaded, "__file__", None) or "", *map(str, getattr(loaded, "__path__", []))]
+    if loaded is not None and not any(place and Path(place).resolve().is_relative_to(here) for place in places):
+        for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:
+            del sys.modules[name]
+
+
+def _raised(factory: str, what: str, problem: Exception) -> InputError:
+    reason = (str(problem).strip().splitlines() or [""])[0]
+    return InputError(f"factory {factory}", f"{what} ({type(problem).__name__}: {reason})", "mend it, or its `args`")

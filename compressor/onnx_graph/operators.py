@@ -1,0 +1,74 @@
+"""Counts the operators of a graph as onnxruntime really runs it, after all its fusions."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from compressor.onnx_graph.session import make_session
+
+# Every form that a float convolution or matrix product takes in onnxruntime's CPU graphs.
+FLOAT_CONVOLUTIONS = frozenset({"Conv", "FusedConv", "NhwcFusedConv", "NhwcConv", "NchwcConv", "ConvTranspose"})
+FLOAT_PRODUCTS = frozenset({"Gemm", "FusedGemm", "MatMul", "FusedMatMul", "TransposeMatMul"})
+INTEGER_KERNELS = frozenset(
+    {
+        "QLinearConv",
+        "QLinearConvTranspose",
+        "QGemm",
+        "QLinearMatMul",
+        "ConvInteger",
+        "MatMulInteger",
+        "DynamicQuantizeMatMul",
+        "MatMulIntegerToFloat",
+        "QAttention",
+    }
+)
+
+
+def count(path: Path) -> dict[str, Any]:
+    """`{"operators": {name: count}, "float_convolutions": n, "float_names": [...], "precision": ...}` of an ONNX file.
+
+    float_names: the convolutions and matrix products that run in float, by their names. precision: `float32` without
+    any integer kernel, `int8` where all convolutions and products are integer kernels, else `mixed`.
+    """
+    graph = optimised(path).graph
+    kinds = [_kind(node) for node in graph.node]
+    floats = [
+        _name(node)
+        for node, kind in zip(graph.node, kinds, strict=True)
+        if kind in FLOAT_CONVOLUTIONS or kind in FLOAT_PRODUCTS
+    ]
+    integers = any(kind in INTEGER_KERNELS for kind in kinds)
+    return {
+        "operators": dict(sorted(Counter(kinds).items())),
+        "float_convolutions": sum(kind in FLOAT_CONVOLUTIONS for kind in kinds),
+        "float_names": floats,
+        "precision": "float32" if not integers else "mixed" if floats else "int8",
+    }
+
+
+def optimised(path: Path) -> onnx.ModelProto:
+    """The graph that onnxruntime makes of the file for this CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "optimised.onnx"
+        make_session(path, 1, target)
+        return onnx.load(target)
+
+
+def _kind(node: onnx.NodeProto) -> str:
+    """The operator's name; those of the blocked layout, which share ONNX's names, get `Nchwc` in front."""
+    blocked = node.domain == "com.microsoft.nchwc" and not node.op_type.startswith("Reorder")
+    return f"Nchwc{node.op_type}" if blocked else str(node.op_type)
+
+
+def _name(node: onnx.NodeProto) -> str:
+    """The module that the node computes, told by its bias where a fusion took its name away."""
+    bias = node.input[2] if len(node.input) > 2 else ""
+    for suffix in (".weight_bias", ".bias"):
+        if bias.endswith(suffix):
+            return bias.removesuffix(suffix)
+    return (node.name or node.output[0]).removesuffix("_nchwc")

@@ -1,0 +1,62 @@
+"""Runs graphs in onnxruntime, always with the same settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+
+def make_session(
+    path: Path, threads: int, optimized_path: Path | None = None, *, optimize: bool = True
+) -> ort.InferenceSession:
+    """A CPU session with full optimization and the same bits at every run with the same threads.
+
+    optimized_path: where to write the graph as onnxruntime runs it. optimize: False runs every node as it stands.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    options.graph_optimization_level = (
+        ort.GraphOptimizationLevel.ORT_ENABLE_ALL if optimize else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    )
+    # Idle threads that spin would take the cores from other sessions and from training.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if optimized_path is not None:
+        options.optimized_model_filepath = str(optimized_path)
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def predict(path: Path, batches: Iterable[np.ndarray], threads: int) -> np.ndarray:
+    """The first output for every sample, [samples, …], of a graph with one input; batches are [batch, …].
+
+    A graph made for a fixed batch size takes shorter batches too: they are padded with zeros and the padding's
+    answers dropped. Longer ones are cut.
+    """
+    session = make_session(path, threads)
+    given = session.get_inputs()[0]
+    size = given.shape[0] if isinstance(given.shape[0], int) else None
+    outputs = [
+        _run(session, given.name, part, size) for batch in batches for part in _cut(np.ascontiguousarray(batch), size)
+    ]
+    if outputs:
+        return np.concatenate(outputs)
+    shape = [size if isinstance(size, int) else 0 for size in session.get_outputs()[0].shape[1:]]
+    return np.zeros((0, *shape), np.float32)
+
+
+def _cut(batch: np.ndarray, size: int | None) -> list[np.ndarray]:
+    return [batch] if size is None else [batch[start : start + size] for start in range(0, len(batch), size)]
+
+
+def _run(session: ort.InferenceSession, name: str, batch: np.ndarray, size: int | None) -> np.ndarray:
+    count = len(batch)
+    if size is not None and count < size:
+        batch = np.concatenate([batch, np.zeros((size - count, *batch.shape[1:]), batch.dtype)])
+    output: np.ndarray = session.run(None, {name: batch})[0]
+    return output[:count]

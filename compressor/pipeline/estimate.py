@@ -1,0 +1,100 @@
+"""`compress smoke`: a whole run of one batch in a store of its own, and from its pace what the real run takes."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compressor.pipeline import spec
+from compressor.pipeline.prepare import Wanted, prepare
+from compressor.pipeline.run import run
+from compressor.pipeline.smoke import Pace
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One node's seconds, in the smoke run and as expected of the real one."""
+
+    node: str
+    smoke_seconds: float
+    real_seconds: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the real run is expected to take on this machine, as busy as it was."""
+
+    lines: tuple[Line, ...]
+    smoke_seconds: float
+    memory_bytes: int
+    disk_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole real run."""
+        return sum(line.real_seconds for line in self.lines)
+
+
+def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent) -> Estimate:
+    """Run one batch through every stage, export, onnxruntime and report included; leave nothing behind.
+
+    Raises:
+        CompressError: what the real run would have met.
+    """
+    paces: dict[str, Pace] = {}
+    sizes: dict[str, int] = {}
+    began = time.monotonic()
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            pace = paces.setdefault(event["node"], Pace())
+            pace.see(time.monotonic(), event["done"], event["unit"])
+        elif event["event"] == "done":
+            paces.setdefault(event["node"], Pace()).seconds = event["seconds"]
+        elif event["event"] == "sizes":
+            sizes.update(event["sizes"])
+        on_event(event)
+
+    with tempfile.TemporaryDirectory(prefix="compress-smoke-") as scratch:
+        store = Path(scratch) / "store"
+        wanted = Wanted(path=path, sets=sets, store=store, device=device, smoke=True)
+        run(wanted, out=Path(scratch) / "run", on_event=listen)
+        disk = sum(one.stat().st_size for one in store.rglob("*") if one.is_file())
+        nodes = [node.name for node in prepare(wanted).plan.nodes]
+    pipeline = spec.load(path, sets)
+    lines = tuple(
+        Line(name, paces[name].seconds, _real_seconds(pipeline.steps.get(name), name, paces[name], sizes))
+        for name in nodes
+        if name in paces
+    )
+    return Estimate(lines, time.monotonic() - began, _peak_memory(), disk)
+
+
+def _real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> float:
+    """The smoke's seconds, and what more batches, samples and rounds add to them."""
+    each = pace.seconds_each()
+    if each is None:
+        return pace.seconds
+    if name.endswith(".evaluation"):
+        return pace.seconds + each * (sizes["test"] + sizes["validation"])
+    if step is not None and hasattr(step, "epochs") and getattr(step, "method", "qat") == "qat":
+        batches = step.epochs * math.ceil(sizes["train"] / step.batch_size)
+        return pace.seconds + each * batches
+    if step is not None and hasattr(step, "rounds"):
+        return pace.seconds + max(each * step.rounds, step.min_seconds)
+    return pace.seconds
+
+
+def _peak_memory() -> int:
+    """Bytes of the largest child so far."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,124 @@
+"""Runs the nodes of a plan in their order and commits what they leave to the store. Lives in the child."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from compressor.errors import CompressError
+from compressor.pipeline import preflight
+from compressor.pipeline.events import Events, StepProgress
+from compressor.pipeline.prepare import Prepared
+from compressor.stages.base import Context
+
+if TYPE_CHECKING:
+    from compressor.pipeline.plan import Node
+    from compressor.store.artifact import Artifact
+    from compressor.tasks.base import Task
+
+
+class Execution:
+    """One walk over a plan."""
+
+    def __init__(self, prepared: Prepared, events: Events) -> None:
+        self._prepared, self._events = prepared, events
+        self._store, self._pipeline = prepared.store, prepared.pipeline
+        self._task: Task | None = None
+
+    def run(self) -> None:
+        """Check everything, then run what is not in the store.
+
+        Raises:
+            CompressError: with the step's name in front where it came from a step.
+        """
+        nodes = {node.name: node for node in self._prepared.plan.nodes}
+        if any(node.status != "reuse" for node in nodes.values()):
+            preflight.check(nodes, self.task, self._context_to_check, self._store.find)
+        self._events.send("checked")
+        for node in nodes.values():
+            if node.status == "reuse":
+                self._store.open(node.key)
+            else:
+                self._step(node)
+
+    @property
+    def task(self) -> Task:
+        """The problem, made once and only when a step needs it."""
+        if self._task is None:
+            from compressor.tasks import make
+
+            prepared = self._prepared
+            self._task = make(
+                self._pipeline.task, base=self._pipeline.base, seed=self._pipeline.seed, smoke=prepared.wanted.smoke,
+                declared=prepared.declared(), digests=prepared.digests, cache=prepared.store.root / "digests",
+            )  # fmt: skip
+            for note in getattr(self._task, "notes", ()):
+                self._events.send("say", node="", text=note)
+            steps = ", ".join(f"{name}: {value}" for item in self._task.preprocess for name, value in item.items())
+            self._events.send("say", node="", text=f"preprocess: {steps or 'nothing'}")
+        return self._task
+
+    def _step(self, node: Node) -> None:
+        key, fresh = node.key, node.name == self._prepared.wanted.fresh
+        needs = self._prepared.plan.keys
+        with self._store.hold(key, waiting=lambda text: self._events.send("waiting", text=text), needs=needs):
+            if fresh:
+                self._store.clear_work(key)
+            elif self._store.find(key) is not None:
+                self._store.open(key)
+                return
+            self._events.send("step", node=node.name, stage=node.stage.name, batch_size=getattr(node.spec, "batch_size", None))
+            began = time.monotonic()
+            folder = self._store.staging(key)
+            try:
+                facts = self._run_stage(node, self._context(node, folder))
+                seconds = time.monotonic() - began
+                self._store.commit(
+                    key, folder, kind=node.stage.makes, stage=node.stage.name, settings=node.settings,
+                    inputs={role: one.key for role, one in node.inputs.items()}, facts=facts,
+                    record=self._record(seconds), replace=not node.stage.repeatable,
+                )  # fmt: skip
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._prepared.remember(node)
+            self._events.send("done", node=node.name, seconds=seconds, facts=_short(facts))
+
+    def _run_stage(self, node: Node, context: Context) -> dict[str, Any]:
+        inputs: dict[str, Artifact] = {role: self._store.open(one.key) for role, one in node.inputs.items()}
+        try:
+            return node.stage.run(node.spec, inputs, context)
+        except CompressError as error:
+            if not error.where:
+                error.where = f"step {node.name}"
+            raise
+
+    def _context(self, node: Node, folder: Any) -> Context:
+        pipeline = self._pipeline
+        return Context(
+            task=self.task, seed=node.seed, device=self._prepared.device, folder=folder, work=self._store.work(node.key),
+            progress=StepProgress(self._events, node.name), step=node.name, base=pipeline.base, opset=pipeline.onnx.opset,
+            smoke=self._prepared.wanted.smoke,
+            pipeline={"name": pipeline.name, "sha256": pipeline.sha256, "step_key": node.key},
+        )  # fmt: skip
+
+    def _context_to_check(self, node: Node) -> Context:
+        """A context for sketches, which write nothing."""
+        return self._context(node, self._store.root)
+
+    def _record(self, seconds: float) -> dict[str, Any]:
+        import torch
+
+        return {
+            "seconds": round(seconds, 3),
+            "threads": torch.get_num_threads(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "process": os.getpid(),
+        }
+
+
+def _short(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts worth a line in the log: no curves, no tables."""
+    return {name: value for name, value in facts.items() if isinstance(value, str | int | float | bool)}

@@ -1,0 +1,104 @@
+"""From the artifacts of a walked plan to the report, its pages and the bundle in the run folder."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compressor.latency import machine
+from compressor.pipeline.prepare import installed
+from compressor.pipeline.run_folder import RunFolder
+from compressor.report.build import Row, RunFacts, build
+from compressor.report.save import render
+
+if TYPE_CHECKING:
+    from compressor.pipeline.plan import Node
+    from compressor.pipeline.prepare import Prepared
+    from compressor.report.report import Report
+    from compressor.store.artifact import Artifact
+
+LIBRARIES = ("torch", "torchvision", "timm", "torch-pruning", "onnx", "onnxruntime", "onnxscript", "numpy", "pillow", "scikit-learn")
+
+
+def collect(prepared: Prepared, begun: set[str], folder: RunFolder) -> Report:
+    """Build the report of a plan whose nodes are all in the store, and write the run folder's results.
+
+    begun: keys of the nodes that were not in the store when the run began.
+
+    Raises:
+        IntegrityError: an artifact is not what was written. ResourceError: the folder cannot be written.
+    """
+    nodes = {node.name: node for node in prepared.plan.nodes}
+    artifacts = {name: prepared.store.open(node.key) for name, node in nodes.items()}
+    report = build(_facts(prepared, nodes, artifacts, begun))
+    ship = prepared.pipeline.ship
+    if ship in artifacts:
+        folder.put_bundle(artifacts[ship].folder / "bundle")
+    render(report, folder.path, folder.previous)
+    return report
+
+
+def _facts(prepared: Prepared, nodes: dict[str, Node], artifacts: dict[str, Artifact], begun: set[str]) -> RunFacts:
+    pipeline = prepared.pipeline
+    made = {name: node for name, node in nodes.items() if f"{name}.evaluation" in nodes}
+    rows = [_row(pipeline, name, node, artifacts, begun) for name, node in made.items()]
+    timed = next((artifacts[name] for name, node in nodes.items() if node.stage.name == "benchmark"), None)
+    return RunFacts(
+        name=pipeline.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        compress_version=installed("compressor"),
+        pipeline_text=pipeline.text,
+        pipeline_sha256=pipeline.sha256,
+        task=_task(prepared, artifacts),
+        rows=rows,
+        baseline=pipeline.baseline if pipeline.baseline in made else None,
+        ship=pipeline.ship if pipeline.ship in made else None,
+        budget=[{"measure": limit.measure, limit.kind: limit.value} for limit in pipeline.budget],
+        decide=pipeline.decide,
+        latency=timed.folder if timed else None,
+        comparison=artifacts["comparison"].folder if "comparison" in artifacts else None,
+        environment={**machine.describe(), "libraries": {name: installed(name) for name in LIBRARIES}},
+        reproduce=_reproduce(prepared),
+        warnings=[one for artifact in artifacts.values() for one in artifact.facts.get("warnings", ())],
+    )
+
+
+def _row(pipeline: Any, name: str, node: Node, artifacts: dict[str, Artifact], begun: set[str]) -> Row:
+    roles = pipeline.roles(name)
+    artifact = artifacts[name]
+    return Row(
+        step=name,
+        stage=node.stage.name,
+        kind="model" if artifact.kind == "model" else "onnx",
+        key=node.key,
+        parent=roles.get("from"),
+        teacher=roles.get("teacher"),
+        reused=node.key not in begun,
+        seconds=artifact.record.get("seconds"),
+        evaluation=artifacts[f"{name}.evaluation"].folder,
+        facts=artifact.facts,
+    )
+
+
+def _task(prepared: Prepared, artifacts: dict[str, Artifact]) -> dict[str, Any]:
+    task: Any = prepared.pipeline.task
+    samples = next((one.facts["samples"] for one in artifacts.values() if "samples" in one.facts), {})
+    return {
+        "type": task.type,
+        "metric": task.metric,
+        "data": task.data_name,
+        "fingerprint": prepared.plan.task_fingerprint,
+        "samples": dict(samples),
+    }
+
+
+def _reproduce(prepared: Prepared) -> list[str]:
+    wanted = prepared.wanted
+    sets = [word for one in wanted.sets for word in ("--set", one)]
+    path = Path(wanted.path).name
+    return [
+        shlex.join(["compress", "run", path, *sets, "--device", prepared.device]),
+        shlex.join(["compress", "verify", "bundle"]),
+    ]

@@ -1,0 +1,101 @@
+"""What needs torch to be checked, checked before the first training step: models, shapes, data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from compressor.errors import CompressError, InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from compressor.pipeline.plan import Node
+    from compressor.stages.base import Context
+    from compressor.store.artifact import Artifact
+    from compressor.tasks.base import Task
+
+Find = Callable[[str], "Artifact | None"]
+
+
+def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Context], find: Find) -> None:
+    """Build every network that the steps to run would make, untrained, and send a batch of two through it.
+
+    Raises:
+        InputError: all that was found wrong with models, shapes and sizes, together.
+    """
+    mistakes: list[InputError] = []
+    networks: dict[str, nn.Module | None] = {}
+    for node in nodes.values():
+        if node.status == "reuse" or node.stage.name in ("evaluate", "compare", "benchmark", "export"):
+            continue
+        try:
+            _check_samples(node, task)
+            _network(node, context, find, networks)
+        except InputError as error:
+            mistakes += [error, *(one for one in error.others if isinstance(one, InputError))]
+    if mistakes:
+        raise InputError.together(mistakes)
+
+
+def _check_samples(node: Node, task: Task) -> None:
+    batch = getattr(node.spec, "batch_size", None)
+    if not hasattr(node.spec, "epochs") or not isinstance(batch, int):
+        return
+    have = task.size("train")
+    if getattr(node.spec, "method", "qat") == "qat" and have < batch:
+        raise InputError(
+            f"steps.{node.name}.batch_size",
+            f"{batch} samples a batch, and the training split has {have}",
+            f"use a batch_size of at most {have}",
+        )
+
+
+def _network(
+    node: Node, context: Callable[[Node], Context], find: Find, networks: dict[str, nn.Module | None]
+) -> nn.Module | None:
+    """The network of a node, from its artifact where there is one, else from its stage's sketch; None if it failed."""
+    if node.key in networks:
+        return networks[node.key]
+    networks[node.key] = None
+    artifact = find(node.key) if node.status == "reuse" else None
+    if artifact is not None and artifact.kind == "model":
+        from compressor.models import network
+
+        made: Any = network.read(artifact.folder)
+    else:
+        wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
+        inputs = {role: _network(one, context, find, networks) for role, one in wanted.items()}
+        if any(one is None for one in inputs.values()):
+            return None
+        made = node.stage.sketch(node.spec, inputs, context(node)) if node.stage.sketch else inputs.get("from")
+        _check_shapes(made, node, context(node).task)
+    networks[node.key] = made
+    return networks[node.key]
+
+
+def _check_shapes(network: Any, node: Node, task: Task) -> None:
+    if network is None:
+        return
+    import torch
+
+    (put,), (get,) = task.signature.inputs, task.signature.outputs
+    try:
+        with torch.no_grad():
+            answer = network.eval()(torch.zeros(2, *put.shape))
+    except CompressError:
+        raise
+    except Exception as problem:
+        raise InputError(
+            f"steps.{node.name}.model",
+            f"the network does not take inputs of shape {list(put.shape)} ({str(problem).splitlines()[0]})",
+            "choose a network made for this size, or another task.preprocess",
+        ) from problem
+    shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
+    if shape != (2, *get.shape):
+        found = f"shape {list(shape[1:])}" if shape else f"a {type(answer).__name__}"
+        raise InputError(
+            f"steps.{node.name}.model",
+            f"the network answers with {found}, and the task has {list(get.shape)}",
+            "use a network with one output for each class",
+        )

@@ -1,0 +1,209 @@
+"""From what was asked on the command line to a plan: reads the file, the data's digests and the store, never torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compressor.errors import InputError
+from compressor.latency import machine
+from compressor.models import names
+from compressor.pipeline import plan as planning
+from compressor.pipeline import smoke, spec
+from compressor.stages.base import FactoryModel
+from compressor.store.digests import Digests
+from compressor.store.store import Store
+
+if TYPE_CHECKING:
+    from compressor.pipeline.plan import Node, Plan
+    from compressor.pipeline.spec import Pipeline
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command line asks for."""
+
+    path: Path
+    sets: tuple[str, ...] = ()
+    store: Path | None = None
+    device: str = "auto"
+    until: str | None = None
+    fresh: str | None = None
+    smoke: bool = False
+
+    def command(self) -> str:
+        """The command that runs this, without `--until` and `--fresh`."""
+        words = ["compress", "run", str(self.path)]
+        if self.store is not None:
+            words += ["--store", str(self.store)]
+        if self.device != "auto":
+            words += ["--device", self.device]
+        return shlex.join(words + [word for one in self.sets for word in ("--set", one)])
+
+    def request(self) -> dict[str, Any]:
+        """The same as JSON, for the child."""
+        return {
+            "path": str(self.path),
+            "sets": list(self.sets),
+            "store": str(self.store) if self.store else None,
+            "device": self.device,
+            "until": self.until,
+            "fresh": self.fresh,
+            "smoke": self.smoke,
+        }
+
+    @classmethod
+    def of(cls, request: dict[str, Any]) -> Wanted:
+        """The inverse of `request`."""
+        store = Path(request["store"]) if request["store"] else None
+        return cls(**{**request, "path": Path(request["path"]), "sets": tuple(request["sets"]), "store": store})
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run needs to know before it begins."""
+
+    wanted: Wanted
+    pipeline: Pipeline
+    store: Store
+    digests: Digests
+    plan: Plan
+    device: str
+
+    def declared(self) -> list[Any] | None:
+        """The preprocessing that the weights of the first model declare. Imports the model's library."""
+        step = declaring_step(self.pipeline)
+        if step is None:
+            return None
+        from compressor.models import catalogue
+
+        chosen: Any = self.pipeline.steps[step]
+        return catalogue.declared_preprocess(chosen.model, chosen.weights)
+
+    def remember(self, node: Node) -> None:
+        """Keep the settings behind a node's key, for the next plan's `why`."""
+        planning.remember(self.store, self.pipeline, node)
+
+
+def prepare(wanted: Wanted) -> Prepared:
+    """Read the file, look at the data and the store, and plan.
+
+    Raises:
+        InputError: everything wrong that can be found without torch.
+    """
+    pipeline = spec.load(wanted.path, wanted.sets)
+    if wanted.smoke:
+        steps = {name: smoke.shortened(one) for name, one in pipeline.steps.items()}
+        pipeline = pipeline.model_copy(update={"steps": steps})
+    store = Store(wanted.store)
+    digests = Digests(store.root / "digests")
+    device = resolve_device(wanted.device)
+    parts: dict[str, Any] = dict(pipeline.task.fingerprint(pipeline.base, digests, declared=declaration(pipeline)))
+    if wanted.smoke:
+        parts = {name: {"smoke": part} for name, part in parts.items()}
+    made = planning.plan(
+        pipeline, store=store, task_parts=parts, device=device, versions=installed, isa=machine.isa_level(),
+        machine=machine.identity(), threads=machine.default_threads(), contents=_Contents(pipeline, digests),
+        until=wanted.until, fresh=wanted.fresh, command=wanted.command(),
+    )  # fmt: skip
+    store.rebuild = made.rebuild
+    return Prepared(wanted, pipeline, store, digests, made, device)
+
+
+def resolve_device(asked: str) -> str:
+    """`auto` as this machine has it, without torch.
+
+    Raises:
+        InputError: a device that is not one, or CUDA without a driver.
+    """
+    cuda = Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
+    if asked == "auto":
+        return "cuda" if cuda else "cpu"
+    kind, _, index = asked.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+        raise InputError("--device", f'no such device as "{asked}"', "use auto, cpu, cuda, cuda:N or mps")
+    if kind == "cuda" and not cuda:
+        raise InputError("--device", f"{asked} was asked for, and this machine has no CUDA driver", "use --device cpu")
+    if kind == "mps" and not (sys.platform == "darwin" and platform.machine() == "arm64"):
+        raise InputError("--device", "mps was asked for, and this is no Mac with an Apple chip", "use --device cpu")
+    return asked
+
+
+def installed(package: str) -> str:
+    """The version of an installed package; `none` where it is missing."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def declaring_step(pipeline: Pipeline) -> str | None:
+    """The first step whose network declares its preprocessing, where the file gives none."""
+    if getattr(pipeline.task, "preprocess", None) is not None:
+        return None
+    for name, one in pipeline.steps.items():
+        ref = getattr(one, "model", None)
+        if ref is not None and names.declares(ref):
+            return name
+    return None
+
+
+def declaration(pipeline: Pipeline) -> dict[str, str] | None:
+    """What stands in the key for declared preprocessing: the network's name, its weights and the library's version."""
+    step = declaring_step(pipeline)
+    if step is None:
+        return None
+    chosen: Any = pipeline.steps[step]
+    name = chosen.model if isinstance(chosen.model, str) else chosen.model.name
+    library = name.partition(":")[0]
+    weights = chosen.weights if chosen.weights in ("none", "default") else "path"
+    return {"declared_by": name, "weights": str(weights), library: installed(library)}
+
+
+class _Contents:
+    """Digests of what a step reads beside its inputs: a weights file, a factory's package."""
+
+    def __init__(self, pipeline: Pipeline, digests: Digests) -> None:
+        self._pipeline, self._digests = pipeline, digests
+
+    def __call__(self, step: str) -> dict[str, str]:
+        """Field -> what stands for it in the key.
+
+        Raises:
+            InputError: a file or a package that is not there.
+        """
+        chosen: Any = self._pipeline.steps[step]
+        found: dict[str, str] = {}
+        weights = getattr(chosen, "weights", None)
+        if isinstance(weights, str) and weights not in ("none", "default"):
+            path = self._pipeline.base / weights
+            if not path.is_file():
+                raise InputError(f"steps.{step}.weights", f'no file "{path}"', "give the path of a checkpoint")
+            found["weights"] = self._digests.file(path)
+        model = getattr(chosen, "model", None)
+        if isinstance(model, FactoryModel):
+            found["factory"] = self._factory(step, model.factory)
+        return found
+
+    def _factory(self, step: str, factory: str) -> str:
+        package = factory.partition(":")[0].split(".")[0]
+        beside = self._pipeline.base / package
+        if beside.is_dir():
+            return self._digests.tree(beside, suffixes=(".py",))
+        if beside.with_suffix(".py").is_file():
+            return self._digests.file(beside.with_suffix(".py"))
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            raise InputError(
+                f"steps.{step}.model.factory", f'no package "{package}"', "put it beside the pipeline file or install it"
+            )
+        origin = Path(found.origin)
+        if found.submodule_search_locations:
+            return self._digests.tree(origin.parent, suffixes=(".py",))
+        return self._digests.file(origin)

@@ -1,0 +1,38 @@
+"""A pipeline written out in full: every default filled in, nothing that has no effect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from compressor.pipeline import roles
+
+if TYPE_CHECKING:
+    from compressor.pipeline.spec import Pipeline
+
+
+def resolved(pipeline: Pipeline) -> dict[str, Any]:
+    """The pipeline as plain data with every default filled in, in the order of the file.
+
+    Fields that do nothing beside the others are left out, so that the result can be read again.
+    """
+    steps: dict[str, Any] = {}
+    for name, spec in pipeline.steps.items():
+        idle = {field for field, _ in roles.ineffective(spec)}
+        fields = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        steps[name] = {"stage": spec.stage, **{field: value for field, value in fields.items() if field not in idle}}
+    found: dict[str, Any] = {"version": pipeline.version, "name": pipeline.name, "seed": pipeline.seed}
+    found["task"] = pipeline.task.model_dump(mode="json", by_alias=True, exclude_none=True)
+    found |= {"steps": steps, "onnx": pipeline.onnx.model_dump(mode="json")}
+    found |= {field: name for field in ("baseline", "ship") if (name := getattr(pipeline, field)) is not None}
+    budget: dict[str, Any] = {}
+    for limit in pipeline.budget:
+        budget.setdefault(limit.measure, {})[limit.kind] = limit.value
+    return found | ({"budget": budget | {"decide": pipeline.decide}} if budget else {})
+
+
+def resolved_yaml(pipeline: Pipeline) -> str:
+    """The pipeline as a file that says everything; running it gives the same result as the one it came from."""
+    head = f"# {pipeline.path.name} with every default filled in. Relative paths start where that file lies.\n"
+    return head + yaml.safe_dump(resolved(pipeline), sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,100 @@
+"""A run, seen from the parent: plan, have the child work, collect what the store then holds into a run folder."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compressor.errors import CompressError, Exit, Interrupted
+from compressor.pipeline.outcome import collect
+from compressor.pipeline.prepare import Prepared, Wanted, prepare
+from compressor.pipeline.run_folder import RunFolder
+from compressor.pipeline.supervise import ChildBug, run_child
+from compressor.report.report import Report
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: its report, and the folder that holds it."""
+
+    report: Report
+    folder: Path
+
+
+class Log:
+    """The run's log, one JSON object a line; kept in memory until there is a run folder to write it to."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self._on_event, self._lock = on_event, threading.Lock()
+        self._path: Path | None = None
+        self._early: list[str] = []
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Write an event down and pass it on; called from the two threads that listen to the child."""
+        with self._lock:
+            line = json.dumps({"at": round(time.time(), 3), **event}) + "\n"
+            if self._path is None:
+                self._early.append(line)
+            else:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(line)
+            if event["event"] != "output":
+                self._on_event(event)
+
+    def open(self, path: Path) -> None:
+        """Begin the file, with what was kept so far."""
+        with self._lock:
+            if self._path is None:
+                path.write_text("".join(self._early), encoding="utf-8")
+                self._path = path
+
+
+def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "") -> Outcome:
+    """Run a pipeline and leave report, pages and bundle in its run folder.
+
+    Raises:
+        CompressError: of the kind that decides the exit code; what was finished is kept in the store.
+    """
+    prepared = prepare(wanted)
+    folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
+    log = Log(on_event)
+    waiting = [node for node in prepared.plan.nodes if node.status != "reuse"]
+    begun = {node.key for node in waiting}
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "checked":
+            log.open(folder.begin(prepared))
+        log(event)
+
+    try:
+        if waiting:
+            run_child(wanted.request(), listen)
+        else:
+            log.open(folder.begin(prepared))
+        report = collect(prepared, begun, folder)
+    except CompressError as error:
+        raise _told(error, prepared, folder, log, command) from error
+    return Outcome(report, folder.path)
+
+
+def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log, command: str) -> CompressError:
+    """The error with what only the run knows: the command that goes on, the log of a bug."""
+    folder.retire()
+    if isinstance(error, Interrupted):
+        error.todo = f"go on with: {command or f'compress run {prepared.wanted.path}'}"
+    if isinstance(error, ChildBug):
+        path = folder.path / "log.jsonl"
+        log.open(folder.begin(prepared) if not path.parent.is_dir() else path)
+        log({"event": "bug", "what": error.what, "trace": error.trace})
+        error.what = f"a bug of ours: {error.what}"
+        error.todo = f"please report it and attach {path}"
+    if error.exit_code is Exit.INTEGRITY and not error.todo:
+        error.todo = f"build it again with: compress run {prepared.wanted.path} --fresh STEP"
+    return error

@@ -1,0 +1,74 @@
+"""The folder a run leaves: report, pages, bundle, log, and the pipeline as given and as understood."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compressor.errors import ResourceError
+
+if TYPE_CHECKING:
+    from compressor.pipeline.prepare import Prepared
+
+RESULTS = ("report.json", "report.html", "report.md", "bundle")
+
+
+class RunFolder:
+    """`--out`, made when the checks are over and not before."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def previous(self) -> Path:
+        """Where the results of the run before lie."""
+        return self.path / "previous"
+
+    def begin(self, prepared: Prepared) -> Path:
+        """Make the folder, move older results away, write the pipeline's two files; return the log's path.
+
+        Raises:
+            ResourceError: the folder cannot be written.
+        """
+        from compressor.pipeline.spec import resolved_yaml
+
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.retire()
+            (self.path / "pipeline.yaml").write_text(prepared.pipeline.text, encoding="utf-8")
+            (self.path / "pipeline.resolved.yaml").write_text(resolved_yaml(prepared.pipeline), encoding="utf-8")
+        return self.path / "log.jsonl"
+
+    def retire(self) -> None:
+        """Move report and bundle of an older run to `previous/`, so that a failed run never shows an old `pass`."""
+        old = [self.path / name for name in RESULTS if (self.path / name).exists()]
+        if not old:
+            return
+        with writing(self.path):
+            shutil.rmtree(self.previous, ignore_errors=True)
+            self.previous.mkdir()
+            for one in old:
+                os.replace(one, self.previous / one.name)
+
+    def put_bundle(self, bundle: Path) -> None:
+        """Copy a bundle in, whole or not at all."""
+        beside = self.path / ".bundle.tmp"
+        with writing(self.path):
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copytree(bundle, beside, copy_function=shutil.copyfile)
+            os.replace(beside, self.path / "bundle")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot be written ({error.strerror})"
+        raise ResourceError(str(path), what, "free space, or choose another folder with --out") from error

@@ -1,0 +1,222 @@
+"""A pipeline file as typed values: read, checked as a whole, with defaults filled in.
+
+Nothing here looks at data or at models, and nothing loads torch: a mistake in the file is answered at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
+
+from compressor.pipeline import budget as budgets
+from compressor.pipeline import explain, roles
+from compressor.pipeline import steps as reading
+from compressor.pipeline.budget import Budget, Decide, Limit
+from compressor.pipeline.document import Document, Mistake, together
+from compressor.pipeline.resolved import resolved, resolved_yaml
+from compressor.pipeline.roles import MODEL_MAKING, Step
+from compressor.pipeline.words import listing, meant, quote
+from compressor.pipeline.yaml_file import scan, text_of
+from compressor.stages import WRITTEN
+from compressor.stages.base import Frozen, Stage, StageSpec
+from compressor.tasks.base import TaskSpec
+
+if TYPE_CHECKING:
+    from compressor.tasks.base import TaskKind
+
+
+class OnnxSettings(Frozen):
+    """Settings of every ONNX graph made here."""
+
+    opset: int = Field(21, ge=17, le=23, description="Version of the ONNX operators in every graph made here.")
+
+
+class PipelineFile(Frozen):
+    """A pipeline: a task, its steps, what ships and the budget it must meet."""
+
+    version: Literal[1] = Field(description="Version of this file format.")
+    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=100, description="Names the run folder.")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Seed of all that is random; splits of the data do not depend on it."
+    )
+    task: dict[str, Any] = Field(description="The problem: data, preprocessing, augmentation.")
+    steps: dict[str, Any] = Field(min_length=1, description="Steps in order; a step may name only earlier ones.")
+    onnx: OnnxSettings = Field(default_factory=OnnxSettings, description="Settings of every ONNX graph made here.")
+    baseline: str | None = Field(
+        None,
+        description="Step that drops and speed-ups are measured against; left out: the first that makes a model.",
+    )
+    ship: str | None = Field(
+        None, description="Export step that the verdict is about; may be left out where there is only one."
+    )
+    budget: dict[str, Any] = Field(
+        default_factory=dict, description="Limits on what ships; `measured` is the verdict without."
+    )
+
+
+class Pipeline(Frozen):
+    """A pipeline that has no mistakes. Paths in it are as written, relative to `base`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    version: int
+    name: str
+    seed: int
+    task: Annotated[TaskSpec, SkipValidation]
+    steps: Annotated[dict[str, StageSpec], SkipValidation]
+    onnx: OnnxSettings
+    baseline: str | None
+    ship: str | None
+    budget: tuple[Limit, ...]
+    decide: Decide
+    _document: Document = PrivateAttr()
+    _stages: Mapping[str, Stage] = PrivateAttr()
+
+    @property
+    def document(self) -> Document:
+        """The file as it was read."""
+        return self._document
+
+    @property
+    def path(self) -> Path:
+        """The file, as it was named."""
+        return self._document.path
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths start from, absolute."""
+        return self._document.path.absolute().parent
+
+    @property
+    def text(self) -> str:
+        """The file as written; `--set` is not in it."""
+        return self._document.text
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the text in UTF-8, in hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def lines(self) -> Mapping[tuple[str | int, ...], int]:
+        """The line of each key."""
+        return self._document.lines
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The pipeline as plain data with every default filled in, in the order of the file."""
+        return resolved(self)
+
+    def stage(self, step: str) -> Stage:
+        """The stage of a step."""
+        return self._stages[self.steps[step].stage]
+
+    def roles(self, step: str) -> dict[str, str]:
+        """Role -> the earlier step that fills it: `{"from": "slim", "teacher": "big"}`."""
+        return roles.roles(self.stage(step), self.steps[step])
+
+    def where(self, *place: str | int) -> str:
+        """`file:line: steps.student.weights`, for errors found later than here."""
+        return self._document.mistake(place, "").error.where
+
+
+def load(path: Path | str, sets: Sequence[str] = ()) -> Pipeline:
+    """The pipeline in a file, with `--set` options applied.
+
+    Raises:
+        InputError: every mistake of the file, in the order of its lines.
+    """
+    return parse(scan(text_of(Path(path)), Path(path), sets))
+
+
+def parse(
+    document: Document, *, stages: Mapping[str, Stage] | None = None, tasks: Mapping[str, TaskKind] | None = None
+) -> Pipeline:
+    """The pipeline that a document describes; InputError with every mistake in it."""
+    stages = WRITTEN if stages is None else stages
+    mistakes = list(document.mistakes)
+    data = document.data
+    file, wrong = explain.check(PipelineFile, data, document, (), "a pipeline file")
+    mistakes += wrong
+    task, wrong = _task(data.get("task"), document, tasks)
+    mistakes += wrong
+    metrics = None if task is None else task.metrics
+    steps, wrong = reading.read(data.get("steps"), document, stages, metrics)
+    mistakes += wrong
+    limits, wrong = budgets.parse(data.get("budget"), metrics, document)
+    mistakes += wrong
+    mistakes += _shipping(data, steps, limits, document)
+    if mistakes or file is None or task is None:
+        raise together(mistakes)
+    specs = {step.name: step.spec for step in steps if step.spec is not None}
+    pipeline = Pipeline(
+        version=file.version, name=file.name, seed=file.seed, task=task, steps=specs, onnx=file.onnx,
+        baseline=file.baseline or _first_model(steps), ship=file.ship or next(iter(_exports(steps)), None),
+        budget=limits.limits, decide=limits.decide,
+    )  # fmt: skip
+    pipeline._document, pipeline._stages = document, stages
+    return pipeline
+
+
+def _task(raw: Any, document: Document, tasks: Mapping[str, TaskKind] | None) -> tuple[TaskSpec | None, list[Mistake]]:
+    if not isinstance(raw, Mapping):
+        return None, []
+    if tasks is None:
+        from compressor.tasks import TASKS
+
+        tasks = TASKS
+    name = raw.get("type")
+    if not isinstance(name, str) or name not in tasks:
+        todo = f"write one of: {listing(tasks)}"
+        if "type" not in raw:
+            return None, [
+                document.mistake(("task",), "the task has no type", f"add `type: …`, one of: {', '.join(tasks)}")
+            ]
+        return None, [document.mistake(("task", "type"), f"there is no task {quote(name)}", meant(name, tasks, todo))]
+    return explain.check(tasks[name].spec, raw, document, ("task",), quote(name))
+
+
+def _exports(steps: Sequence[Step]) -> list[str]:
+    return [step.name for step in steps if step.stage is not None and step.stage.makes == "bundle"]
+
+
+def _first_model(steps: Sequence[Step]) -> str | None:
+    return next((step.name for step in steps if step.stage is not None and step.stage.makes in MODEL_MAKING), None)
+
+
+def _shipping(data: Mapping[str, Any], steps: Sequence[Step], limits: Budget, document: Document) -> list[Mistake]:
+    """What is wrong with baseline, ship, and limits that nothing would measure."""
+    if not steps:
+        return []
+    mistakes: list[Mistake] = []
+    exports = _exports(steps)
+    makers = [step.name for step in steps if step.stage is not None and step.stage.makes in MODEL_MAKING]
+    unsure = {step.name for step in steps if step.stage is None}
+    for field, fitting, purpose in (
+        ("baseline", makers, "makes no model to compare with"),
+        ("ship", exports, "exports no bundle"),
+    ):
+        name = data.get(field)
+        if not isinstance(name, str) or name in fitting or name in unsure:
+            continue
+        todo = f"name one of: {listing(fitting)}" if fitting else "leave it out"
+        if name not in {step.name for step in steps}:
+            mistakes.append(document.mistake((field,), f"there is no step {quote(name)}", meant(name, fitting, todo)))
+        else:
+            mistakes.append(document.mistake((field,), f"{quote(name)} {purpose}", todo))
+    if len(exports) > 1 and data.get("ship") is None:
+        place = ("steps", exports[1])
+        mistakes.append(
+            document.mistake(
+                place, "is a second export step, and the file does not say which ships", f"add `ship: {exports[-1]}`"
+            )
+        )
+    benchmark = bool(unsure) or any(step.stage is not None and step.stage.name == "benchmark" for step in steps)
+    return mistakes + budgets.unmeasured(limits, benchmark, bool(unsure) or bool(exports), document)
+
+
+__all__ = ["OnnxSettings", "Pipeline", "PipelineFile", "load", "parse", "resolved_yaml"]

@@ -1,0 +1,126 @@
+"""Starts the one child that does the work, listens to it, and turns its end into a sentence.
+
+The parent stays light, so that it can outlive a child that the kernel kills for memory, and set what must be
+set before torch loads: the number of threads and OpenMP's waiting policy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from compressor.errors import CompressError, Exit, Interrupted, ResourceError
+from compressor.latency.machine import default_threads
+from compressor.pipeline import events
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+GRACE_SECONDS = 10.0
+
+
+class ChildBug(CompressError):
+    """The child died of something not foreseen; `trace` is for the log."""
+
+    def __init__(self, what: str, trace: str) -> None:
+        super().__init__("", what)
+        self.trace = trace
+
+
+def environment(base: Mapping[str, str]) -> dict[str, str]:
+    """The child's environment: threads by affinity and cgroup, passive waiting, unless the user set them."""
+    threads = str(default_threads())
+    return {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+        **base,
+    }
+
+
+def run_child(request: Mapping[str, Any], on_event: OnEvent) -> None:
+    """Run `compressor.pipeline.child` with a request and pass every event on.
+
+    Raises:
+        CompressError: what the child reported, or what its death means. KeyboardInterrupt becomes Interrupted.
+    """
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "compressor.pipeline.child", str(writer), str(os.getpid())],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        pass_fds=(writer,), env=environment(os.environ), start_new_session=True,
+    )  # fmt: skip
+    os.close(writer)
+    tail: deque[str] = deque(maxlen=60)
+    listener = threading.Thread(target=_drain, args=(process.stdout, tail, on_event), daemon=True)
+    listener.start()
+    failure: CompressError | None = None
+    batch_size: int | None = None
+    try:
+        _write_request(process, request)
+        with os.fdopen(reader, encoding="utf-8") as stream:
+            for event in events.read(stream):
+                if event["event"] == "error":
+                    failure = events.to_error(event)
+                elif event["event"] == "bug":
+                    failure = ChildBug(event["what"], event["trace"])
+                elif event["event"] == "step":
+                    batch_size = event.get("batch_size")
+                on_event(event)
+        process.wait()
+    except KeyboardInterrupt:
+        _stop(process)
+        raise Interrupted("", "interrupted; everything finished so far is kept") from None
+    finally:
+        _stop(process)
+        listener.join(timeout=5)
+    if failure is not None:
+        raise failure
+    if process.returncode:
+        raise _death(process.returncode, batch_size, "".join(tail))
+
+
+def _write_request(process: subprocess.Popen[str], request: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    try:
+        json.dump(request, process.stdin)
+        process.stdin.close()
+    except BrokenPipeError:
+        return
+
+
+def _drain(stream: IO[str] | None, tail: deque[str], on_event: OnEvent) -> None:
+    """Keep what libraries print: for the log, and for the message of a bug."""
+    for line in stream or ():
+        tail.append(line)
+        on_event({"event": "output", "text": line.rstrip("\n")})
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _death(code: int, batch_size: int | None, output: str) -> CompressError:
+    if code == -signal.SIGKILL:
+        todo = "free memory or use a smaller network"
+        if batch_size and batch_size > 1:
+            todo = f"try batch_size: {max(1, batch_size // 2)} (it was {batch_size}), then run again to go on"
+        return ResourceError("", "the system killed the working process, most often for want of memory", todo)
+    if code in (-signal.SIGTERM, int(Exit.INTERRUPTED)):
+        return Interrupted("", "the working process was stopped; everything finished so far is kept")
+    cause = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    return ChildBug(f"the working process ended with {cause}", output)

@@ -1,0 +1,162 @@
+"""From a network and a share to a narrower network: couplings, widths, surgery and its proof."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compressor.errors import InputError
+from compressor.models import cost
+from compressor.pruning import channels as coupling
+from compressor.pruning import importance, surgery, widths
+from compressor.pruning.channels import Axis, Channels
+
+Resource = Literal["macs", "params"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to keep of which resource, in widths that are multiples of what. where: the step, for messages."""
+
+    resource: Resource
+    share: float
+    round_to: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """The narrower network. kept: its shares of MACs and of parameters. layers: outputs of each layer, before and
+    after. unmeasured: sets of coupled layers in which the importance found nothing to read.
+    """
+
+    model: nn.Module
+    kept: dict[str, float]
+    layers: dict[str, tuple[int, int]]
+    unmeasured: int
+
+
+def narrow(
+    model: nn.Module, input_shape: Sequence[int], wanted: Wanted, axes: Mapping[Axis, Tensor] | None = None
+) -> Narrowed:
+    """A narrower copy of the model in eval mode. axes: importance of channels (`importance.of_axes`); without it all
+    count alike, and the result does not depend on the weights.
+
+    Raises:
+        InputError: nothing can be removed, the share cannot be met, or the network does not work without the channels.
+    """
+    channels = coupling.find(model, input_shape, f"{wanted.where}.from")
+    if not channels.families:
+        raise InputError(f"{wanted.where}.from", "no channel of this network can be removed", "prune another network")
+    scores, unmeasured = importance.of_units(channels, axes or {})
+    choice = _choose(search_of(model, input_shape, channels, wanted.resource, wanted.round_to), wanted, scores)
+    removed = surgery.chosen(channels, scores, choice.kept)
+    pruned = surgery.remove(model, removed)
+    surgery.check(model, pruned, removed, input_shape, f"{wanted.where}.from")
+    return Narrowed(pruned, shares(model, pruned, input_shape), _layers(model, pruned), unmeasured)
+
+
+def shares(model: nn.Module, pruned: nn.Module, input_shape: Sequence[int]) -> dict[str, float]:
+    """What the pruned network has of the model's MACs and parameters, counted on both."""
+    before, after = cost.count(model, input_shape), cost.count(pruned, input_shape)
+    return {"macs": after.macs / before.macs, "params": after.params / before.params}
+
+
+def search_of(
+    model: nn.Module, input_shape: Sequence[int], channels: Channels, resource: Resource, round_to: int
+) -> widths.Search:
+    """The network in numbers: its families, axes and cost."""
+    numbers = {axis: place for place, axis in enumerate(channels.sizes)}
+    touches = np.zeros((len(numbers), len(channels.families)), dtype=int)
+    for column, family in enumerate(channels.families):
+        for axis, count in family.touches.items():
+            touches[numbers[axis], column] = count
+    modules = dict(model.named_modules())
+    layers = [numbers[axis] for axis in numbers if axis[1] == "out" and len(coupling.sides(modules[axis[0]])) == 2]
+    return widths.Search(
+        units=np.array([len(family.units) for family in channels.families], dtype=int),
+        sizes=np.array(list(channels.sizes.values()), dtype=int),
+        touches=touches,
+        terms=tuple(terms(model, input_shape, resource, numbers)),
+        layers=np.array([place for place in layers if touches[place].any()], dtype=int),
+        round_to=round_to,
+    )
+
+
+def terms(
+    model: nn.Module, input_shape: Sequence[int], resource: Resource, numbers: Mapping[Axis, int]
+) -> list[widths.Term]:
+    """The network's cost, as `models.cost` counts it, as a sum of products of channels."""
+    found: list[widths.Term] = []
+    positions = _positions(model, input_shape) if resource == "macs" else {}
+    for name, module in model.named_modules():
+        axes = [(numbers[name, side], coupling.size_of(module, side)) for side in coupling.sides(module)]
+        if resource == "params":
+            found += [_term(parameter.numel(), axes, parameter.dim()) for parameter in module.parameters(recurse=False)]
+        elif name in positions:
+            weight: Any = module.weight
+            found.append(_term(positions[name] * weight.numel(), axes, weight.dim()))
+    return found
+
+
+def _term(amount: float, axes: Sequence[tuple[int, int]], dimensions: int) -> widths.Term:
+    """An amount that grows with all axes of a layer, or, for biases and norms, with its outputs only."""
+    if len(axes) == 2 and dimensions > 1:
+        (into, many_in), (out, many_out) = axes
+        return widths.Term(amount / (many_in * many_out), out, into)
+    if axes:
+        out, many = axes[-1]
+        return widths.Term(amount / many, out)
+    return widths.Term(float(amount), None)
+
+
+def _positions(model: nn.Module, input_shape: Sequence[int]) -> dict[str, float]:
+    """How often one sample uses each weight of each convolution and dense layer."""
+    found: dict[str, float] = {}
+    handles = []
+    copied = copy.deepcopy(model).eval()
+
+    def watch(name: str) -> Any:
+        def hook(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            transposed = getattr(module, "transposed", False)
+            values, channels = (inputs[0], module.in_channels) if transposed else (output, coupling.size_of(module, "out"))
+            found[name] = found.get(name, 0.0) + values.numel() / channels
+
+        return hook
+
+    for name, module in copied.named_modules():
+        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+            handles.append(module.register_forward_hook(watch(name)))
+    with torch.no_grad():
+        copied(torch.zeros(1, *input_shape, device=next(copied.parameters()).device))
+    return found
+
+
+def _choose(search: widths.Search, wanted: Wanted, scores: Sequence[Sequence[float]]) -> widths.Choice:
+    try:
+        return widths.choose(search, wanted.share, scores)
+    except widths.OutOfReach as reach:
+        nearest = [f"{share:.3f}" for share in (reach.below, reach.above) if share is not None]
+        rounded = f"in multiples of {wanted.round_to} " if wanted.round_to > 1 else ""
+        several = "the nearest shares are" if len(nearest) > 1 else "the nearest share is"
+        raise InputError(
+            f"{wanted.where}.keep.{wanted.resource}",
+            f"no widths {rounded}keep {wanted.share:g} of the {wanted.resource} within {widths.TOLERANCE:g}; "
+            f"{several} {' and '.join(nearest)}",
+            f"ask for one of these{' or for a smaller round_to' if wanted.round_to > 1 else ''}",
+        ) from reach
+
+
+def _layers(model: nn.Module, pruned: nn.Module) -> dict[str, tuple[int, int]]:
+    before, after = coupling.axis_sizes(model), coupling.axis_sizes(pruned)
+    return {
+        name: (before[name, "out"], after[name, "out"])
+        for name, module in model.named_modules()
+        if len(coupling.sides(module)) == 2
+    }

@@ -1,0 +1,148 @@
+"""Writes a float core graph as an int8 one (QDQ) that onnxruntime runs in integer kernels."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantType
+from onnxruntime.quantization.calibrate import TensorsData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from compressor.errors import StepError
+from compressor.onnx_graph import clean, operators
+from compressor.quantization.calibration import Method, Ranges, Samples, activation_ranges
+
+HOLDS_ON = {
+    7: "weights of 7 bits: the same answers on x86 with and without VNNI, on Arm and in WebAssembly",
+    8: "weights of 8 bits: this quality holds on CPUs with VNNI, AMX or Arm's dot product; "
+    "x86 CPUs without VNNI saturate sums and answer otherwise",
+}
+
+
+def quantize(
+    core: Path,
+    path: Path,
+    samples: Samples,
+    *,
+    method: Method = "minmax",
+    weight_bits: int = 7,
+    threads: int = 1,
+    trained: Ranges | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Ranges:
+    """Writes the int8 form of the float graph `core` to `path` and returns the activation ranges it uses.
+
+    Activations are uint8 per tensor, weights int8 symmetric per output channel, biases int32 with the scale
+    input scale x weight scale. samples: see `calibration.activation_ranges`. trained: ranges of tensors that are known
+    from training; they replace the calibrated ones. Equal inputs give equal bytes.
+    Errors: StepError naming a convolution or Gemm that stayed in float, and why.
+    """
+    with tempfile.TemporaryDirectory() as folder, clean.quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(core), str(prepared), skip_symbolic_shape=True)
+        ranges = activation_ranges(prepared, samples, method, threads, advance)
+        _check_finite(ranges)
+        ranges |= {name: bounds for name, bounds in (trained or {}).items() if name in ranges}
+        model = _write(onnx.load(prepared), ranges, weight_bits)
+    _leave_output_float(model.graph)
+    clean.strip(model)
+    model.graph.name = "core"
+    clean.save(model, path, "")
+    _check_kernels(core, path)
+    return ranges
+
+
+def _check_finite(ranges: Ranges) -> None:
+    for name, bounds in ranges.items():
+        if not np.isfinite(bounds).all():
+            raise StepError(
+                "",
+                f"the activations of `{name}` are not finite numbers on the calibration samples",
+                "train the network with a lower learning rate",
+            )
+
+
+def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int) -> onnx.ModelProto:
+    bounds = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
+    quantizer = QDQQuantizer(
+        model,
+        per_channel=True,
+        reduce_range=weight_bits == 7,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8,
+        tensors_range=TensorsData(CalibrationMethod.MinMax, bounds),
+        nodes_to_quantize=[],
+        nodes_to_exclude=[],
+        op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
+        extra_options={},
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    written: onnx.ModelProto = quantizer.model.model
+    return written
+
+
+def _leave_output_float(graph: onnx.GraphProto) -> None:
+    """Takes the last rounding away: the network's outputs are for reading, and 256 levels would make ties of them."""
+    makers = {name: node for node in graph.node for name in node.output}
+    users = [name for node in graph.node for name in node.input]
+    for output in graph.output:
+        last = makers.get(output.name)
+        if last is None or last.op_type != "DequantizeLinear" or output.name in users:
+            continue
+        rounding = makers.get(last.input[0])
+        if rounding is None or rounding.op_type != "QuantizeLinear" or users.count(last.input[0]) > 1:
+            continue
+        source = makers.get(rounding.input[0])
+        if source is None or source.op_type not in ("Gemm", "MatMul") or users.count(rounding.input[0]) > 1:
+            continue
+        source.output[list(source.output).index(rounding.input[0])] = output.name
+        graph.node.remove(last)
+        graph.node.remove(rounding)
+    _drop_unused(graph)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+
+
+def _check_kernels(core: Path, path: Path) -> None:
+    """A convolution or product that runs in float though nobody asked for it fails the step."""
+    left = operators.count(path)["float_names"]
+    if not left:
+        return
+    name = left[0]
+    raise StepError(
+        "",
+        f"`{name}`{_others(left)} would still run in float: {_reason(core, path, name)}",
+        "change that layer, or leave this network in float",
+    )
+
+
+def _others(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _reason(core: Path, path: Path, name: str) -> str:
+    """Why onnxruntime has no integer kernel for the node, as far as the graph tells."""
+    graph = onnx.load(path).graph
+    node = next((node for node in graph.node if node.name == name), None)
+    if node is None:
+        return "onnxruntime did not fuse it with the rounding around it"
+    if node.op_type == "ConvTranspose":
+        return "onnxruntime has no integer kernel for transposed convolutions on CPUs"
+    makers = {output: maker for maker in graph.node for output in maker.output}
+    weights = {tensor.name for tensor in onnx.load(core).graph.initializer}
+    second = makers.get(node.input[1])
+    if second is None or second.op_type != "DequantizeLinear":
+        known = node.input[1] in weights
+        return "its weights were not quantized" if known else "its second operand is no constant weight"
+    return f"onnxruntime has no integer kernel for this form of {node.op_type}"

@@ -1,0 +1,176 @@
+"""What a reader must know before believing the figures: one sentence each, with the reason and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from compressor.report.evidence import Evaluation, Latencies
+from compressor.report.rows import ModelRow
+
+if TYPE_CHECKING:
+    from compressor.report.build import Row
+    from compressor.report.report import Report
+
+_SMALL_MACS = 10_000_000
+_CLEARLY_CHEAPER = 0.95
+_UNFUSED = ("QuantizeLinear", "DequantizeLinear")
+_ENDS = 4
+"""Quantize and dequantize operators that even a well fused graph keeps, at its inputs and outputs."""
+
+
+def of(
+    report: Report,
+    rows: Sequence[Row],
+    evaluations: Mapping[str, Evaluation],
+    latencies: Latencies,
+    told: Sequence[str] = (),
+) -> list[str]:
+    """The warnings of a report, the gravest first. told: what the steps said themselves, and is not said twice."""
+    told = [*told, *_evaluated(evaluations)]
+    sentences = [
+        *_slower_int8(report, evaluations, latencies),
+        *_cheaper_but_slower(report, evaluations, latencies),
+        *_seen_samples(report),
+        *_by_point(report),
+        *told,
+        *_eight_bits(rows, told),
+        *_subnormals(evaluations, told),
+        *_busy(latencies, told),
+    ]
+    return list(dict.fromkeys(sentences))
+
+
+def _sha(evaluations: Mapping[str, Evaluation], step: str) -> str | None:
+    value = evaluations[step].facts.get("model_sha256")
+    return str(value) if value else None
+
+
+def _float_ancestor(row: ModelRow, by_step: Mapping[str, ModelRow]) -> ModelRow | None:
+    """The nearest float model that a row was made from."""
+    parent = by_step.get(row.parent or "")
+    while parent is not None and parent.precision != "float32":
+        parent = by_step.get(parent.parent or "")
+    return parent
+
+
+def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
+    by_step = {row.step: row for row in report.models}
+    for row in report.models:
+        before = _float_ancestor(row, by_step)
+        if row.precision not in ("int8", "mixed") or before is None:
+            continue
+        ratio = latencies.speedup(_sha(evaluations, before.step), _sha(evaluations, row.step))
+        if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
+            continue
+        yield (
+            f"{row.step} is int8 and slower than the float {before.step}: {1 / ratio.value:.2f} times its time in the "
+            f"same rounds, because {_reason(row, evaluations[row.step], report.environment.isa)}; "
+            f"ship the float model, unless size is what counts"
+        )
+
+
+def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:
+    """Why integer arithmetic did not pay, as far as the graph and the processor tell."""
+    operators = row.operators or {}
+    if row.float_convolutions:
+        names = [str(name) for name in evaluation.facts.get("float_names") or ()]
+        named = f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
+        return f"{row.float_convolutions} of its convolutions or Gemms still run in float{named}"
+    unfused = sum(operators.get(name, 0) for name in _UNFUSED)
+    if unfused > _ENDS:
+        return f"{unfused} quantize and dequantize operators were not fused into integer kernels"
+    if row.macs is not None and row.macs < _SMALL_MACS:
+        return (
+            f"a network of {row.macs / 1e6:.2g} million multiply-accumulates is too small: what a call and the "
+            "rounding cost outweighs the cheaper arithmetic"
+        )
+    if isa and not any(unit in isa for unit in ("vnni", "amx", "dot", "i8mm")):
+        return f"this processor ({isa}) has no instructions for 8-bit products"
+    return "its integer kernels are slower than the float ones for these shapes on this processor"
+
+
+def _cheaper_but_slower(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
+    by_step = {row.step: row for row in report.models}
+    for row in report.models:
+        before = by_step.get(row.parent or "")
+        if row.stage != "prune" or before is None or not row.macs or not before.macs:
+            continue
+        ratio = latencies.speedup(_sha(evaluations, before.step), _sha(evaluations, row.step))
+        if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
+            continue
+        if row.macs < _CLEARLY_CHEAPER * before.macs:
+            yield (
+                f"{row.step} has {1 - row.macs / before.macs:.0%} fewer multiply-accumulates than {before.step} but "
+                f"takes {1 / ratio.value:.2f} times its time: its widths do not suit this processor's vectors; "
+                "prune with a larger round_to"
+            )
+
+
+def _seen_samples(report: Report) -> Iterator[str]:
+    samples = report.task.samples
+    if samples.test is None or samples.test_unseen is None or samples.test_unseen == samples.test:
+        return
+    yield (
+        f"{samples.test - samples.test_unseen:,} of the {samples.test:,} test samples served as validation, so choices "
+        f"were made on them: the statements count the {samples.test_unseen:,} unseen ones alone"
+    )
+
+
+def _by_point(report: Report) -> Iterator[str]:
+    if report.details.decide != "point" or not report.verdict.statements:
+        return
+    unsure = [
+        statement
+        for statement in report.verdict.statements
+        if statement.low is not None
+        and statement.high is not None
+        and statement.low < statement.limit.value <= statement.high
+    ]
+    if not unsure:
+        yield "the budget is decided by the values alone (decide: point); the intervals would decide the same"
+        return
+    named = ", ".join(dict.fromkeys(statement.measure for statement in unsure))
+    samples = report.task.samples.test_unseen or report.task.samples.test
+    yield (
+        f"the budget is decided by the values alone (decide: point): the intervals of {named} reach across their "
+        f"limits{f', which {samples:,} test samples cannot decide' if samples else ''}"
+    )
+
+
+def _evaluated(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
+    """What the evaluations said, with the step that each is about."""
+    for step, evaluation in evaluations.items():
+        for warning in evaluation.facts.get("warnings") or ():
+            yield f"{step}: {warning}"
+
+
+def _eight_bits(rows: Sequence[Row], told: Sequence[str]) -> Iterator[str]:
+    if any("8-bit" in sentence for sentence in told):
+        return
+    for row in rows:
+        if row.facts.get("weight_bits") == 8:
+            holds = row.facts.get("holds_on")
+            yield (
+                f"{row.step} has 8-bit weights, whose products saturate on x86 processors without VNNI; "
+                f"{holds or 'its quality holds on processors like this one alone'}; "
+                "weight_bits: 7 gives the same answers everywhere"
+            )
+
+
+def _subnormals(evaluations: Mapping[str, Evaluation], told: Sequence[str]) -> Iterator[str]:
+    for step, evaluation in evaluations.items():
+        count = evaluation.facts.get("subnormal_weights")
+        if count and not any(sentence.startswith(f"{step}: {count} weights") for sentence in told):
+            yield (
+                f"{step} had {count:,} subnormal weights, which can slow a processor down many times; they were set "
+                "to zero in the exported file"
+            )
+
+
+def _busy(latencies: Latencies, told: Sequence[str]) -> Iterator[str]:
+    if any(latencies.busy) and not any("latency rounds" in sentence for sentence in told):
+        yield (
+            f"in {sum(latencies.busy)} of {len(latencies.busy)} latency rounds other work or the hypervisor took the "
+            "machine's time; they are marked and were kept"
+        )

@@ -1,0 +1,233 @@
+"""What is drawn, and from which numbers. Nothing here loads matplotlib until a figure is really drawn.
+
+A sketch is the data of one figure, as JSON; its digest says whether an older drawing still fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from compressor.report import words
+from compressor.report.report import Report
+from compressor.report.rows import ModelRow
+
+Data = Mapping[str, Any]
+
+_WATERFALL: tuple[tuple[str, str, Callable[[ModelRow], float | None]], ...] = (
+    ("size", "size of the file, MB", lambda row: None if row.size_bytes is None else row.size_bytes / 1e6),
+    ("macs", "multiply-accumulates, millions", lambda row: None if row.macs is None else row.macs / 1e6),
+    ("params", "parameters, thousands", lambda row: None if row.params is None else row.params / 1e3),
+)
+MOST_CLASSES = 24
+LARGEST_TABLE = 20
+_INTEGER_OPERATORS = ("QLinear", "Integer", "QGemm", "QAttention", "QMatMul")
+_FLOAT_OPERATORS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose", "NhwcFusedConv")
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """One figure before it is drawn. kind: the function of `plots` that draws it. alt: what it shows, in words."""
+
+    name: str
+    kind: str
+    alt: str
+    data: Data
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal drawings: the data and the code that draws it."""
+        content = json.dumps([self.name, self.kind, self.alt, self.data], sort_keys=True, allow_nan=False)
+        return hashlib.sha256((content + _code()).encode()).hexdigest()
+
+    def draw(self) -> str:
+        """The figure as an `<svg>` element. Loads matplotlib."""
+        from compressor.report import plots
+
+        return plots.draw(self.kind, self.name, self.alt, self.data)
+
+
+@cache
+def _code() -> str:
+    """The digest of the code that draws."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in ("drawing.py", "plots.py"))).hexdigest()
+
+
+def sketches(report: Report) -> list[Sketch]:
+    """All figures of a report for which there is data."""
+    found = [*_waterfall(report), *_scatter(report), *_distribution(report), *_curves(report)]
+    return [*found, *_per_class(report), *_confusion(report), *_operators(report)]
+
+
+def _look(report: Report, row: ModelRow) -> str:
+    """The colour of a row: what ships stands out, int8 differs from float."""
+    if row.step == report.verdict.ship:
+        return "ship"
+    return "int8" if row.precision == "int8" else "float"
+
+
+def _waterfall(report: Report) -> Iterator[Sketch]:
+    metric, share = report.task.metric, words.is_share(report.task.metric)
+    scale = 100 if share else 1
+    entries = []
+    for row in report.models:
+        found = words.quality(row, metric)
+        if found is not None:
+            low = found.value if found.low is None else found.low
+            high = found.value if found.high is None else found.high
+            entries.append(
+                _entry(report, row, found.value * scale, words.number(metric, found.value), low * scale, high * scale)
+            )
+    if entries:
+        title = f"{words.label(metric)}{', %' if share else ''} (95 % interval)"
+        yield Sketch("waterfall-quality", "dots", f"{title} of each step", {"title": title, "entries": entries})
+    for name, title, value_of in _WATERFALL:
+        values = [(row, value) for row in report.models if (value := value_of(row)) is not None]
+        if values:
+            bars = [_entry(report, row, value, words.significant(value)) for row, value in values]
+            yield Sketch(f"waterfall-{name}", "bars", f"{title} of each step", {"title": title, "entries": bars})
+    timed = [(row, first) for row in report.models if (first := words.first_latency(row)) and first.p50_ms is not None]
+    if timed:
+        title = f"median latency, ms ({words.condition(timed[0][1])})"
+        bars = [
+            _entry(report, row, one.p50_ms, words.significant(one.p50_ms or 0.0), one.low_ms, one.high_ms)
+            for row, one in timed
+        ]
+        yield Sketch("waterfall-latency", "bars", f"{title} of each step", {"title": title, "entries": bars})
+
+
+def _entry(
+    report: Report, row: ModelRow, value: float | None, text: str, low: float | None = None, high: float | None = None
+) -> dict[str, Any]:
+    return {"name": row.step, "look": _look(report, row), "value": value, "text": text, "low": low, "high": high}
+
+
+def _scatter(report: Report) -> Iterator[Sketch]:
+    metric, share = report.task.metric, words.is_share(report.task.metric)
+    scale = 100 if share else 1
+    points = []
+    for row in report.models:
+        quality, latency = words.quality(row, metric), words.first_latency(row)
+        if quality is None or latency is None or latency.p50_ms is None:
+            continue
+        points.append(
+            {
+                "name": row.step,
+                "look": _look(report, row),
+                "x": latency.p50_ms,
+                "y": quality.value * scale,
+                "x_range": [latency.low_ms, latency.high_ms],
+                "y_range": [None if end is None else end * scale for end in (quality.low, quality.high)],
+            }
+        )
+    if len(points) > 1:
+        label = f"{words.label(metric)}{', %' if share else ''}"
+        alt = f"{label} against median latency of each step; up and to the left is better"
+        yield Sketch("scatter", "scatter", alt, {"x": "median latency, ms", "y": label, "points": points})
+
+
+def _distribution(report: Report) -> Iterator[Sketch]:
+    entries = []
+    for row in report.models:
+        rounds = report.details.latency_rounds.get(row.step)
+        if rounds:
+            times = list(rounds[0].medians_ms)
+            entries.append({"name": row.step, "look": _look(report, row), "times": times})
+    if entries:
+        alt = "Each round's median time relative to its model's median, a row of points for each step"
+        yield Sketch(
+            "distribution", "distribution", alt, {"entries": entries, "busy": list(report.details.busy_rounds)}
+        )
+
+
+def _curves(report: Report) -> Iterator[Sketch]:
+    for row in report.models:
+        lines = _lines(row.curves or ())
+        if lines:
+            alt = f"Training of {row.step}: {', '.join(line['name'] for panel in lines for line in panel['lines'])} by epoch"
+            yield Sketch(f"curves-{row.step}", "curves", alt, {"title": row.step, "panels": lines})
+
+
+def _lines(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Panels of lines by epoch: the losses, then each validation metric."""
+    names = list(
+        dict.fromkeys(name for point in curves for name, value in point.items() if isinstance(value, int | float))
+    )
+    losses = [name for name in names if name.endswith("loss")]
+    metrics = [name for name in names if name.startswith("validation_") and name not in losses]
+    panels = []
+    for title, chosen in (("loss", losses), *((words.label(name), [name]) for name in metrics)):
+        lines = []
+        for name in chosen:
+            points = [
+                [point.get("epoch", place + 1), point[name]]
+                for place, point in enumerate(curves)
+                if point.get(name) is not None
+            ]
+            if points:
+                lines.append({"name": words.label(name), "points": points})
+        if lines:
+            panels.append({"title": title, "lines": lines})
+    return panels
+
+
+def _per_class(report: Report) -> Iterator[Sketch]:
+    classes = report.details.per_class
+    ship = classes.get(report.verdict.ship or "") or classes.get(report.models[-1].step if report.models else "")
+    before = {one.name: one.value for one in classes.get(report.verdict.baseline or "", ())}
+    if not ship:
+        return
+    known = [one for one in ship if one.value is not None]
+    order = sorted(known, key=lambda one: one.value or 0.0) if len(known) > MOST_CLASSES else known
+    entries = [
+        {
+            "name": one.name,
+            "n": one.n,
+            "value": one.value,
+            "low": one.low,
+            "high": one.high,
+            "before": before.get(one.name),
+        }
+        for one in order[:MOST_CLASSES]
+    ]
+    which = f"the {MOST_CLASSES} weakest of {len(known)} classes" if len(known) > MOST_CLASSES else "each class"
+    data = {"entries": entries, "ship": report.verdict.ship, "baseline": report.verdict.baseline, "which": which}
+    yield Sketch("per-class", "per_class", f"Share of right answers in {which}, shipped model and baseline", data)
+
+
+def _confusion(report: Report) -> Iterator[Sketch]:
+    """A drawing only where a table of numbers would be too wide."""
+    confusion = report.details.confusion.get(report.verdict.ship or "")
+    if confusion is None or len(confusion.labels) <= LARGEST_TABLE:
+        return
+    cells = [
+        [target, answer, cell]
+        for target, row in enumerate(confusion.counts)
+        for answer, cell in enumerate(row)
+        if cell and target != answer
+    ]
+    alt = "Wrong answers by true class and answer; larger points are more frequent"
+    yield Sketch("confusion", "confusion", alt, {"classes": len(confusion.labels), "cells": cells})
+
+
+def _operators(report: Report) -> Iterator[Sketch]:
+    chosen = [
+        row for row in report.models if row.operators and row.step in (report.verdict.ship, report.verdict.baseline)
+    ]
+    for row in chosen or [row for row in report.models if row.operators][-1:]:
+        counts = sorted((row.operators or {}).items(), key=lambda item: (-item[1], item[0]))
+        entries = [{"name": name, "value": count, "look": _operator_look(name)} for name, count in counts]
+        title = f"{row.step}: operators onnxruntime runs"
+        yield Sketch(f"operators-{row.step}", "operators", f"{title}, by count", {"title": title, "entries": entries})
+
+
+def _operator_look(name: str) -> str:
+    if any(part in name for part in _INTEGER_OPERATORS):
+        return "integer"
+    return "float" if name in _FLOAT_OPERATORS else "other"

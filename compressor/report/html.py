@@ -1,0 +1,282 @@
+"""report.html: one file without scripts or network, for the person who decides.
+
+Everything on it comes from the report; all text is escaped by the template engine, figures are our own SVG.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compressor.report import words
+from compressor.report.details import Confusion, Worst
+from compressor.report.figures import LARGEST_TABLE, sketches
+from compressor.report.report import Report, Statement
+from compressor.report.rows import ModelRow
+
+TEMPLATES = Path(__file__).parent / "templates"
+_FIGURE = re.compile(r"<!--figure (\S+) ([0-9a-f]{64}) ([0-9a-f]{64})-->(.*?)<!--/figure-->", re.S)
+_PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+")
+_PAIRS = 12
+
+Figures = Mapping[tuple[str, str], str]
+
+
+def page(report: Report, known: Figures | None = None) -> str:
+    """report.html as text. known: drawings of an older page by name and digest of their data, used where they fit."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    engine = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return engine.get_template("report.html.j2").render(_content(report, known or {}))
+
+
+def figures_of(path: Path) -> dict[tuple[str, str], str]:
+    """The drawings of a page of ours, by name and digest of their data; those that were changed are left out."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found = _FIGURE.findall(text)
+    return {(name, digest): svg for name, digest, own, svg in found if hashlib.sha256(svg.encode()).hexdigest() == own}
+
+
+def _figures(report: Report, known: Figures) -> dict[str, Any]:
+    """Drawings as markup by name, each between the marks that `figures_of` looks for."""
+    from markupsafe import Markup
+
+    drawn = {}
+    for sketch in sketches(report):
+        digest = sketch.digest
+        svg = known.get((sketch.name, digest)) or sketch.draw()
+        own = hashlib.sha256(svg.encode()).hexdigest()
+        drawn[sketch.name] = Markup(f"<!--figure {sketch.name} {digest} {own}-->{svg}<!--/figure-->")
+    return drawn
+
+
+def _content(report: Report, known: Figures) -> dict[str, Any]:
+    """All that the template shows, as plain values."""
+    ship, baseline = report.row(report.verdict.ship), report.row(report.verdict.baseline)
+    figures = _figures(report, known)
+    return {
+        "report": report,
+        "words": words,
+        "figures": figures,
+        "waterfall": [figure for name, figure in figures.items() if name.startswith("waterfall-")],
+        "curves": [figure for name, figure in figures.items() if name.startswith("curves-")],
+        "operators": [figure for name, figure in figures.items() if name.startswith("operators-")],
+        "ship": ship,
+        "baseline": baseline,
+        "statements": [_statement(one, report) for one in report.verdict.statements],
+        "tiles": _tiles(report, ship),
+        "models": [_model(row, report) for row in report.models],
+        "settings": _settings(report),
+        "devices": _devices(report, ship),
+        "confusion": _confusion(report.details.confusion.get(report.verdict.ship or "")),
+        "worst": [_worst(one) for one in report.details.worst],
+        "machine": words.machine(report.environment.model_dump()),
+        "environment": _environment(report),
+        "notes": _notes(report),
+        "holds_on": _holds_on(report),
+    }
+
+
+def _statement(one: Statement, report: Report) -> dict[str, Any]:
+    return {
+        "subject": words.subject(one),
+        "limit": words.limit(one.measure, one.limit),
+        "value": words.value(one),
+        "interval": words.interval(one),
+        "state": one.state,
+        "why": words.why(one, report.details.decide),
+        "how": one.how,
+        "gauge": _gauge(one),
+    }
+
+
+def _gauge(one: Statement) -> dict[str, float | str] | None:
+    """Where value, interval and limit lie on a strip 100 wide; None where nothing was measured."""
+    if one.value is None:
+        return None
+    limit = one.limit.value
+    low = one.value if one.low is None else one.low
+    high = one.value if one.high is None else one.high
+    ends = [low, high, limit, one.value]
+    room = (max(ends) - min(ends)) or abs(limit) or 1.0
+    start, width = min(ends) - 0.18 * room, 1.36 * room
+
+    def place(value: float) -> float:
+        return round(100 * (value - start) / width, 2)
+
+    return {
+        "low": place(low),
+        "high": place(high),
+        "value": place(one.value),
+        "limit": place(limit),
+        "side": "right" if one.limit.min is not None else "left",
+    }
+
+
+def _tiles(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
+    """The shipped model's figures, for a first look."""
+    if ship is None:
+        return []
+    metric, latency = report.task.metric, words.first_latency(ship)
+    quality = words.decisive_quality(ship, metric)
+    before_quality = words.decisive_quality(report.row(report.verdict.baseline), metric)
+    tiles = []
+    if quality:
+        unseen = "unseen " if ship.quality_unseen else ""
+        note = f"{'of' if words.is_share(metric) else 'over'} {quality.n:,} {unseen}test samples"
+        if before_quality and ship.step != report.verdict.baseline:
+            change = words.change(metric, before_quality.value - quality.value)
+            note += f"; {change} against {report.verdict.baseline}"
+        tiles.append({"label": words.label(metric), "value": words.number(metric, quality.value), "note": note})
+    if ship.size_bytes is not None:
+        before = report.row(report.verdict.baseline)
+        smaller = (
+            before.size_bytes / ship.size_bytes if before and before.size_bytes and before.step != ship.step else None
+        )
+        note = f"{words.significant(smaller)} times smaller than {report.verdict.baseline}" if smaller else "model.onnx"
+        tiles.append({"label": "file size", "value": words.number("size_mb", ship.size_bytes / 1e6), "note": note})
+    if latency and latency.p50_ms is not None:
+        tiles.append(
+            {
+                "label": "median latency",
+                "value": words.number("latency_p50_ms", latency.p50_ms),
+                "note": f"here, {words.condition(latency)}",
+            }
+        )
+    if ship.speedup:
+        interval = words.span("speedup", ship.speedup.low, ship.speedup.high)
+        note = "in the same rounds" + (f", {interval}" if ship.speedup.low is not None else "")
+        value = words.number("speedup", ship.speedup.value)
+        tiles.append({"label": f"times as fast as {report.verdict.baseline}", "value": value, "note": note})
+    return tiles
+
+
+def _model(row: ModelRow, report: Report) -> dict[str, Any]:
+    metric, latency = report.task.metric, words.first_latency(row)
+    quality, drop = words.quality(row, metric), (row.against_baseline or {}).get(metric)
+    unseen = (row.quality_unseen or {}).get(metric)
+    return {
+        "row": row,
+        "is_ship": row.step == report.verdict.ship,
+        "is_baseline": row.step == report.verdict.baseline,
+        "quality": words.number(metric, quality.value) if quality else words.NONE,
+        "quality_interval": words.span(metric, quality.low, quality.high, unit=False) if quality else "",
+        "unseen": words.number(metric, unseen.value) if unseen else words.NONE,
+        "unseen_interval": words.span(metric, unseen.low, unseen.high, unit=False) if unseen else "",
+        "drop": words.drop(metric, drop.drop) if drop else words.NONE,
+        "drop_interval": words.span(metric, drop.low, drop.high, is_drop=True, unit=False) if drop else "",
+        "size": words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
+        "params": words.number("params", row.params),
+        "macs": words.number("macs", row.macs),
+        "latency": words.number("latency_p50_ms", latency.p50_ms if latency else None),
+        "latency_interval": words.span("latency_p50_ms", latency.low_ms, latency.high_ms, unit=False)
+        if latency
+        else "",
+        "speedup": words.number("speedup", row.speedup.value if row.speedup else None),
+        "speedup_interval": words.span("speedup", row.speedup.low, row.speedup.high, unit=False) if row.speedup else "",
+        "made": words.NONE if row.seconds is None else words.duration(row.seconds),
+        "reused": "earlier, reused" if row.reused else "",
+    }
+
+
+def _settings(report: Report) -> list[dict[str, str]]:
+    """Every thread count and batch size of every model, as text."""
+    return [{"name": row.step, **words.latency_cells(one)} for row in report.models for one in row.latency or ()]
+
+
+def _devices(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
+    """The host's rows of the shipped model, and under them those of each device that was added."""
+    if not report.details.devices:
+        return []
+    here = [{"name": f"this machine: {words.machine(report.environment.model_dump())}", **words.latency_cells(one)}
+            for one in (ship.latency if ship is not None else None) or ()]  # fmt: skip
+    there = [
+        {"name": words.machine(device.machine), **words.latency_cells(one)}
+        for device in report.details.devices
+        for one in device.rows
+    ]
+    return here + there
+
+
+def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
+    """The table where it is small enough to read, and the pairs most often confused."""
+    if confusion is None:
+        return None
+    pairs = sorted(
+        (-cell, target, answer)
+        for target, row in enumerate(confusion.counts)
+        for answer, cell in enumerate(row)
+        if cell and target != answer
+    )[:_PAIRS]
+    small = len(confusion.labels) <= LARGEST_TABLE
+    rows = [
+        {
+            "name": confusion.labels[target],
+            "cells": [
+                {"count": cell, "share": round(100 * cell / max(1, sum(row))), "right": answer == target}
+                for answer, cell in enumerate(row)
+            ],
+        }
+        for target, row in enumerate(confusion.counts)
+    ]
+    named = [
+        {"count": -cell, "target": confusion.labels[one], "answer": confusion.labels[other]}
+        for cell, one, other in pairs
+    ]
+    return {"labels": confusion.labels if small else (), "rows": rows if small else [], "pairs": named}
+
+
+def _worst(one: Worst) -> dict[str, Any]:
+    """A wrong answer; its picture only where it is an embedded picture and nothing else."""
+    picture = one.picture if one.picture and _PICTURE.fullmatch(one.picture) else None
+    confidence = None if one.confidence is None else f"{100 * one.confidence:.0f} %"
+    return {**one.model_dump(), "picture": picture, "confidence": confidence}
+
+
+def _environment(report: Report) -> list[tuple[str, str]]:
+    about = report.environment
+    memory = None if about.memory_bytes is None else f"{about.memory_bytes / 2**30:.1f} GiB"
+    rows = [
+        ("processor", about.cpu),
+        ("instruction set", about.isa),
+        ("cores", about.cores),
+        ("threads of the run", about.threads),
+        ("frequency governor", about.governor),
+        ("load of the last minute", about.load),
+        ("memory", memory),
+        ("system", about.os),
+        ("Python", about.python),
+        *about.libraries.items(),
+    ]
+    return [(name, str(value)) for name, value in rows if value not in (None, "")]
+
+
+def _notes(report: Report) -> dict[str, list[tuple[str, str]]]:
+    """What each step told of how it was made, for people."""
+    return {
+        step: [(words.label(name), words.plain(value)) for name, value in notes.items()]
+        for step, notes in report.details.notes.items()
+    }
+
+
+def _holds_on(report: Report) -> str | None:
+    """On which CPUs the shipped model's answers hold, as the step that quantized it told."""
+    row = report.row(report.verdict.ship)
+    while row is not None:
+        told = report.details.notes.get(row.step, {}).get("holds_on")
+        if told:
+            return str(told)
+        row = report.row(row.parent)
+    return None

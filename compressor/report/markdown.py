@@ -1,0 +1,99 @@
+"""report.md: the verdict as a comment under a pull request. Short; the page has the rest."""
+
+from __future__ import annotations
+
+import re
+
+from compressor.report import words
+from compressor.report.report import Report
+from compressor.report.rows import ModelRow
+
+_MARKS = {"pass": "✅", "fail": "❌", "undecided": "❔", "measured": "📏"}
+_STATES = {"holds": "✅ holds", "broken": "❌ broken", "open": "❔ open"}
+
+
+def page(report: Report) -> str:
+    """report.md as text: verdict, statements, models, warnings."""
+    verdict = report.verdict
+    parts = [
+        f"## {_MARKS[verdict.state]} {words.TITLES[verdict.state]}: {plain(report.name)}",
+        plain(words.headline(report)),
+        _statements(report),
+        _models(report),
+        _warnings(report),
+        _footer(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown and HTML leave as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(str(text).split()))
+
+
+def _table(head: list[str], rows: list[list[str]], right: set[int]) -> str:
+    rule = ["--:" if place in right else ":--" for place in range(len(head))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
+
+
+def _statements(report: Report) -> str:
+    if not report.verdict.statements:
+        return ""
+    rows = [
+        [
+            plain(words.subject(one)),
+            plain(words.limit(one.measure, one.limit)),
+            f"**{plain(words.value(one))}**",
+            plain(words.interval(one)),
+            f"{_STATES[one.state]}"
+            + (f": {plain(words.why(one, report.details.decide))}" if one.state == "open" else ""),
+        ]
+        for one in report.verdict.statements
+    ]
+    return _table(["what ships", "limit", "measured", "95 % interval", "state"], rows, {2, 3})
+
+
+def _models(report: Report) -> str:
+    metric = report.task.metric
+    setting = words.condition(next(filter(None, map(words.first_latency, report.models)), None))
+    head = [
+        "model",
+        "stage",
+        f"{plain(metric)} [95 %]",
+        "size",
+        "MACs",
+        f"p50{f', {setting}' if setting else ''}",
+        "speed-up",
+    ]
+    rows = [_model(row, metric, report.verdict.ship) for row in report.models]
+    return _table(head, rows, {2, 3, 4, 5, 6}) if rows else ""
+
+
+def _model(row: ModelRow, metric: str, ship: str | None) -> list[str]:
+    quality, latency = words.quality(row, metric), words.first_latency(row)
+    name = f"**{plain(row.step)}**" if row.step == ship else plain(row.step)
+    interval = f" [{words.span(metric, quality.low, quality.high)}]" if quality else ""
+    return [
+        name,
+        f"{row.stage}{', int8' if row.precision == 'int8' else ''}",
+        plain(words.number(metric, quality.value if quality else None) + interval),
+        words.number("size_mb", row.size_bytes / 1e6 if row.size_bytes is not None else None),
+        words.number("macs", row.macs),
+        words.number("latency_p50_ms", latency.p50_ms if latency else None),
+        words.number("speedup", row.speedup.value if row.speedup else None),
+    ]
+
+
+def _warnings(report: Report) -> str:
+    if not report.warnings:
+        return ""
+    return "\n".join(["**Before you believe it**", "", *(f"- {plain(warning)}" for warning in report.warnings)])
+
+
+def _footer(report: Report) -> str:
+    measured_on = plain(words.machine(report.environment.model_dump()))
+    return (
+        f"<sub>Measured on {measured_on}; your device differs. {plain(report.created)}, compress "
+        f"{plain(report.compress_version)}, pipeline {report.pipeline.sha256[:12]}. "
+        "Intervals are 95 %; the whole story is in report.html.</sub>"
+    )

@@ -1,0 +1,32 @@
+"""What every piece of a report is, and how a file of it is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from compressor.errors import ResourceError
+
+
+class Part(BaseModel):
+    """A piece of the report: complete when made, and unchanged from then on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file by a temporary name and a rename, so that a reader never meets half of it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        todo = "free space or choose another --out"
+        raise ResourceError(str(path), f"cannot be written ({error.strerror})", todo) from None

@@ -1,0 +1,90 @@
+"""One row of the report's `models`: a model as onnxruntime runs it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from compressor.report.part import Part
+
+
+class Measured(Part):
+    """A metric over `n` samples with its 95 % interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Drop(Part):
+    """Baseline minus this model, on the same samples; counts only where an answer is right or wrong."""
+
+    drop: float
+    low: float | None
+    high: float | None
+    only_baseline_right: int | None
+    only_this_right: int | None
+
+
+class LatencyRow(Part):
+    """How long one model takes with one thread count and batch size. low_ms, high_ms: 95 % interval of p50_ms."""
+
+    threads: int
+    batch: int
+    p50_ms: float | None = None
+    low_ms: float | None = None
+    high_ms: float | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    samples: int | None = None
+    rounds: int | None = None
+    load_ms: float | None = None
+    first_ms: float | None = None
+    throughput_per_s: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Speedup(Part):
+    """The baseline's time over this model's, in the same rounds."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Parity(Part):
+    """How near a graph comes to what it was made from."""
+
+    max_abs: float | None = None
+    max_rel: float | None = None
+    cosine: float | None = None
+    sqnr_db: float | None = None
+    same_answers: float | None = None
+    n: int | None = None
+
+
+class ModelRow(Part):
+    """One model, as onnxruntime runs it. quality_unseen: null where no choice was made on any test sample."""
+
+    step: str
+    stage: str
+    kind: Literal["model", "onnx"]
+    precision: Literal["float32", "int8", "mixed"] | None = None
+    parent: str | None = None
+    teacher: str | None = None
+    key: str
+    reused: bool
+    seconds: float | None = None
+    quality: dict[str, Measured] | None = None
+    quality_unseen: dict[str, Measured] | None = None
+    against_baseline: dict[str, Drop] | None = None
+    size_bytes: int | None = None
+    params: int | None = None
+    macs: int | None = None
+    latency: tuple[LatencyRow, ...] | None = None
+    speedup: Speedup | None = None
+    operators: dict[str, int] | None = None
+    float_convolutions: int | None = None
+    parity: Parity | None = None
+    curves: tuple[dict[str, float | int | str | None], ...] | None = None

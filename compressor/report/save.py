@@ -1,0 +1,23 @@
+"""The files of a report: report.json, report.html and report.md, each written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compressor.report import markdown
+from compressor.report.html import figures_of, page
+from compressor.report.part import write_whole
+from compressor.report.report import Report
+
+
+def render(report: Report, folder: Path, previous: Path | None = None) -> None:
+    """Write the three files of a report into a folder.
+
+    previous: a folder with an older report.html of ours. A figure whose data did not change is taken from there, so
+    that an unchanged run need not load the plotting library; everything else on the page is made anew.
+    """
+    known = figures_of(previous / "report.html") if previous is not None else {}
+    html = page(report, known)
+    report.save(folder / "report.json")
+    write_whole(folder / "report.html", html)
+    write_whole(folder / "report.md", markdown.page(report))

@@ -1,0 +1,249 @@
+"""Values and states in the words that a person who signs would use. Text in, text out; nothing is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from compressor.report.report import Limit, Report, Statement, VerdictState
+from compressor.report.rows import LatencyRow, Measured, ModelRow
+
+DASH = "–"
+NONE = "—"
+
+LABELS = {
+    "latency_p50_ms": "median latency",
+    "latency_p99_ms": "99th percentile of latency",
+    "size_mb": "file size",
+    "peak_memory_mb": "peak memory",
+    "params": "parameters",
+    "macs": "multiply-accumulates",
+    "speedup": "speed-up over the baseline",
+    "size_ratio": "times smaller than the baseline",
+}
+_UNITS = {"latency_p50_ms": "ms", "latency_p99_ms": "ms", "size_mb": "MB", "peak_memory_mb": "MB"}
+_SHARES = ("accuracy", "recall", "precision", "f1", "top")
+_TIMES = ("speedup", "size_ratio")
+EXACT = ("size_mb", "size_ratio", "params", "macs")
+"""Measures that are counted, so that no interval is missing where there is none."""
+
+TITLES: dict[VerdictState, str] = {
+    "pass": "Pass",
+    "fail": "Fail",
+    "undecided": "Undecided",
+    "measured": "Measured",
+}
+
+
+def is_share(measure: str) -> bool:
+    """Whether a metric is a share, shown in percent."""
+    return any(word in measure for word in _SHARES)
+
+
+def label(measure: str) -> str:
+    """A measure's name for people."""
+    return LABELS.get(measure, measure.replace("_", " "))
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits and no exponent: 0.412, 12.3, 1,234."""
+    if value == 0:
+        return "0"
+    text = f"{value:.{digits}g}"
+    if "e" in text or abs(value) >= 10**digits:
+        return f"{value:,.0f}" if abs(value) >= 1 else f"{value:.{digits + 5}f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    missing = digits - len((whole + decimals).lstrip("-0."))
+    return text if missing <= 0 or abs(value) >= 10 ** (digits - 1) else f"{value:.{len(decimals) + missing}f}"
+
+
+def count(value: float) -> str:
+    """A large count in short: 12.5 M, 78.1 k, 640."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{significant(value / size)} {unit}"
+    return f"{value:,.0f}"
+
+
+def number(measure: str, value: float | None, *, unit: bool = True) -> str:
+    """A value of a measure: `93.39 %`, `0.412 ms`, `0.193 MB`, `4.21×`, `78.1 k`."""
+    if value is None:
+        return NONE
+    if is_share(measure):
+        return f"{100 * value:.2f}{' %' if unit else ''}"
+    if measure in _TIMES:
+        return f"{significant(value)}{'×' if unit else ''}"
+    if measure in ("params", "macs"):
+        return count(value)
+    named = _UNITS.get(measure)
+    return f"{significant(value)} {named}" if named and unit else significant(value)
+
+
+def drop(measure: str, value: float | None) -> str:
+    """A drop against the baseline: `0.42 points` for shares; below zero it is a gain."""
+    if value is None:
+        return NONE
+    return f"{100 * value:.2f} points" if is_share(measure) else significant(value)
+
+
+def span(measure: str, low: float | None, high: float | None, *, is_drop: bool = False, unit: bool = True) -> str:
+    """An interval: `92.90 to 97.25 %`; a dash where there is none."""
+    if low is None or high is None:
+        return NONE
+    if is_drop and is_share(measure):
+        return f"{100 * low:.2f} to {100 * high:.2f}{' points' if unit else ''}"
+    return f"{number(measure, low, unit=False)} to {number(measure, high, unit=unit)}"
+
+
+def limit(measure: str, given: Limit) -> str:
+    """A limit: `at least 95 %`, `at most 0.2 MB`, `at most 3 points below the baseline`."""
+    if given.max_drop is not None:
+        amount = f"{100 * given.max_drop:g} points" if is_share(measure) else f"{given.max_drop:g}"
+        return f"at most {amount} below the baseline"
+    kind = "at least" if given.min is not None else "at most"
+    if is_share(measure):
+        return f"{kind} {100 * given.value:g} %"
+    if measure in ("params", "macs"):
+        return f"{kind} {given.value:,.0f}"
+    unit = "×" if measure in _TIMES else f" {_UNITS[measure]}" if measure in _UNITS else ""
+    return f"{kind} {given.value:g}{unit}"
+
+
+def subject(statement: Statement) -> str:
+    """What a statement is about: `accuracy`, `drop of accuracy`."""
+    name = label(statement.measure)
+    return f"drop of {name}" if statement.limit.max_drop is not None else name
+
+
+def value(statement: Statement) -> str:
+    """A statement's measured value."""
+    if statement.limit.max_drop is not None:
+        return drop(statement.measure, statement.value)
+    return number(statement.measure, statement.value)
+
+
+def interval(statement: Statement) -> str:
+    """A statement's interval: `exact` for what is counted, a dash where nothing was measured."""
+    if statement.value is not None and statement.low is None:
+        return "exact" if statement.measure in EXACT else "none"
+    return span(statement.measure, statement.low, statement.high, is_drop=statement.limit.max_drop is not None)
+
+
+def why(statement: Statement, decide: str) -> str:
+    """Why a statement has its state, and what would decide an open one."""
+    if statement.value is None:
+        return f"not measured: {statement.how}"
+    if statement.state == "open":
+        return f"the limit lies inside the interval; {needed(statement)}"
+    by_value = statement.low is None or decide == "point"
+    what = "the value" if by_value else "the whole interval"
+    return f"{what} {'keeps' if statement.state == 'holds' else 'breaks'} the limit"
+
+
+def needed(statement: Statement) -> str:
+    """How many samples or rounds would decide an open statement."""
+    given = statement.needed
+    if given is None:
+        return "the value is so near the limit that no number of samples would decide it"
+    if given.samples is not None:
+        return f"about {given.samples:,} test samples with the same shares would decide it"
+    return f"about {given.rounds:,} rounds with the same spread would decide it"
+
+
+def headline(report: Report) -> str:
+    """The verdict in one sentence."""
+    verdict = report.verdict
+    total = len(verdict.statements)
+    broken = [subject(one) for one in verdict.statements if one.state == "broken"]
+    unsure = [subject(one) for one in verdict.statements if one.state == "open"]
+    if verdict.state == "pass":
+        return f"{verdict.ship} keeps {'its one limit' if total == 1 else f'all {total} limits'} of the budget."
+    if verdict.state == "fail":
+        return f"{verdict.ship} breaks {len(broken)} of {total} limits: {', '.join(broken)}."
+    if verdict.state == "undecided":
+        return f"{verdict.ship} breaks no limit, but {len(unsure)} of {total} cannot be decided: {', '.join(unsure)}."
+    if verdict.ship is None:
+        return "The run ended before a bundle was made: there are figures, and no verdict."
+    return f"{verdict.ship} was measured; the file sets no budget, so there is no verdict."
+
+
+def condition(row: LatencyRow | None) -> str:
+    """The conditions of a latency: `1 thread, batch 1`."""
+    return "" if row is None else f"{row.threads} thread{'' if row.threads == 1 else 's'}, batch {row.batch}"
+
+
+def first_latency(row: ModelRow | None) -> LatencyRow | None:
+    """The row of the first thread count and batch size, which the budget is about."""
+    return row.latency[0] if row is not None and row.latency else None
+
+
+def quality(row: ModelRow | None, metric: str) -> Measured | None:
+    """A model's quality in one metric over the whole test set."""
+    return row.quality.get(metric) if row is not None and row.quality else None
+
+
+def decisive_quality(row: ModelRow | None, metric: str) -> Measured | None:
+    """The quality that statements are about: on unseen test samples where choices were made on others."""
+    unseen = row.quality_unseen.get(metric) if row is not None and row.quality_unseen else None
+    return unseen or quality(row, metric)
+
+
+def machine(about: Mapping[str, Any]) -> str:
+    """A machine in one line: processor, and its instruction set where known."""
+    cpu, isa = about.get("cpu"), about.get("isa")
+    words = " ".join(isa) if isinstance(isa, list | tuple) else isa
+    return f"{cpu or 'an unknown processor'}{f' ({words})' if words else ''}"
+
+
+def change(measure: str, lost: float) -> str:
+    """A drop as a change with its sign: `−0.28 points`, `+0.10 points`."""
+    amount = drop(measure, abs(lost))
+    return f"{'+' if lost < 0 else '−' if lost > 0 else '±'}{amount}"
+
+
+def when(created: str) -> str:
+    """A time as `2026-11-22 12:00 UTC`; what is no ISO time stays as it is."""
+    try:
+        time = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return time.strftime("%Y-%m-%d %H:%M ") + (time.tzname() or "")
+
+
+def duration(seconds: float) -> str:
+    """A duration: `0.8 s`, `42 s`, `3 min 20 s`, `1 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def latency_cells(row: LatencyRow) -> dict[str, str]:
+    """The cells of a table of latencies."""
+    memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 1e6
+    times = {key: getattr(row, f"{key}_ms") for key in ("p50", "p90", "p95", "p99", "load", "first")}
+    return {
+        "condition": condition(row),
+        **{key: number("latency_p50_ms", time) for key, time in times.items()},
+        "interval": span("latency_p50_ms", row.low_ms, row.high_ms),
+        "throughput": NONE if row.throughput_per_s is None else significant(row.throughput_per_s),
+        "memory": number("peak_memory_mb", memory),
+        "runs": NONE if row.samples is None else f"{row.samples:,} in {row.rounds or 0} rounds",
+    }
+
+
+def share(value: float | None) -> str | None:
+    """A share in percent, None where there is none."""
+    return None if value is None else f"{100 * value:.2f} %"
+
+
+def plain(value: str | int | float | bool) -> str:
+    """A single fact: yes and no, a short number, or the text itself."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return significant(value, 5) if isinstance(value, float) else str(value)

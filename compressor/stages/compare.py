@@ -1,0 +1,96 @@
+"""What the baseline knew and the shipped model does not: samples lost and won, and the worst of them as pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from compressor.stages.base import Context, Stage, StageSpec
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WORST = 20
+SMALLEST, LARGEST = 96, 192
+"""Pixels of a picture's longer side in the report: smaller ones are enlarged in whole steps, larger ones reduced."""
+
+
+class CompareSpec(StageSpec):
+    """Put in by the plan; it has no settings."""
+
+    stage: Literal["compare"] = "compare"
+
+
+def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Write comparison.json: how many test samples are `lost` and `won`, and the `worst`, surest wrong answer first."""
+    import numpy as np
+
+    task = context.task
+    files = [inputs[role].file("predictions.npz") for role in ("baseline", "shipped")]
+    with np.load(files[0]) as before, np.load(files[1]) as after:
+        was, now = before[f"score_{task.metric}"], after[f"score_{task.metric}"]
+        old, new, targets = before["test_outputs"], after["test_outputs"], after["test_targets"]
+        places = after["test_indices"]
+    lost, won = np.flatnonzero(now < was), np.flatnonzero(now > was)
+    sure = confidence(new)
+    order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
+    before_answers, answers = task.answer(old), task.answer(new)
+    worst = []
+    for number, row in enumerate(order):
+        sample = int(places[row])
+        worst.append({
+            "sample": sample,
+            "picture": picture(task.raw("test", sample).pixels),
+            "target": task.answers[int(targets[row])],
+            "baseline_answer": task.answers[int(before_answers[row])],
+            "answer": task.answers[int(answers[row])],
+            "confidence": float(sure[row]),
+        })  # fmt: skip
+        context.progress.advance(number + 1, len(order), "pictures")
+    found = {"worst": worst, "lost": len(lost), "won": len(won)}
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    (context.folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
+    return {"lost": len(lost), "won": len(won)}
+
+
+def confidence(outputs: np.ndarray) -> np.ndarray:
+    """How sure each answer is, float64 [samples]: the largest probability of outputs [samples, classes], logits or
+    probabilities."""
+    import numpy as np
+
+    values = outputs.astype(np.float64)
+    if values.size and values.min() >= 0 and np.allclose(values.sum(1), 1, atol=1e-3):
+        return np.asarray(values.max(1))
+    powers = np.exp(values - values.max(1, keepdims=True))
+    return np.asarray(powers.max(1) / powers.sum(1))
+
+
+def picture(pixels: np.ndarray) -> str:
+    """A PNG as a data URI of uint8 pixels [height, width, channels] (1 or 3), 96 to 192 pixels on the longer side."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+    longer = max(image.size)
+    if longer < SMALLEST:
+        factor = -(-SMALLEST // longer)
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    elif longer > LARGEST:
+        image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+STAGE = Stage(
+    name="compare",
+    spec=CompareSpec,
+    makes="measurement",
+    run=run,
+    takes={"baseline": frozenset({"onnx"}), "shipped": frozenset({"onnx"})},
+    uses=frozenset({"test", "preprocess"}),
+    libraries=("numpy", "pillow"),
+)

@@ -1,0 +1,227 @@
+"""Quality, size, cost and operators of one model as onnxruntime runs it; put after every step that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from compressor.stages.base import Context, Stage, StageSpec
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compressor.tasks.base import Split
+
+BATCH = 64
+TORCH_SAMPLES = 64
+LARGER = "the int8 file is larger than the float one: the network is too small for the scales it adds"
+
+
+class EvaluateSpec(StageSpec):
+    """Put in by the plan; it has no settings."""
+
+    stage: Literal["evaluate"] = "evaluate"
+    from_: str = Field("", alias="from", description="The step whose result is evaluated.")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: the graph, how to feed it, and what is known of it already."""
+
+    graph: Path
+    input: dict[str, Any]
+    output: dict[str, Any]
+    subnormal: int
+    pixels: bool = False
+    channels_first: bool = False
+    probabilities: bool = False
+
+
+def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Write core.onnx, predictions.npz and evaluation.json."""
+    import numpy as np
+
+    from compressor.onnx_graph import cost, operators
+
+    task, source, core = context.task, inputs["from"], inputs.get("core")
+    subject = _subject(source, context)
+    total = task.size("validation") + task.size("test")
+    validation = _predict(subject, "validation", context, 0, total)
+    test = _predict(subject, "test", context, task.size("validation"), total)
+    unseen = task.unseen()
+    arrays: dict[str, Any] = {f"test_{name}": values for name, values in test.items()}
+    arrays |= {f"validation_{name}": validation[name] for name in ("outputs", "targets")}
+    arrays["unseen"] = np.ones(len(test["outputs"]), bool) if unseen is None else np.asarray(unseen, bool)
+    scores = task.score(test["outputs"], test["targets"])
+    arrays |= {f"score_{name}": np.asarray(values, np.float64) for name, values in scores.items()}
+    np.savez(context.folder / "predictions.npz", **arrays)
+    counted, size = operators.count(subject.graph), subject.graph.stat().st_size
+    reference = _known(core)
+    costs = {name: reference[name] for name in ("params", "macs")} if source.kind == "bundle" and reference else None
+    evaluation = {
+        "metric": task.metric,
+        **counted,
+        **(costs or cost.count(subject.graph)),
+        "size_bytes": size,
+        "subnormal_weights": subject.subnormal,
+        "model_sha256": hashlib.sha256(subject.graph.read_bytes()).hexdigest(),
+        "input": subject.input,
+        "output": subject.output,
+        "parity": _parity(source, core, subject, validation, context),
+        "breakdown": task.breakdown(test["outputs"], test["targets"]),
+        "warnings": _warnings(counted, size, subject, reference, source.kind),
+    }
+    for warning in evaluation["warnings"]:
+        context.progress.say(warning)
+    text = json.dumps(evaluation, indent=1, allow_nan=False, ensure_ascii=False)
+    (context.folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    quality = {name: float(np.mean(values)) for name, values in scores.items()}
+    return quality | {name: evaluation[name] for name in ("precision", "size_bytes", "float_convolutions")}
+
+
+def _subject(source: Artifact, context: Context) -> Subject:
+    from dataclasses import asdict
+
+    graph, signature = context.folder / "core.onnx", context.task.signature
+    if source.kind == "bundle":
+        shutil.copyfile(source.file("bundle/model.onnx"), graph)
+        manifest = json.loads(source.file("bundle/bundle.json").read_text(encoding="utf-8"))
+        given, answer = manifest["inputs"][0], manifest["outputs"][0]
+        return Subject(
+            graph,
+            given,
+            answer,
+            0,
+            pixels=given["dtype"] == "uint8",
+            channels_first=given["layout"].upper().endswith("CHW"),
+            probabilities="softmax" in manifest["in_graph"],
+        )
+    given, answer = asdict(signature.inputs[0]), asdict(signature.outputs[0])
+    if source.kind == "model":
+        from compressor.models import network
+        from compressor.onnx_graph import exporter
+
+        model = network.read(source.folder, context.base)
+        subnormal = exporter.export_core(model, signature, graph, context.opset, context.progress.say)
+        return Subject(graph, given, answer, subnormal)
+    shutil.copyfile(source.file("core.onnx"), graph)
+    return Subject(graph, given, answer, int(source.facts.get("subnormal_weights", 0)))
+
+
+def _predict(subject: Subject, split: Split, context: Context, before: int, total: int) -> dict[str, np.ndarray]:
+    """`outputs`, `targets` and `indices` of a whole split, in its order."""
+    import numpy as np
+
+    from compressor.latency import machine
+    from compressor.onnx_graph import session
+
+    targets: list[np.ndarray] = []
+    indices: list[np.ndarray] = []
+
+    def feed() -> Iterator[np.ndarray]:
+        done = before
+        for batch in context.task.batches(split, BATCH, pixels=subject.pixels):
+            targets.append(batch.targets.numpy())
+            indices.append(batch.indices.numpy())
+            values = batch.inputs.numpy()
+            yield values.transpose(0, 3, 1, 2) if subject.pixels and subject.channels_first else values
+            done += len(values)
+            context.progress.advance(done, total, "samples")
+
+    outputs = session.predict(subject.graph, feed(), machine.default_threads())
+    empty = np.zeros(0, np.int64)
+    return {
+        "outputs": outputs.astype(np.float32),
+        "targets": np.concatenate([empty, *targets]),
+        "indices": np.concatenate([empty, *indices]),
+    }
+
+
+def _parity(
+    source: Artifact, core: Artifact | None, subject: Subject, found: Mapping[str, np.ndarray], context: Context
+) -> dict[str, Any] | None:
+    """Against torch for a network, against the graph it came from for what was made of one; on validation samples."""
+    import numpy as np
+
+    from compressor.onnx_graph import parity
+
+    outputs = found["outputs"]
+    if not len(outputs):
+        return None
+    if source.kind == "model":
+        wanted, indices = _torch_outputs(source, context)
+        rows = {int(index): row for row, index in enumerate(found["indices"])}
+        outputs = outputs[[rows[int(index)] for index in indices]]
+        if not context.smoke:
+            parity.check_float(wanted, outputs, "")
+    elif core is None:
+        return None
+    else:
+        with np.load(core.file("predictions.npz")) as held:
+            wanted = held["validation_outputs"]
+        if subject.probabilities:
+            wanted = softmax(wanted)
+    return parity.compare(wanted, outputs, context.task.answer)
+
+
+def _torch_outputs(source: Artifact, context: Context) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs of some validation samples as torch computes them, and which ones they are."""
+    import numpy as np
+    import torch
+
+    from compressor.models import network
+
+    model = network.read(source.folder, context.base)
+    with torch.no_grad():
+        batches = list(context.task.batches("validation", BATCH, limit=TORCH_SAMPLES))
+        outputs = [model(batch.inputs).float().numpy() for batch in batches]
+    return np.concatenate(outputs), np.concatenate([batch.indices.numpy() for batch in batches])
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities [samples, classes] of logits of that shape."""
+    import numpy as np
+
+    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+
+
+def _known(core: Artifact | None) -> dict[str, Any] | None:
+    if core is None:
+        return None
+    found: dict[str, Any] = json.loads(core.file("evaluation.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _warnings(
+    counted: Mapping[str, Any], size: int, subject: Subject, reference: Mapping[str, Any] | None, kind: str
+) -> list[str]:
+    sentences = []
+    if kind == "onnx" and reference is not None and size > reference["size_bytes"]:
+        sentences.append(f"{LARGER} ({size} against {reference['size_bytes']} bytes)")
+    if counted["precision"] == "mixed":
+        names = counted["float_names"]
+        sentences.append(f"{len(names)} of the convolutions and products run in float, the first is `{names[0]}`")
+    if subject.subnormal:
+        sentences.append(f"{subject.subnormal} weights were too small for full precision and are zero in the graph")
+    return sentences
+
+
+STAGE = Stage(
+    name="evaluate",
+    spec=EvaluateSpec,
+    makes="onnx",
+    run=run,
+    takes={"from": frozenset({"model", "onnx", "bundle"}), "core": frozenset({"onnx"})},
+    uses=frozenset({"validation", "test", "preprocess"}),
+    libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
+    isa=True,
+)

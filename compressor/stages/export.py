@@ -1,0 +1,275 @@
+"""Make the file that ships around a step's core graph, prove that it computes the same, and pack the bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from compressor.errors import StepError
+from compressor.stages.base import Context, Frozen, Stage, StageSpec
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compressor.bundle.bundle import Manifest
+    from compressor.onnx_graph.finish import Finished, Port
+
+Share = Annotated[float, Field(ge=0, le=1)]
+FLOAT_LIMITS: Mapping[str, float] = {"max_rel": 1e-3, "same_answers": 0.999}
+INT8_LIMITS: Mapping[str, float] = {"cosine": 0.85, "sqnr_db": 5.0, "same_answers": 0.8}
+CHUNK = 64
+
+
+class ParityLimits(Frozen):
+    """How far what ships may be from the nearest float network on validation samples; a miss fails the step.
+
+    Defaults for a float file: max_rel 0.001, same_answers 0.999; for an int8 one: cosine 0.85, sqnr_db 5,
+    same_answers 0.8. They catch a broken graph; how good is good enough is the budget's business.
+    """
+
+    max_abs: float | None = Field(None, ge=0, description="Largest difference of an output, in the output's unit.")
+    max_rel: float | None = Field(None, ge=0, description="The same as a share of the largest absolute output.")
+    cosine: float | None = Field(None, ge=-1, le=1, description="Least cosine between all outputs of the two.")
+    sqnr_db: float | None = Field(None, ge=-200, le=200, description="Least signal to noise ratio, in decibels.")
+    same_answers: Share | None = Field(None, description="Least share of samples with equal answers.")
+    samples: int = Field(1000, ge=1, le=1_000_000, description="Validation samples compared, at most.")
+
+    def limits(self, precision: str) -> dict[str, float]:
+        """The limits that hold for a file of this precision, with the defaults where nothing is given."""
+        given = self.model_dump(exclude={"samples"}, exclude_none=True)
+        return {**(FLOAT_LIMITS if precision == "float32" else INT8_LIMITS), **given}
+
+
+class ExportSpec(StageSpec):
+    """One self-contained ONNX file, checked against its float ancestor, in a bundle with golden samples."""
+
+    stage: Literal["export"] = "export"
+    from_: str = Field(alias="from", description="Earlier step whose network ships.")
+    ir_version: int | None = Field(
+        None, ge=8, le=13, description="ONNX IR version; left out: the lowest that the opset needs (10 for opset 21)."
+    )
+    batch_size: Literal["dynamic"] | Annotated[int, Field(ge=1, le=4096)] = Field(
+        "dynamic", description="`dynamic`, or the one batch size that the file takes."
+    )
+    input: Literal["float", "pixels_nhwc", "pixels_nchw"] = Field(
+        "float", description="What goes in: the network's float32 input, or uint8 pixels normalised inside the graph."
+    )
+    softmax: bool = Field(False, description="Whether probabilities come out instead of the network's raw outputs.")
+    parity: ParityLimits = Field(default_factory=lambda: ParityLimits(), description="Limits of parity; see there.")
+    licence: str | None = Field(None, max_length=500, description="Licence of the weights, for the model card.")
+
+
+def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Write `bundle/`; the facts are its parity, interface and digest.
+
+    Raises:
+        StepError: the shipped file does not compute what the core graph and its float ancestor do.
+    """
+    from compressor.bundle import bundle as bundles
+    from compressor.onnx_graph import chain
+    from compressor.onnx_graph.finish import Finish, finish
+
+    folder = context.folder / "bundle"
+    folder.mkdir()
+    core, evaluation = inputs["core"], _evaluation(inputs["core"])
+    fixed = None if spec.batch_size == "dynamic" else spec.batch_size
+    wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version)
+    finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
+    check_interface(finished, spec, context)
+    context.progress.say(f"input {_shown(finished.inputs[0])}, output {_shown(finished.outputs[0])}")
+    parity = _parity(spec, inputs, folder / bundles.MODEL, context)
+    if not context.smoke:
+        chain.check(parity, spec.parity.limits(evaluation["precision"]))
+    manifest = _manifest(spec, finished, core, parity, context)
+    _write_samples(folder, manifest, core, context)
+    bundle = bundles.write(folder, manifest)
+    ports = bundle.manifest.facts()
+    return {
+        "model_sha256": bundle.model_sha256,
+        "size_bytes": bundle.manifest.files[bundles.MODEL].bytes,
+        "parity": parity,
+        "input": ports["inputs"][0],
+        "output": ports["outputs"][0],
+        "subnormal_weights": finished.subnormals + int(evaluation.get("subnormal_weights") or 0),
+        "opset": finished.opset,
+        "ir_version": finished.ir_version,
+        "warnings": warnings(evaluation["precision"], finished.weight_bits),
+    }
+
+
+def check_interface(finished: Finished, spec: ExportSpec, context: Context) -> None:
+    """StepError where name, dtype or shape of input or output are not what the task and the spec ask for."""
+    source, result = context.task.signature.inputs[0], context.task.signature.outputs[0]
+    batch: int | str = "batch" if spec.batch_size == "dynamic" else spec.batch_size
+    sample = (*source.shape[1:], source.shape[0]) if spec.input == "pixels_nhwc" else tuple(source.shape)
+    dtype = source.dtype if spec.input == "float" else "uint8"
+    wanted = {
+        "input": (finished.inputs[0], source.name, spec.input == "float", dtype, (batch, *sample)),
+        "output": (finished.outputs[0], result.name, not spec.softmax, result.dtype, (batch, *result.shape)),
+    }
+    for what, (found, name, plain, kind, shape) in wanted.items():
+        if (found.dtype, found.shape) != (kind, shape) or (plain and found.name != name):
+            asked = f"{name} {kind} [{', '.join(map(str, shape))}]"
+            raise StepError("", f"the {what} of the graph is {_shown(found)}, not {asked}", "report this graph")
+
+
+def warnings(precision: str, weight_bits: int | None) -> list[str]:
+    """What a reader of the report must know of the file that ships."""
+    if precision != "float32" and weight_bits == 8:
+        return ["The shipped file has 8-bit weights: its quality holds on x86 CPUs with VNNI and on Arm only."]
+    return []
+
+
+def _parity(spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, context: Context) -> dict[str, Any]:
+    """Every link of the chain; None for one that is not there."""
+    from compressor.onnx_graph import chain, parity
+
+    core, ancestor, task = inputs["core"], inputs["float"], context.task
+    quantized = None
+    if _evaluation(core)["precision"] != "float32":
+        reference, found = (_predictions(one)["validation_outputs"] for one in (ancestor, core))
+        quantized = parity.compare(reference, found, task.answer)
+    exact = spec.input == "float" and not spec.softmax and spec.batch_size == "dynamic"
+    size = CHUNK if spec.batch_size == "dynamic" else spec.batch_size
+    count = min(spec.parity.samples, task.size("validation"))
+
+    def batches(before: int, pixels: bool) -> Iterator[np.ndarray]:
+        for batch in task.batches("validation", size, limit=count, pixels=pixels):
+            values = batch.inputs.numpy()
+            yield values.transpose(0, 3, 1, 2) if pixels and spec.input == "pixels_nchw" else values
+            before += len(values)
+            context.progress.advance(before, 2 * count, "samples")
+
+    of_core, of_shipped = batches(0, False), batches(count, spec.input != "float")
+    link = chain.core_to_shipped(
+        (core.file("core.onnx"), of_core), (shipped, of_shipped), task.answer, softmax=spec.softmax, exact=exact
+    )
+    return {"torch_to_float": _evaluation(ancestor)["parity"], "float_to_int8": quantized, "core_to_shipped": link}
+
+
+def _manifest(
+    spec: ExportSpec, finished: Finished, core: Artifact, parity: dict[str, Any], context: Context
+) -> Manifest:
+    from importlib.metadata import version
+
+    from compressor.bundle.bundle import Manifest
+    from compressor.onnx_graph.finish import oldest_onnxruntime
+
+    task, predictions = context.task, _predictions(core)
+    oldest = oldest_onnxruntime(finished.opset, finished.ir_version)
+    unseen = predictions["unseen"]
+    facts = {
+        "task": {"type": task.name, "metric": task.metric},
+        "files": {},
+        "inputs": [_port(finished.inputs[0], *_source_words(spec, context))],
+        "outputs": [_port(finished.outputs[0], "", _result_words(spec, context))],
+        "preprocess": [dict(item) for item in task.preprocess],
+        "in_graph": [*finished.in_graph, *(["softmax"] if spec.softmax else [])],
+        "answers": list(task.answers),
+        "precision": _evaluation(core)["precision"],
+        "weight_bits": finished.weight_bits,
+        "opset": finished.opset,
+        "ir_version": finished.ir_version,
+        "onnxruntime": {"made_with": version("onnxruntime"), "oldest": oldest},
+        "parity": parity,
+        "quality": _quality(predictions, slice(None)),
+        "quality_unseen": None if unseen.all() or not unseen.any() else _quality(predictions, unseen),
+        "step_key": context.pipeline.get("step_key"),
+        "licence": spec.licence,
+    }
+    return Manifest.model_validate(facts)
+
+
+def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Context) -> None:
+    """samples.npz: pictures of the test set, what the shipped file got of them, and what it answered, computed here."""
+    import numpy as np
+
+    from compressor.bundle import golden
+    from compressor.bundle.bundle import SAMPLES
+    from compressor.runner import runner
+
+    predictions, facts = _predictions(core), manifest.facts()
+    model, source = runner().Model(folder, facts), facts["inputs"][0]
+    bytes_each = int(np.prod(source["shape"][1:])) * np.dtype(source["dtype"]).itemsize
+    places = golden.choose(predictions["test_targets"], bytes_each)
+    indices = predictions["test_indices"][places]
+    encoded = [context.task.raw("test", int(index)).encoded for index in indices]
+    inputs = np.stack([model.prepare(runner().decode(one)) for one in encoded])
+    outputs = model.outputs(inputs)
+    samples = golden.Golden(
+        encoded=encoded,
+        inputs=inputs,
+        outputs=outputs,
+        targets=predictions["test_targets"][places],
+        indices=indices,
+        tolerance=golden.output_tolerance(outputs, manifest.precision, manifest.weight_bits),
+        input_tolerance=golden.input_tolerance(encoded, facts["preprocess"], source["dtype"] == "uint8"),
+    )
+    golden.write(folder / SAMPLES, samples)
+
+
+def _quality(predictions: Mapping[str, np.ndarray], chosen: Any) -> dict[str, dict[str, Any]]:
+    """Metric -> value with its interval over the chosen test samples."""
+    from compressor.report import statistics
+
+    found = {}
+    for name, scores in predictions.items():
+        if name.startswith("score_"):
+            values = scores[chosen]
+            share = bool(((values == 0) | (values == 1)).all())
+            interval = statistics.wilson(values.sum(), len(values)) if share else statistics.bootstrap_mean(values)
+            found[name.removeprefix("score_")] = {
+                "value": float(interval.value), "low": interval.low, "high": interval.high, "n": len(values),
+            }  # fmt: skip
+    return found
+
+
+def _source_words(spec: ExportSpec, context: Context) -> tuple[str, str]:
+    """Layout and meaning of the input."""
+    source = context.task.signature.inputs[0]
+    if spec.input == "float":
+        return source.layout, source.meaning
+    return spec.input.removeprefix("pixels_").upper(), "pixels, 0 to 255, after the geometric steps of preprocess"
+
+
+def _result_words(spec: ExportSpec, context: Context) -> str:
+    if spec.softmax:
+        return "probability of each answer, in their order"
+    return context.task.signature.outputs[0].meaning
+
+
+def _port(port: Port, layout: str, meaning: str) -> dict[str, Any]:
+    return {"name": port.name, "dtype": port.dtype, "shape": port.shape, "layout": layout, "meaning": meaning}
+
+
+def _evaluation(artifact: Artifact) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(artifact.file("evaluation.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _predictions(artifact: Artifact) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    with np.load(artifact.file("predictions.npz"), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _shown(port: Port) -> str:
+    return f"{port.name} {port.dtype} [{', '.join(map(str, port.shape))}]"
+
+
+STAGE = Stage(
+    name="export",
+    spec=ExportSpec,
+    makes="bundle",
+    run=run,
+    takes={"from": frozenset({"model", "onnx"})},
+    uses=frozenset({"validation", "test", "preprocess"}),
+    libraries=("onnx", "onnxruntime", "numpy", "pillow"),
+    isa=True,
+)

@@ -1,0 +1,54 @@
+"""Train a network on the task's labels: from nothing, from weights of another task, or on from an earlier step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from compressor.stages import starting
+from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):
+    """Training with the labels alone; a last layer of other classes is replaced."""
+
+    stage: Literal["finetune"] = "finetune"
+
+    def ineffective(self) -> list[tuple[str, str]]:
+        """Options without effect in their combination, and why."""
+        return [*super().ineffective(), *starting.start_ineffective(self)]
+
+
+def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Train and write the network; the facts hold curves, precision and loss."""
+    from compressor.training import loop
+
+    start = starting.begin(spec, inputs, context)
+    task = context.task
+
+    def objective(model: nn.Module, batch: Any) -> Tensor:
+        return task.loss(model(batch.inputs), batch, label_smoothing=spec.label_smoothing)
+
+    smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
+    loss = f"the task's loss{smoothed}"
+    context.progress.say(start.words())
+    curves = loop.fit(start.model, objective, task, spec, context=context)
+    start.save(context)
+    return starting.trained_facts(curves, spec, context, loss)
+
+
+STAGE = Stage(
+    name="finetune",
+    spec=FinetuneSpec,
+    makes="model",
+    run=run,
+    takes={"from": frozenset({"model"})},
+    sketch=starting.sketch,
+    uses=frozenset({"train", "validation", "preprocess", "augment"}),
+    libraries=("torch",),
+    isa=True,
+)

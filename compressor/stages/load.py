@@ -1,0 +1,126 @@
+"""Take a trained network as it is: from torchvision, from timm, from a file, or from a factory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from compressor.errors import InputError, StepError
+from compressor.models import names
+from compressor.stages import starting
+from compressor.stages.base import Context, Frozen, ModelRef, Stage, StageSpec
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BATCH_SIZE = 128
+
+
+class Bounds(Frozen):
+    """What a metric of the loaded network must be."""
+
+    min: float | None = Field(None, description="Least value.")
+    max: float | None = Field(None, description="Largest value.")
+
+    @model_validator(mode="after")
+    def _some(self) -> Bounds:
+        if self.min is None and self.max is None:
+            raise ValueError("there is no limit; give min or max")
+        return self
+
+
+class LoadSpec(StageSpec):
+    """A trained network as it is, with exactly the task's classes."""
+
+    stage: Literal["load"] = "load"
+    model: ModelRef = Field(description="Network: a name, `{name, widths}` or `{factory, args}`.")
+    weights: str | None = Field(
+        None,
+        validate_default=True,
+        description=f"Weights: {starting.WEIGHTS}. Needed, except with a factory, which may bring its own (`none`).",
+    )
+    key: str | None = Field(None, description="Where in the weights' file the tensors lie, when not at a usual place.")
+    expect: dict[str, Bounds] = Field(
+        default_factory=dict,
+        description="Limits of metrics on the validation split; a network outside of them stops the run.",
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, model: object) -> Any:
+        return starting.known_model(model)
+
+    @field_validator("weights")
+    @classmethod
+    def _given(cls, weights: str | None, info: ValidationInfo) -> str | None:
+        model = info.data.get("model")
+        if weights is None and model is not None and not names.reference(model).factory:
+            raise ValueError(f"is needed for {names.reference(model)}; write none, default, or the path of a file")
+        return starting.right_weights(weights, model)
+
+    def ineffective(self) -> list[tuple[str, str]]:
+        """Options without effect in their combination, and why."""
+        return starting.start_ineffective(self)
+
+
+def run(spec: LoadSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Write the network; the facts hold what `expect` was compared with."""
+    start = starting.begin(spec, inputs, context, new_head=False)
+    context.progress.say(start.words())
+    facts = _expected(spec, start.model, context) if spec.expect else {}
+    start.save(context)
+    return facts
+
+
+def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, float]:
+    """The metrics on the validation split.
+
+    Raises:
+        InputError: a metric that the task does not have.
+        StepError: a metric outside of its limits; not in smoke runs, whose few samples tell nothing.
+    """
+    from compressor.training.evaluation import evaluate, memory_errors, place
+
+    with memory_errors(context.step, BATCH_SIZE):
+        found = evaluate(
+            place(model, context.device).eval(),
+            context.task,
+            "validation",
+            batch_size=BATCH_SIZE,
+            device=context.device,
+        )
+    model.to("cpu")
+    for metric, bounds in spec.expect.items():
+        if metric not in found:
+            known = ", ".join(name for name in found if name != "loss")
+            raise InputError(f"steps.{context.step}.expect", f"the task has no metric {metric!r}", f"use {known}")
+        value = found[metric]
+        low, high = bounds.min is not None and value < bounds.min, bounds.max is not None and value > bounds.max
+        if (low or high) and not context.smoke:
+            raise StepError(
+                f"step {context.step}",
+                f"{metric} on the validation split is {value:.4g}, {'under' if low else 'over'} the"
+                f" {bounds.min if low else bounds.max:g} that `expect` asks for",
+                "check weights, task.preprocess and the order of the classes",
+            )
+        context.progress.say(f"{metric} on the validation split: {value:.4g}, as expected")
+    return {f"validation_{name}": found[name] for name in spec.expect}
+
+
+def sketch(spec: LoadSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
+    """The network, with its weights where they lie in a file."""
+    return starting.sketch(spec, networks, context, new_head=False)
+
+
+STAGE = Stage(
+    name="load",
+    spec=LoadSpec,
+    makes="model",
+    run=run,
+    sketch=sketch,
+    uses=frozenset({"validation", "preprocess"}),
+    libraries=("torch",),
+)

@@ -1,0 +1,161 @@
+"""Turn a model into an int8 graph that onnxruntime runs in integer kernels, after training or by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class QuantizeSpec(StageSpec, TrainingFields):
+    """Activations uint8, weights int8 per channel; `ptq` calibrates on training samples, `qat` trains first."""
+
+    stage: Literal["quantize"] = "quantize"
+    from_: str = Field(alias="from", description="Earlier step whose model is quantized.")
+    method: Literal["ptq", "qat"] = Field(
+        "ptq", description="`ptq` rounds the model as it is; `qat` trains it with the rounding first."
+    )
+    weight_bits: Literal[7, 8] = Field(
+        7, description="7: the same answers on every CPU; 8: finer, but x86 CPUs without VNNI answer otherwise."
+    )
+    calibration_samples: int = Field(
+        512, ge=1, le=1_000_000, description="Training samples that the ranges of the activations come from."
+    )
+    calibration: Literal["minmax", "percentile", "mse"] = Field(
+        "minmax", description="How: the extremes, 99.99 % of the values, or the smallest squared error."
+    )
+    teacher: str | None = Field(None, description="Earlier step whose outputs are learnt beside the labels; needs qat.")
+    temperature: float = Field(4.0, gt=0, le=1000, description="Softens both outputs in the teacher's loss.")
+    alpha: float = Field(0.5, ge=0, le=1, description="Share of the loss from the labels; the teacher has the rest.")
+    epochs: int = Field(2, ge=1, le=10_000, description="Passes over the training samples.")
+    learning_rate: float = Field(0.005, gt=0, le=100, description="Peak learning rate.")
+    precision: Literal["auto", "float32"] = Field(
+        "auto", description="Both mean float32: bfloat16 has 256 levels an octave and cannot carry the rounding."
+    )
+
+    def ineffective(self) -> list[tuple[str, str]]:
+        """Options without effect in their combination, and why."""
+        if self.method == "ptq":
+            why = "method ptq does not train, only qat does"
+            return [(name, why) for name in (*TrainingFields.model_fields, "teacher", "temperature", "alpha")]
+        found = []
+        if self.teacher is None:
+            found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
+        elif self.alpha == 1:
+            found += [(name, "alpha 1 leaves the teacher out") for name in ("teacher", "temperature")]
+        elif self.alpha == 0:
+            found += [("label_smoothing", "alpha 0 leaves the labels out")]
+        if self.optimizer == "adamw":
+            found.append(("momentum", "adamw has no momentum"))
+        return found
+
+
+def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Write core.onnx; tell the method, the curves and on which CPUs the quality holds."""
+    from compressor.latency import machine
+    from compressor.quantization import ptq
+
+    facts: dict[str, Any] = {
+        "method": spec.method,
+        "weight_bits": spec.weight_bits,
+        "calibration": spec.calibration,
+        "calibration_samples": min(spec.calibration_samples, context.task.size("train")),
+        "holds_on": ptq.HOLDS_ON[spec.weight_bits],
+    }
+    core, trained = inputs["core"].file("core.onnx"), None
+    if spec.method == "qat":
+        core, trained, more = _train(spec, inputs, context)
+        facts |= more
+    context.progress.say(f"ranges from {facts['calibration_samples']} training samples, {spec.calibration}")
+    passes = 1 if spec.calibration == "minmax" else 2
+    done = 0
+
+    def advance(samples: int) -> None:
+        nonlocal done
+        done += samples
+        context.progress.advance(done, passes * facts["calibration_samples"], "samples")
+
+    ptq.quantize(
+        core,
+        context.folder / "core.onnx",
+        lambda size: _samples(context, size, spec.calibration_samples),
+        method=spec.calibration,
+        weight_bits=spec.weight_bits,
+        threads=machine.default_threads(),
+        trained=trained,
+        advance=advance,
+    )
+    context.progress.say(facts["holds_on"])
+    return facts
+
+
+def _samples(context: Context, batch_size: int, limit: int) -> Iterator[np.ndarray]:
+    for batch in context.task.batches("train", batch_size, limit=limit):
+        yield batch.inputs.numpy()
+
+
+def _train(
+    spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context
+) -> tuple[Any, dict[str, tuple[float, float]], dict[str, Any]]:
+    """The float graph of the trained network, the ranges it learnt with, and what there is to tell."""
+    from compressor.models import network
+    from compressor.onnx_graph import exporter
+    from compressor.quantization import qat
+
+    settings = spec.model_copy(update={"precision": "float32"})
+    objective, words = _objective(spec, inputs, context)
+    context.progress.say(f"loss: {words}")
+    model = network.read(inputs["from"].folder, context.base)
+    signature = context.task.signature
+    model, by_layer, curves = qat.train(
+        model, objective, context.task, settings, spec.weight_bits, example=qat.example(signature), context=context
+    )
+    core = context.work / "trained.onnx"
+    subnormal = exporter.export_core(model, signature, core, context.opset, context.progress.say)
+    facts = {"curves": curves, "loss": words, "precision": "float32", "subnormal_weights": subnormal}
+    return core, qat.tensor_ranges(core, by_layer), facts
+
+
+def _objective(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Any, str]:
+    """(model, batch) -> loss, and the loss in words."""
+    import torch
+
+    from compressor.distillation import hinton
+    from compressor.models import network
+
+    task = context.task
+    if "teacher" not in inputs:
+
+        def labels(model: Any, batch: Any) -> Any:
+            return task.loss(model(batch.inputs), batch, label_smoothing=spec.label_smoothing)
+
+        return labels, hinton.words(1, 1, spec.label_smoothing)
+    teacher = network.read(inputs["teacher"].folder, context.base).to(context.device).requires_grad_(False).eval()
+
+    def both(model: Any, batch: Any) -> Any:
+        outputs = model(batch.inputs)
+        with torch.no_grad():
+            wanted = teacher(batch.inputs)
+        label_loss = task.loss(outputs, batch, label_smoothing=spec.label_smoothing)
+        return hinton.blend(label_loss, task.distance(outputs, wanted, temperature=spec.temperature), spec.alpha)
+
+    return both, hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
+
+
+STAGE = Stage(
+    name="quantize",
+    spec=QuantizeSpec,
+    makes="onnx",
+    run=run,
+    takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
+    uses=frozenset({"train", "validation", "preprocess", "augment"}),
+    libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
+    isa=True,
+)

@@ -1,0 +1,151 @@
+"""What a step that makes a network begins with: a named one with its weights, or an earlier step's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from compressor.models import names
+from compressor.stages.base import Context, Frozen, ModelRef, TrainingFields
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = (
+    "`none` (untrained), `default` (the library's own, from its cache or a download), or the path of a `.safetensors`, "
+    "`.pt`, `.pth`, `.th` or `.ckpt` file"
+)
+
+
+def known_model(model: object) -> Any:
+    """The model as given; ValueError where its name can be told to be wrong without torch."""
+    if model is not None and (wrong := names.mistake(model)):
+        raise ValueError("; ".join(wrong))
+    return model
+
+
+def right_weights(weights: str | None, model: object) -> str | None:
+    """The weights as given; ValueError where the model has none such."""
+    if weights == "default" and model is not None and not names.reference(model).library:
+        raise ValueError(f"{names.reference(model)} has no weights of its own; write none, or the path of a file")
+    return weights
+
+
+class StartFields(Frozen):
+    """The network that a training step begins with."""
+
+    model: ModelRef | None = Field(
+        None, description="Network to begin with: a name, `{name, widths}` or `{factory, args}`."
+    )
+    from_: str | None = Field(
+        None, alias="from", description="Earlier step whose network to begin with, instead of `model`."
+    )
+    weights: str | None = Field(
+        None,
+        validate_default=True,
+        description=f"Weights of `model`: {WEIGHTS}. A last layer of other classes is replaced. "
+        "Needed with `torchvision:` and `timm:` models; otherwise `none` where left out.",
+    )
+    key: str | None = Field(None, description="Where in the weights' file the tensors lie, when not at a usual place.")
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, model: object) -> Any:
+        return known_model(model)
+
+    @field_validator("weights")
+    @classmethod
+    def _right(cls, weights: str | None, info: ValidationInfo) -> str | None:
+        model = info.data.get("model")
+        if weights is None and model is not None and names.reference(model).library:
+            raise ValueError(f"is needed for {names.reference(model)}; write none, default, or the path of a file")
+        return right_weights(weights, model)
+
+
+def start_ineffective(spec: Any) -> list[tuple[str, str]]:
+    """Options about weights without effect in their combination, and why."""
+    if spec.weights in (None, "none", "default"):
+        return [("key", "it is a place in a file of weights, and `weights` names none")]
+    return []
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network to work on, with what `network.save` needs to describe it."""
+
+    model: nn.Module
+    ref: Any
+    shapes: Mapping[str, Mapping[str, Any]] | None
+    outputs: int
+    input_shape: tuple[int, ...]
+
+    def save(self, context: Context) -> None:
+        """Write the network as it is now into the artifact's folder."""
+        from compressor.models import network
+
+        network.save(context.folder, self.model, self.ref, self.outputs, self.input_shape, self.shapes)
+
+    def words(self) -> str:
+        """`resnet8: 78,042 parameters, 12.4 million MACs`."""
+        from compressor.models import cost
+
+        counted = cost.count(self.model, self.input_shape)
+        return f"{names.reference(self.ref)}: {counted.params:,} parameters, {counted.macs / 1e6:.3g} million MACs"
+
+
+def sizes(context: Context) -> tuple[int, tuple[int, ...]]:
+    """Numbers that the network answers with, and the shape of its input, as the task has them."""
+    (given,), (answered,) = context.task.signature.inputs, context.task.signature.outputs
+    return answered.shape[-1], given.shape
+
+
+def begin(spec: Any, inputs: Mapping[str, Artifact], context: Context, *, new_head: bool = True) -> Start:
+    """The network of `from`, or of `model` with its weights.
+
+    Raises:
+        InputError: the network, its weights or its classes are not what the step needs.
+    """
+    from compressor.models import network
+
+    if "from" not in inputs:
+        return _named(spec, context, new_head=new_head, download=True)
+    folder = inputs["from"].folder
+    description = network.describe(folder)
+    outputs, input_shape = sizes(context)
+    model = network.read(folder, context.base)
+    return Start(model, description["model"], description["shapes"], outputs, input_shape)
+
+
+def sketch(spec: Any, networks: Mapping[str, nn.Module], context: Context, *, new_head: bool = True) -> nn.Module:
+    """The network that the step begins with; weights in files are tried, and nothing is downloaded."""
+    if "from" in networks:
+        return networks["from"]
+    return _named(spec, context, new_head=new_head, download=False).model
+
+
+def _named(spec: Any, context: Context, *, new_head: bool, download: bool) -> Start:
+    from compressor.models import catalogue, checkpoints, pretrained
+
+    outputs, input_shape = sizes(context)
+    model = catalogue.build(spec.model, outputs=outputs, input_shape=input_shape, base=context.base, seed=context.seed)
+    kept: list[str] = []
+    weights = spec.weights or "none"
+    if weights == "default" and download:
+        state = pretrained.default_weights(spec.model, input_shape)
+        kept = checkpoints.put(model, state, f"default weights of {names.reference(spec.model)}", new_head=new_head)
+    elif weights not in ("none", "default"):
+        kept = checkpoints.load_into(model, context.base / weights, spec.key, new_head=new_head)
+    if kept and download:
+        context.progress.say(f"the last layer is new, for {outputs} classes: {', '.join(kept)}")
+    return Start(model, spec.model, None, outputs, input_shape)
+
+
+def trained_facts(curves: list[dict[str, Any]], spec: TrainingFields, context: Context, loss: str) -> dict[str, Any]:
+    """The facts that every trained model leaves: curves, precision, and the loss in words."""
+    from compressor.training import loop
+
+    return {**loop.facts(curves, spec, context), "loss": loss}

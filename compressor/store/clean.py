@@ -1,0 +1,205 @@
+"""What lies in a store, and making room in it without taking anything from a run under way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compressor.errors import IntegrityError
+from compressor.store import locks
+from compressor.store import manifest as manifests
+from compressor.store.disk import bytes_of, last_change, unique, writing
+
+if TYPE_CHECKING:
+    from compressor.store.store import Store
+
+_LOCK = ".lock"
+_TRASH = "trash-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artifact, or the work on one that was interrupted (`kind` is `work`), or one that is `damaged`.
+
+    step: the pipeline and step that made it, where recorded. used: seconds since 1970.
+    """
+
+    key: str
+    kind: str
+    stage: str
+    step: str
+    bytes: int
+    created: str
+    used: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What cleaning did.
+
+    rows: removed. spared: due, but a process holds or needs them. leftovers: number of things that killed processes
+    left. bytes: freed in all. bytes_left: of artifacts and interrupted work.
+    """
+
+    rows: tuple[Row, ...]
+    spared: tuple[Row, ...]
+    leftovers: int
+    bytes: int
+    bytes_left: int
+
+
+def rows(store: Store) -> tuple[Row, ...]:
+    """All artifacts and all interrupted work, the last used first."""
+    found = [row for folder in _artifacts(store) if (row := _artifact_row(store, folder)) is not None]
+    found += [
+        Row(folder.name, "work", "", "", bytes_of(folder), "", saved, folder)
+        for folder in _children(store.root / "work")
+        if _is_key(folder.name) and (saved := last_change(folder)) is not None
+    ]
+    return tuple(sorted(found, key=lambda row: (-row.used, row.key)))
+
+
+def clean(store: Store, older_than: timedelta | None, max_size: int | None, now: float | None = None) -> Freed:
+    """Remove leftovers, then what was not used for `older_than`, then the least recently used beyond `max_size` bytes.
+
+    Raises:
+        ResourceError: another process is cleaning, or the store cannot be written.
+    """
+    if not store.root.is_dir():
+        return Freed((), (), 0, 0, 0)
+    held = locks.held(
+        store.root / "lock", what=f"the store {store.root}", wait_seconds=store.wait_seconds, waiting=None
+    )
+    with writing(store.root), held:
+        (store.root / "work").mkdir(exist_ok=True)
+        leftovers, freed = _sweep(store)
+        due, left = _due(rows(store), older_than, max_size, time.time() if now is None else now)
+        needed = _needed(store)
+        removed = [row for row in due if row.key not in needed and _remove(store, row)]
+    gone = sum(row.bytes for row in removed)
+    spared = tuple(row for row in due if row not in removed)
+    return Freed(tuple(removed), spared, leftovers, freed + gone, left - gone)
+
+
+def _due(
+    found: tuple[Row, ...], older_than: timedelta | None, max_size: int | None, now: float
+) -> tuple[list[Row], int]:
+    """The rows to remove, least recently used first, and the bytes of all rows.
+
+    >>> _due((), None, 0, 0.0)
+    ([], 0)
+    """
+    total = left = sum(row.bytes for row in found)
+    due = []
+    for row in reversed(found):
+        old = older_than is not None and now - row.used > older_than.total_seconds()
+        if old or (max_size is not None and left > max_size):
+            due.append(row)
+            left -= row.bytes
+    return due, total
+
+
+def _needed(store: Store) -> set[str]:
+    """Keys that processes at work hold or read."""
+    needed: set[str] = set()
+    for lock in (store.root / "work").glob(f"*{_LOCK}"):
+        with locks.held_if_free(lock) as free:
+            if not free:
+                who = locks.holder(lock)
+                needed |= {lock.name.removesuffix(_LOCK), *(who.needs if who else ())}
+    return needed
+
+
+def _remove(store: Store, row: Row) -> bool:
+    """Take one row out of the store in one rename, then delete it; False where somebody holds its key."""
+    lock = store.root / "work" / f"{row.key}{_LOCK}"
+    with locks.held_if_free(lock) as free:
+        if free:
+            trash = Path(unique(f"{store.root / 'work' / _TRASH}"))
+            os.rename(row.folder, trash)
+            shutil.rmtree(trash, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    return free
+
+
+def _sweep(store: Store) -> tuple[int, int]:
+    """Remove what killed processes left, and memories of files that are gone; gives their number and bytes."""
+    count = freed = 0
+    for path in _leftovers(store):
+        freed += bytes_of(path) if path.is_dir() else path.stat().st_size
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        count += 1
+    for lock in (store.root / "work").glob(f"*{_LOCK}"):
+        with locks.held_if_free(lock) as free:
+            if free:
+                lock.with_name(f"{lock.name}.json").unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
+    for memory in (store.root / "digests").glob("*.json"):
+        if not _remembers_something(memory):
+            memory.unlink(missing_ok=True)
+    return count, freed
+
+
+def _leftovers(store: Store) -> Iterator[Path]:
+    for folder in _children(store.root / "artifacts"):
+        yield from (one for one in folder.iterdir() if "." in one.name)
+    for path in _children(store.root / "work"):
+        if path.name.startswith(_TRASH):
+            yield path
+        elif path.is_dir() and (_is_staging(path) or _is_finished(store, path)):
+            with locks.held_if_free(path.with_name(path.name[:64] + _LOCK)) as free:
+                if free:
+                    yield path
+
+
+def _is_staging(path: Path) -> bool:
+    return _is_key(path.name[:64]) and ".staging-" in path.name
+
+
+def _is_finished(store: Store, path: Path) -> bool:
+    return _is_key(path.name) and (last_change(path) is None or store.folder(path.name).exists())
+
+
+def _remembers_something(memory: Path) -> bool:
+    try:
+        return os.path.exists(json.loads(memory.read_text("utf-8"))["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _artifacts(store: Store) -> Iterator[Path]:
+    for parent in _children(store.root / "artifacts"):
+        yield from (one for one in _children(parent) if _is_key(one.name))
+
+
+def _artifact_row(store: Store, folder: Path) -> Row | None:
+    try:
+        manifest = manifests.read(folder, folder.name, "")
+    except IntegrityError:
+        return Row(folder.name, "damaged", "", "", bytes_of(folder), "", last_change(folder) or 0.0, folder)
+    if manifest is None:
+        return None
+    record = manifest.record
+    step = "/".join(str(record[name]) for name in ("pipeline", "step") if name in record)
+    try:
+        used = (folder / manifests.NAME).stat().st_mtime
+    except FileNotFoundError:
+        return None  # another process has just taken it away
+    created = str(record.get("created", ""))
+    return Row(manifest.key, manifest.kind, manifest.stage, step, manifest.bytes, created, used, folder)
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_key(name: str) -> bool:
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")

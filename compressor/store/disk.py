@@ -1,0 +1,127 @@
+"""Writing that survives a kill, and sentences for disks that refuse."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from compressor.errors import InputError, ResourceError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP})
+_REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def refusal(error: OSError, folder: Path) -> InputError | ResourceError | None:
+    """The sentence for a write that the disk refused; None where the error is of another kind.
+
+    A full disk and a read-only folder are a ResourceError, a file where a folder is wanted an InputError.
+    """
+    if error.errno in _FULL:
+        quota = " or its quota used up" if error.errno == errno.EDQUOT else ""
+        return ResourceError(
+            str(folder),
+            f"the disk is full{quota} ({_free(folder):,} bytes are free)",
+            "free some space (`compress store clean --older-than 30d` helps) and start the same command again",
+        )
+    if error.errno in _REFUSED:
+        return ResourceError(
+            str(folder),
+            f"cannot be written ({os.strerror(error.errno or 0).lower()})",
+            "name a folder that can be written with --store or COMPRESS_STORE",
+        )
+    if error.errno == errno.EIO:
+        return ResourceError(str(folder), "the disk reports an input/output error", "check it, or use another disk")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return InputError(str(folder), "a file stands where a folder is wanted", "name another folder")
+    return None
+
+
+def is_read_only(error: OSError) -> bool:
+    """Whether a write failed because nothing may be written there."""
+    return error.errno in _REFUSED
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses inside the block into an error with a sentence about `folder`."""
+    try:
+        yield
+    except OSError as error:
+        said = refusal(error, folder)
+        if said is None:
+            raise
+        raise said from error
+
+
+def _free(folder: Path) -> int:
+    """Bytes free on the file system of a folder, which need not exist yet."""
+    place = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
+    return shutil.disk_usage(place).free
+
+
+def unique(prefix: str) -> str:
+    """A name beside `prefix` that nobody else uses: no other process, nor this one again."""
+    return f"{prefix}{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a text file so that readers see the old one or the new one, never a part.
+
+    durable: also survive a power cut, at the price of a flush.
+    """
+    beside = path.with_name(unique(f".{path.name}."))
+    try:
+        with beside.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def flush(path: Path) -> None:
+    """Have a file's bytes, or a folder's entries, on the disk before going on."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open folders for this; its renames are journalled
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
+    finally:
+        os.close(handle)
+
+
+def last_change(folder: Path) -> float | None:
+    """When a file below a folder was last written, in seconds since 1970; None where there is none."""
+    latest = None
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                changed = os.lstat(os.path.join(parent, name)).st_mtime
+            except FileNotFoundError:
+                continue  # another process at work has replaced it
+            latest = changed if latest is None else max(latest, changed)
+    return latest
+
+
+def bytes_of(folder: Path) -> int:
+    """Bytes of all files below a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,0 +1,68 @@
+"""What torch says of a model on one split: for choices made while training, never for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from compressor.errors import ResourceError
+from compressor.training import precision as precisions
+from compressor.training.wanted import Problem
+
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, task: Problem, split: Literal["train", "validation", "test"], *, batch_size: int,
+    device: str = "cpu", precision: str = "float32",
+) -> dict[str, float]:  # fmt: skip
+    """Mean loss (`loss`) and mean of each metric of the model, which is in eval mode and on the device already."""
+    loss, samples = 0.0, 0
+    scores: dict[str, list[np.ndarray]] = {}
+    for given in task.batches(split, batch_size):
+        batch = to_device(given, device)
+        with precisions.autocast(precision, device):
+            outputs = model(batch.inputs)
+        outputs = outputs.float()
+        count = len(batch.inputs)
+        loss, samples = loss + float(task.loss(outputs, batch)) * count, samples + count
+        for name, values in task.score(outputs.cpu().numpy(), batch.targets.cpu().numpy()).items():
+            scores.setdefault(name, []).append(np.asarray(values, dtype=np.float64))
+    means = {name: float(np.concatenate(values).mean()) for name, values in scores.items()}
+    return {"loss": loss / max(samples, 1), **means}
+
+
+def to_device(batch: Any, device: str) -> Any:
+    """The batch on a device; pictures with channels last, which CPUs and GPUs convolve faster."""
+    inputs = batch.inputs.to(device)
+    if inputs.dim() == 4:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    return replace(batch, inputs=inputs, targets=batch.targets.to(device))
+
+
+def place(model: nn.Module, device: str) -> nn.Module:
+    """The model on a device, in the memory format of `to_device`'s pictures."""
+    return model.to(device=device).to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def memory_errors(step: str, batch_size: int) -> Iterator[None]:
+    """Turn a shortage of memory, of the host or of a GPU, into a ResourceError that names a batch size to try."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as problem:
+        short = isinstance(problem, MemoryError | torch.OutOfMemoryError)
+        if not short and not any(words in str(problem).lower() for words in _MEMORY_WORDS):
+            raise
+        raise ResourceError(
+            f"step {step}",
+            f"the memory does not suffice for a batch_size of {batch_size}",
+            f"try batch_size: {max(2, batch_size // 2)}",
+        ) from problem

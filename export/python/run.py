@@ -1,0 +1,695 @@
+"""The device's runner: pixels in, answers out, with numpy, onnxruntime and Pillow and nothing else.
+
+A single file, so that it can be copied beside a bundle. The section "preprocessing" is the only implementation of
+preprocessing there is: training, evaluation and `verify` load it from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from PIL import Image, ImageOps
+
+# --- preprocessing ---------------------------------------------------------------------------------------------------
+
+Steps = Sequence[Mapping[str, Any]]
+
+GEOMETRIC = ("resize", "pad", "center_crop", "channels")
+NUMERIC = ("scale", "mean", "std")
+MODES = {"rgb": "RGB", "gray": "L"}
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+LARGEST_SIDE = 16_384
+
+
+def check_preprocess(steps: Steps) -> None:
+    """Refuse a list that is not one of ours with a ValueError: `item: what is wrong; what to do`."""
+    seen: list[str] = []
+    for place, item in enumerate(steps):
+        if not isinstance(item, Mapping) or len(item) != 1:
+            raise ValueError(f"item {place + 1}: {item!r} is not one `name: value`; write one name an item")
+        ((name, value),) = item.items()
+        if name not in GEOMETRIC + NUMERIC:
+            known = ", ".join(GEOMETRIC + NUMERIC)
+            raise ValueError(f"item {place + 1}: no step is called {name!r}; there are {known}")
+        if name in GEOMETRIC and any(before in NUMERIC for before in seen):
+            raise ValueError(f"{name}: comes after {seen[-1]}; put {', '.join(GEOMETRIC)} before scale, mean and std")
+        if name in ("channels", *NUMERIC) and name in seen:
+            raise ValueError(f"{name}: stands there twice; leave one out")
+        if name in NUMERIC and any(NUMERIC.index(before) > NUMERIC.index(name) for before in seen if before in NUMERIC):
+            raise ValueError(f"{name}: comes after {seen[-1]}; the order is scale, mean, std")
+        _check_value(name, value)
+        seen.append(name)
+    _check_lengths({name: value for item in steps for name, value in item.items()})
+
+
+def _check_value(name: str, value: Any) -> None:
+    if name == "resize":
+        kinds = [key for key in ("shortest", "longest", "exact") if isinstance(value, Mapping) and key in value]
+        extra = set(value) - {*kinds, "interpolation"} if isinstance(value, Mapping) else set()
+        if len(kinds) != 1 or extra:
+            raise ValueError(f"resize: is {value!r}; write one of shortest, longest, exact (and interpolation)")
+        size = value[kinds[0]]
+        if not (_is_size(size) if kinds[0] == "exact" else _is_side(size)):
+            raise ValueError(f"resize: {kinds[0]} is {size!r}; write {_wanted(kinds[0] == 'exact')}")
+        if value.get("interpolation", "bilinear") not in tuple(INTERPOLATIONS):
+            known = ", ".join(INTERPOLATIONS)
+            raise ValueError(f"resize: interpolation is {value['interpolation']!r}; there are {known}")
+    elif name == "pad":
+        if not isinstance(value, Mapping) or set(value) - {"to", "fill"} or not _is_size(value.get("to")):
+            raise ValueError(f"pad: is {value!r}; write {{to: [height, width], fill: 0}}")
+        fill = value.get("fill", 0)
+        if not _is_int(fill) or not 0 <= fill <= 255:
+            raise ValueError(f"pad: fill is {fill!r}; write a whole number from 0 to 255")
+    elif name == "center_crop" and not _is_size(value):
+        raise ValueError(f"center_crop: is {value!r}; write {_wanted(True)}")
+    elif name == "channels" and value not in tuple(MODES):
+        raise ValueError(f"channels: is {value!r}; write rgb or gray")
+    elif name == "scale" and not (_is_number(value) and value > 0):
+        raise ValueError(f"scale: is {value!r}; write a number above 0, such as 255")
+    elif name in ("mean", "std"):
+        numbers = isinstance(value, Sequence) and not isinstance(value, str) and all(_is_number(x) for x in value)
+        if not numbers or len(value) not in (1, 3):
+            raise ValueError(f"{name}: is {value!r}; write a list of 1 or 3 numbers, one a channel")
+        if name == "std" and min(value) <= 0:
+            raise ValueError(f"std: is {value!r}; write numbers above 0")
+
+
+def _check_lengths(given: Mapping[str, Any]) -> None:
+    lengths = {name: len(given[name]) for name in ("mean", "std") if name in given}
+    if "channels" in given:
+        lengths["channels"] = len(MODES[given["channels"]])
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"{next(iter(lengths))}: {found} in this list; give mean and std one number a channel")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return (_is_int(value) or isinstance(value, float)) and bool(np.isfinite(value))
+
+
+def _is_side(value: Any) -> bool:
+    return _is_int(value) and 1 <= value <= LARGEST_SIDE
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2 and all(map(_is_side, value))
+
+
+def _wanted(pair: bool) -> str:
+    return f"{'[height, width]' if pair else 'a number'} of pixels, 1 to {LARGEST_SIDE:,}"
+
+
+def decode(encoded: bytes) -> Image.Image:
+    """The upright picture in a file's bytes (its EXIF orientation applied); ValueError where it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Exception as error:  # Pillow's readers raise almost anything on a damaged file
+        raise ValueError(f"cannot be read as a picture ({error}); replace or remove it") from error
+
+
+def geometric(image: Image.Image, steps: Steps) -> np.ndarray:
+    """uint8 [height, width, channels] after resize, pad, center_crop and channels, in the order given.
+
+    ValueError where the picture has other channels than grey or RGB and no `channels` step, is smaller than a crop,
+    or is larger than a pad.
+    """
+    image = plain_mode(image, converts=any("channels" in item for item in steps))
+    for item in steps:
+        ((name, value),) = item.items()
+        if name == "resize":
+            size = resized((image.height, image.width), value)
+            image = image.resize((size[1], size[0]), INTERPOLATIONS[value.get("interpolation", "bilinear")])
+        elif name == "pad":
+            image = _padded(image, value["to"], value.get("fill", 0))
+        elif name == "center_crop":
+            image = _center_cropped(image, value)
+        elif name == "channels":
+            image = image.convert(MODES[value])
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, None])
+
+
+def resized(size: Sequence[int], value: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) that `resize: value` makes of (height, width)."""
+    if "exact" in value:
+        return int(value["exact"][0]), int(value["exact"][1])
+    height, width = size
+    one_side = min(size) if "shortest" in value else max(size)
+    target = int(value["shortest"] if "shortest" in value else value["longest"])
+    # Whole numbers, rounded down, as torchvision does: the side that is named is met exactly.
+    return max(1, target * height // one_side), max(1, target * width // one_side)
+
+
+def plain_mode(image: Image.Image, *, converts: bool) -> Image.Image:
+    """The picture as L or RGB, or as what `channels` can convert: resizing a palette would not be antialiased."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "P" and "transparency" not in image.info:
+        return image.convert("RGB")
+    if not converts:
+        raise ValueError(f"the picture is {image.mode}, not RGB or grey; add `channels: rgb` (or gray) to preprocess")
+    if image.mode.startswith("I"):
+        # 16 bits a pixel; Pillow's own conversion would clip everything above 255 to white.
+        return Image.fromarray((np.clip(np.asarray(image).astype(np.int64), 0, 65_535) >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("the picture holds floating-point pixels (mode F); save it with 8 bits a channel")
+    return image if image.mode in ("RGBA", "LA") else image.convert("RGBA" if image.mode in ("P", "PA") else "RGB")
+
+
+def _padded(image: Image.Image, to: Sequence[int], fill: int) -> Image.Image:
+    height, width = to
+    if image.height > height or image.width > width:
+        size = f"{image.height}x{image.width}"
+        raise ValueError(f"pad: the picture is {size}, more than {height}x{width}; resize it first")
+    canvas = Image.new(image.mode, (width, height), (fill,) * len(image.getbands()))
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    return canvas
+
+
+def _center_cropped(image: Image.Image, size: Sequence[int]) -> Image.Image:
+    height, width = size
+    if image.height < height or image.width < width:
+        found = f"{image.height}x{image.width}"
+        raise ValueError(f"center_crop: the picture is {found}, less than {height}x{width}; resize it first")
+    top, left = round((image.height - height) / 2), round((image.width - width) / 2)
+    return image.crop((left, top, left + width, top + height))
+
+
+def numeric(pixels: np.ndarray, steps: Steps) -> np.ndarray:
+    """float32 [n, channels, height, width], C-contiguous, from uint8 [n, height, width, channels].
+
+    Every operation is in float32 and in this order, `(pixels / scale - mean) / std`, so that the same three
+    nodes in a graph give the same bits.
+    """
+    values = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
+    for item in steps:
+        ((name, value),) = item.items()
+        if name == "scale":
+            values /= np.float32(value)
+        elif name in ("mean", "std"):
+            if len(value) != values.shape[1]:
+                raise ValueError(f"{name}: has {len(value)} numbers for {values.shape[1]} channels; give one each")
+            numbers = np.asarray(value, dtype=np.float32)[None, :, None, None]
+            (np.subtract if name == "mean" else np.divide)(values, numbers, out=values)
+    return values
+
+
+def prepare(image: Image.Image, steps: Steps) -> np.ndarray:
+    """float32 [channels, height, width]: one picture as the network takes it."""
+    return np.asarray(numeric(geometric(image, steps)[None], steps)[0])
+
+
+# --- the bundle ------------------------------------------------------------------------------------------------------
+
+SCHEMA = "compress.bundle/1"
+MANIFEST, MODEL, SAMPLES, RUNNER = "bundle.json", "model.onnx", "samples.npz", "run.py"
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LARGEST_MANIFEST = 4 * 2**20
+LARGEST_FILE = 2 * 2**30
+LARGEST_SAMPLES = 2**30  # unpacked
+NOT_A_BUNDLE, ALTERED = 2, 4
+
+
+class Refused(Exception):  # noqa: N818  # the sentence a person reads, not a fault of the code
+    """What the person is told in one line, and the exit code: 2 for a wrong request, 4 for an altered bundle.
+
+    place: the file it is about. problem: what is wrong with it. todo: what to do.
+    """
+
+    def __init__(self, code: int, place: str, problem: str, todo: str) -> None:
+        self.code, self.place, self.problem, self.todo = code, place, problem, todo
+        super().__init__(f"{place}: {problem}; {todo}")
+
+
+def altered(place: str, problem: str) -> Refused:
+    """The bundle is not what was written."""
+    return Refused(ALTERED, place, problem, "get a fresh copy of the bundle")
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a value: keys sorted, no spaces, ASCII, no NaN. Digests are made of it."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii")
+
+
+def manifest_digest(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of bundle.json's canonical JSON without its `digest`."""
+    return hashlib.sha256(canonical_json({key: value for key, value in facts.items() if key != "digest"})).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(2**20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """bundle.json, with its own digest checked. Refused where there is none (2), or it was altered (4)."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise Refused(NOT_A_BUNDLE, str(folder), f"holds no {MANIFEST}, so it is no bundle", "name the bundle's folder")
+    if path.is_symlink() or path.stat().st_size > LARGEST_MANIFEST:
+        raise altered(str(path), f"is a link or larger than {LARGEST_MANIFEST:,} bytes")
+    try:
+        facts = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise altered(str(path), f"is not JSON ({error})") from None
+    if not isinstance(facts, dict) or not isinstance(facts.get("schema"), str):
+        raise altered(str(path), "is no bundle's description")
+    if facts["schema"] != SCHEMA:
+        problem = f"is a {facts['schema'][:80]!r}, not {SCHEMA!r}"
+        raise Refused(NOT_A_BUNDLE, str(path), problem, "use the runner of its version")
+    try:
+        digest = manifest_digest(facts)
+    except (ValueError, RecursionError):
+        digest = ""
+    if facts.get("digest") != digest:
+        raise altered(str(path), "does not have the digest that it names")
+    return facts
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return dict(pairs)
+
+
+def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Compare each listed file with its size and digest. Refused (4) names the first that differs."""
+    files = facts.get("files")
+    if not isinstance(files, dict) or not {MODEL, SAMPLES} <= set(files):
+        raise altered(str(folder / MANIFEST), f"does not list {MODEL} and {SAMPLES}")
+    for name, entry in files.items():
+        if not FILE_NAME.fullmatch(name) or name == MANIFEST or not isinstance(entry, dict):
+            raise altered(str(folder / MANIFEST), f"lists {name[:80]!r}, which is no file of a bundle")
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            raise altered(str(path), "is a link, not a file" if path.is_symlink() else "is missing")
+        size = path.stat().st_size
+        if size != entry.get("bytes") or size > LARGEST_FILE:
+            raise altered(str(path), f"has {size:,} bytes and not the {entry.get('bytes')} that {MANIFEST} names")
+        if file_digest(path) != entry.get("sha256"):
+            raise altered(str(path), f"does not have the digest that {MANIFEST} names")
+
+
+class Model:
+    """A bundle's network in onnxruntime, with the preprocessing and the answers that travel with it."""
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any], threads: int = 1) -> None:
+        self.facts = facts
+        self.source = facts["inputs"][0]
+        self.in_graph = frozenset(facts.get("in_graph", ()))
+        self.session = open_session(folder / MODEL, threads, facts)
+        first = self.source["shape"][0]
+        self.fixed_batch = first if isinstance(first, int) else None
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """One picture as the network's input takes it, without the batch: uint8 pixels or float32 numbers.
+
+        ValueError where the picture does not fit the preprocessing or the network.
+        """
+        pixels = geometric(image, self.facts["preprocess"])
+        sample: np.ndarray
+        if self.source["dtype"] != "uint8":
+            sample = numeric(pixels[None], self.facts["preprocess"])[0]
+        else:
+            sample = pixels if self.source["layout"] == "NHWC" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        wanted = tuple(self.source["shape"][1:])
+        if sample.shape != wanted:
+            raise ValueError(f"becomes {list(sample.shape)}, but the network takes {list(wanted)}")
+        return sample
+
+    def outputs(self, inputs: np.ndarray) -> np.ndarray:
+        """float32 [n, …] for inputs [n, …] as `prepare` makes them. A fixed batch is filled with zeros."""
+        size = self.fixed_batch or 32
+        parts = []
+        for start in range(0, len(inputs), size):
+            part = inputs[start : start + size]
+            count = len(part)
+            if self.fixed_batch and count < size:
+                part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
+            parts.append(self.session.run(None, {self.source["name"]: part})[0][:count])
+        return np.concatenate(parts)
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """float64 [n, classes] that sum to one, from outputs [n, classes]."""
+        values = np.asarray(outputs, dtype=np.float64)
+        if "softmax" in self.in_graph:
+            return values
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+    def answers(self, images: Sequence[Image.Image]) -> list[dict[str, Any]]:
+        """For each picture `{"answer": class, "index": its number, "probability": of 0 to 1}`."""
+        shares = self.probabilities(self.outputs(np.stack([self.prepare(image) for image in images])))
+        best = shares.argmax(axis=1)
+        return [
+            {"answer": self.facts["answers"][index], "index": int(index), "probability": float(share[index])}
+            for index, share in zip(best, shares)  # noqa: B905  # strict= came with Python 3.10
+        ]
+
+
+def open_session(path: Path, threads: int, facts: Mapping[str, Any]) -> Any:
+    """The model in onnxruntime on this CPU; Refused where onnxruntime is missing or cannot read it."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Refused(2, "onnxruntime", "is not installed", "run `pip install onnxruntime`") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen exception types without a common one
+        reason = str(error).strip().splitlines()[0][:200]
+        known = facts.get("onnxruntime", {})
+        problem = f"onnxruntime {onnxruntime.__version__} cannot read it ({reason})"
+        todo = f"use onnxruntime {known.get('oldest') or known.get('made_with')} or newer"
+        raise Refused(ALTERED, str(path), problem, todo) from None
+
+
+# --- golden samples --------------------------------------------------------------------------------------------------
+
+
+def load_samples(path: Path) -> dict[str, Any]:
+    """samples.npz, with `encoded` a list of bytes and the tolerances as floats; Refused (4) where it is odd."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_SAMPLES:
+                raise ValueError(f"unpacks to more than {LARGEST_SAMPLES:,} bytes")
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        count = len(arrays["index"])
+        encoded = [arrays[f"encoded_{place}"] for place in range(count)]
+        if count == 0 or any(array.dtype != np.uint8 or array.ndim != 1 for array in encoded):
+            raise ValueError("holds no pictures")
+        if len(arrays["input"]) != count or len(arrays["output"]) != count or len(arrays["target"]) != count:
+            raise ValueError("its arrays do not have equal lengths")
+        return {
+            **{name: arrays[name] for name in ("input", "output", "target", "index")},
+            **{name: float(arrays[name]) for name in ("tolerance", "input_tolerance")},
+            "encoded": [array.tobytes() for array in encoded],
+        }
+    except Exception as error:  # a damaged zip or npy file raises almost anything
+        reason = f"has no array {error}" if isinstance(error, KeyError) else f"cannot be read ({error})"
+        raise altered(str(path), reason) from None
+
+
+def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Do each golden sample again: picture to input, stored input to output. Refused (4) names the first that differs.
+
+    Returns `{"samples": n, "input_difference": x, "output_difference": y}`, the largest differences found.
+    """
+    worst = {"input": 0.0, "output": 0.0}
+    outputs = model.outputs(samples["input"]) if _fits(model, samples["input"]) else None
+    if outputs is None or outputs.shape != samples["output"].shape:
+        raise altered(place, "its arrays do not have the shapes of the model's input and output")
+    for number, encoded in enumerate(samples["encoded"]):
+        try:
+            again = model.prepare(decode(encoded))
+        except ValueError as error:
+            raise altered(place, f"sample {number} {error}") from None
+        for name, found in (("input", again), ("output", outputs[number])):
+            difference = _difference(found, samples[name][number])
+            limit = samples["input_tolerance" if name == "input" else "tolerance"]
+            if not difference <= limit:
+                allowed = f"{limit:.3g} is allowed"
+                raise altered(place, f"the {name} of sample {number} differs by {difference:.3g}, {allowed}")
+            worst[name] = max(worst[name], difference)
+    return {"samples": len(outputs), "input_difference": worst["input"], "output_difference": worst["output"]}
+
+
+def _fits(model: Model, inputs: np.ndarray) -> bool:
+    return inputs.dtype.name == model.source["dtype"] and inputs.shape[1:] == tuple(model.source["shape"][1:])
+
+
+def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest difference; NaN, which no limit allows, where one of the two is not finite."""
+    if found.shape != wanted.shape or not (np.isfinite(found).all() and np.isfinite(wanted).all()):
+        return float("nan")
+    return float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max(initial=0.0))
+
+
+# --- latency on this device ------------------------------------------------------------------------------------------
+
+SHORTEST_ROUND_S = 0.02
+LONGEST_WARM_UP_S = 3.0
+SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
+
+
+def bench(
+    folder: Path, facts: Mapping[str, Any], threads: Sequence[int], batch: int | None, rounds: int
+) -> dict[str, Any]:
+    """`{"machine", "model_sha256", "rows"}`: a row of report.json's `latency` for each number of threads."""
+    samples = load_samples(folder / SAMPLES)["input"]
+    rows = []
+    for count in threads:
+        model = Model(folder, facts, count)
+        size = batch or model.fixed_batch or 1
+        if model.fixed_batch not in (None, size):
+            raise Refused(2, "--batch", f"is {size}, but the model was made for {model.fixed_batch}", "leave it out")
+        row = _row(_timed(model, np.resize(samples, (size, *samples.shape[1:])), rounds), count, size)
+        rows.append({**row, **_fresh(folder, count, size)})
+    return {"machine": machine(), "model_sha256": facts["files"][MODEL]["sha256"], "rows": rows}
+
+
+def _timed(model: Model, feed: np.ndarray, rounds: int) -> list[np.ndarray]:
+    """Milliseconds of each inference, one array a round, after the median has settled."""
+    name, session = model.source["name"], model.session
+
+    def times(count: int) -> np.ndarray:
+        stamps = [time.perf_counter()]
+        for _ in range(count):
+            session.run(None, {name: feed})
+            stamps.append(time.perf_counter())
+        return np.diff(stamps) * 1000
+
+    begin, previous = time.perf_counter(), float(np.median(times(3)))
+    while True:
+        median = float(np.median(times(max(3, min(100, int(20 / max(previous, 1e-3)))))))
+        settled, previous = abs(median - previous) <= 0.05 * previous, median
+        if settled or time.perf_counter() - begin > LONGEST_WARM_UP_S:
+            break
+    repeats = max(5, int(1000 * SHORTEST_ROUND_S / max(previous, 1e-3)) + 1)
+    gc.collect()
+    gc.disable()
+    try:
+        return [times(repeats) for _ in range(rounds)]
+    finally:
+        gc.enable()
+
+
+def _row(rounds: Sequence[np.ndarray], threads: int, batch: int) -> dict[str, Any]:
+    medians = sorted(float(np.median(samples)) for samples in rounds)
+    everything = np.concatenate(list(rounds))
+    low, high = median_bounds(medians)
+    middle = float(np.median(medians))
+    tails = {
+        f"p{share}_ms": float(np.percentile(everything, share)) if len(everything) >= needed else None
+        for share, needed in SAMPLES_NEEDED.items()
+    }
+    return {
+        "threads": threads, "batch": batch, "p50_ms": middle, "low_ms": low, "high_ms": high, **tails,
+        "samples": len(everything), "rounds": len(rounds), "throughput_per_s": batch / (middle / 1000),
+    }  # fmt: skip
+
+
+def median_bounds(ordered: Sequence[float]) -> tuple[float | None, float | None]:
+    """The order statistics that enclose the median with 95 %: of 20 sorted values the 6th and the 15th."""
+    n, place, tail = len(ordered), 0, 0.0
+    while place < n // 2 and tail + comb(n, place) / 2**n <= 0.025:
+        tail += comb(n, place) / 2**n
+        place += 1
+    return (ordered[place - 1], ordered[n - place]) if place else (None, None)
+
+
+def _fresh(folder: Path, threads: int, batch: int) -> dict[str, Any]:
+    """load_ms, first_ms and peak_memory_bytes, from a process of its own."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--bundle", str(folder)]
+    command += ["--probe", "--threads", str(threads), "--batch", str(batch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return {"load_ms": None, "first_ms": None, "peak_memory_bytes": None}
+    return dict(json.loads(done.stdout))
+
+
+def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int) -> dict[str, Any]:
+    """What this process pays to load the model and run it once."""
+    import onnxruntime  # noqa: F401  # its import is not the model's loading
+
+    samples = load_samples(folder / SAMPLES)["input"]
+    feed = np.resize(samples, (batch, *samples.shape[1:]))
+    begin = time.perf_counter()
+    model = Model(folder, facts, threads)
+    loaded = time.perf_counter()
+    model.session.run(None, {model.source["name"]: feed})
+    ended = time.perf_counter()
+    return {"load_ms": (loaded - begin) * 1e3, "first_ms": (ended - loaded) * 1e3, "peak_memory_bytes": _peak_memory()}
+
+
+def _peak_memory() -> int | None:
+    line = next((line for line in _text("/proc/self/status").splitlines() if line.startswith("VmHWM:")), "")
+    return int(line.split()[1]) * 1024 if line else None
+
+
+def machine() -> dict[str, Any]:
+    """What the rows were measured on, with the keys of report.json's `environment`; null where not known."""
+    about = dict(reversed([_pair(line) for line in _text("/proc/cpuinfo").splitlines()]))
+    memory = dict(_pair(line) for line in _text("/proc/meminfo").splitlines()).get("MemTotal", "").split()
+    units = set((about.get("flags") or about.get("Features") or "").split())
+    versions = {"numpy": np.__version__, "pillow": PIL.__version__}
+    if "onnxruntime" in sys.modules:
+        versions["onnxruntime"] = sys.modules["onnxruntime"].__version__
+    return {
+        "cpu": about.get("model name") or about.get("Hardware") or platform.processor() or platform.machine(),
+        "isa": " ".join([platform.machine(), *(unit for unit in UNITS if unit in units)]),
+        "cores": os.cpu_count(),
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "memory_bytes": int(memory[0]) * 1024 if memory else None,
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libraries": versions,
+    }
+
+
+UNITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
+
+
+def _pair(line: str) -> tuple[str, str]:
+    key, _, value = line.partition(":")
+    return key.strip(), value.strip()
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def _number(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65_536:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 65536")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The runner's options."""
+    here = Path(__file__).resolve().parent
+    options = argparse.ArgumentParser(prog=RUNNER, description="Run a bundle on this device, without torch.")
+    add = options.add_argument
+    add("pictures", nargs="*", metavar="PICTURE", help="picture files to answer")
+    add("--bundle", type=Path, default=here, metavar="DIR", help="the bundle; default: this file's folder")
+    add("--check", action="store_true", help="check digests and reproduce the golden samples; exit 4 if not")
+    add("--bench", action="store_true", help="measure latency here; prints rows for `compress report RUN --add`")
+    add("--json", action="store_true", help="answers as JSON")
+    add("--threads", type=_number, nargs="+", default=[1], metavar="N", help="threads; --bench takes several numbers")
+    add("--batch", type=_number, metavar="N", help="pictures at once, for --bench; default: 1 or the model's own")
+    add("--rounds", type=_number, default=30, metavar="N", help="rounds of --bench; an interval needs 20")
+    add("--probe", action="store_true", help=argparse.SUPPRESS)
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks; the exit code: 0, 2 for a wrong request, 4 for an altered bundle."""
+    asked = parser().parse_args(arguments)
+    try:
+        if not (asked.check or asked.bench or asked.probe or asked.pictures):
+            raise Refused(2, RUNNER, "nothing to do", "name a picture, or give --check or --bench")
+        facts = read_manifest(asked.bundle)
+        if asked.probe:
+            print(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
+            return 0
+        check_files(asked.bundle, facts)
+        check_preprocess(facts["preprocess"])
+        if asked.check:
+            _tell_check(asked, facts)
+        if asked.bench:
+            print(json.dumps(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1))
+        return _tell_answers(asked, facts) if asked.pictures else 0
+    except Refused as refused:
+        print(f"{RUNNER}: {refused}", file=sys.stderr)
+        return refused.code
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        # The digest only says that bundle.json is whole, not that its author knew the schema.
+        place = asked.bundle / MANIFEST
+        print(f"{RUNNER}: {place}: is no {SCHEMA} ({error!r}); make the bundle again", file=sys.stderr)
+        return ALTERED
+
+
+def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
+    model = Model(asked.bundle, facts, asked.threads[0])
+    found = check_samples(model, load_samples(asked.bundle / SAMPLES), str(asked.bundle / SAMPLES))
+    if asked.json:
+        print(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
+    else:
+        print(f"{facts['name']}: {len(facts['files'])} files are whole, {found['samples']} golden samples reproduced "
+              f"(largest difference {found['output_difference']:.3g})")  # fmt: skip
+
+
+def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
+    """Print an answer a picture; 2 where one of them cannot be read, after all others were answered."""
+    model = Model(asked.bundle, facts, asked.threads[0])
+    told, code = [], 0
+    for name in asked.pictures:
+        try:
+            (answer,) = model.answers([decode(Path(name).read_bytes())])
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            print(f"{RUNNER}: {name}: {reason}", file=sys.stderr)
+            code = 2
+            continue
+        told.append({"picture": name, **answer})
+        if not asked.json:
+            print(f"{name}: {answer['answer']} {answer['probability']:.1%}")
+    if asked.json:
+        print(json.dumps(told, indent=1))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""A bundle that was altered in any way is found, and the file is named; what was not altered passes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+import compressor
+from compressor.bundle import bundle as bundles
+from compressor.bundle import golden
+from compressor.bundle.verify import verify
+from compressor.errors import InputError, IntegrityError
+from compressor.runner import runner
+from tests.exported import bundle, world  # noqa: F401
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:  # noqa: F811
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+def resign(folder: Path, change: Callable[[dict[str, Any]], object], *, files: bool = True) -> None:
+    """Change bundle.json and make all its digests right again, as somebody who wants to deceive would."""
+    facts = json.loads((folder / "bundle.json").read_text())
+    if files:
+        for name, entry in facts["files"].items():
+            entry |= {"sha256": runner().file_digest(folder / name), "bytes": (folder / name).stat().st_size}
+    change(facts)
+    facts["digest"] = runner().manifest_digest(facts)
+    (folder / "bundle.json").write_text(json.dumps(facts))
+
+
+def test_a_whole_bundle_passes_every_check(bundle: Path) -> None:  # noqa: F811
+    checks = verify(bundle)
+    assert [check.name for check in checks] == ["description", "files", "model", "golden samples"]
+    assert "16 reproduced" in checks[-1].found
+    assert [check.name for check in verify(bundle, run=False)] == ["description", "files", "model"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "README.md", "bundle.json"])
+def test_one_changed_bit_names_the_file(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(IntegrityError, match=name):
+        verify(copy)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "README.md"])
+def test_a_missing_or_linked_file_is_named(copy: Path, name: str) -> None:
+    moved = (copy / name).rename(copy.parent / "elsewhere")
+    with pytest.raises(IntegrityError, match=f"{name}: is missing"):
+        verify(copy)
+    (copy / name).symlink_to(moved)
+    with pytest.raises(IntegrityError, match=f"{name}: is a link"):
+        verify(copy)
+
+
+def test_a_file_that_is_not_listed_is_named(copy: Path) -> None:
+    (copy / "weights.bin").write_bytes(b"x")
+    with pytest.raises(IntegrityError, match="weights.bin"):
+        verify(copy)
+
+
+def test_no_bundle_is_the_users_mistake(tmp_path: Path) -> None:
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(InputError):
+            verify(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "compress.bundle/1", "digest": "00"}', '{"a": NaN}', "[" * 100_000,
+     '{"schema": "compress.bundle/1", "schema": "compress.bundle/1"}', "\x00\xff"],
+)  # fmt: skip
+def test_odd_descriptions_are_refused(copy: Path, text: str) -> None:
+    (copy / "bundle.json").write_text(text, encoding="latin-1")
+    with pytest.raises(IntegrityError, match=r"bundle\.json"):
+        verify(copy)
+
+
+def test_another_version_is_the_users_mistake(copy: Path) -> None:
+    resign(copy, lambda facts: facts.update(schema="compress.bundle/2"))
+    with pytest.raises(InputError, match="compress.bundle/2"):
+        verify(copy)
+
+
+@pytest.mark.parametrize("name", ["../model.onnx", "/etc/passwd", "a/b", "..", "", "bundle.json", "C:\\x", "a\nb"])
+def test_names_stay_inside_the_folder(copy: Path, name: str) -> None:
+    resign(copy, lambda facts: facts["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+    with pytest.raises(IntegrityError, match=r"bundle\.json"):
+        verify(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda facts: facts["inputs"][0].update(shape=["batch", 9, 9, 1]), "inputs"),
+        (lambda facts: facts["outputs"][0].update(name="other"), "outputs"),
+        (lambda facts: facts.update(opset=20), "opset"),
+        (lambda facts: facts.update(ir_version=9), "IR version"),
+        (lambda facts: facts.update(preprocess=[{"blur": 3}]), "blur"),
+        (lambda facts: facts["files"].pop("model.onnx"), "model.onnx"),
+        (lambda facts: facts.update(inputs=[]), "inputs"),
+    ],
+)
+def test_a_description_that_does_not_fit_the_model(copy: Path, change: Any, named: str) -> None:
+    resign(copy, change)
+    with pytest.raises(IntegrityError, match=named):
+        verify(copy)
+
+
+def test_a_graph_that_reaches_outside_is_refused(copy: Path) -> None:
+    model = onnx.load(str(copy / "model.onnx"))
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    model.graph.initializer[0].external_data.add(key="location", value="../../secret")
+    (copy / "model.onnx").write_bytes(model.SerializeToString())
+    resign(copy, lambda facts: None)
+    with pytest.raises(IntegrityError, match="another file"):
+        verify(copy)
+
+
+def test_a_file_that_is_no_graph_is_refused(copy: Path) -> None:
+    (copy / "model.onnx").write_bytes(b"\xff" * 100)
+    resign(copy, lambda facts: None)
+    with pytest.raises(IntegrityError, match=r"model\.onnx"):
+        verify(copy)
+
+
+def samples_of(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "samples.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda arrays: {"output": arrays["output"][:, ::-1]}, "output of sample 0"),
+        (lambda arrays: {"output": arrays["output"] * np.nan}, "differs by nan"),
+        (lambda arrays: {"input": arrays["input"] // 2}, "input of sample 0"),
+        (lambda arrays: {"input": arrays["input"].astype(np.float64)}, "shapes"),
+        (lambda arrays: {"encoded_0": arrays["encoded_0"][:20]}, "sample 0"),
+        (lambda arrays: {"index": arrays["index"][:0]}, "no pictures"),
+        (lambda arrays: {"index": np.array([{}] * 16, dtype=object)}, "cannot be read"),
+        (lambda arrays: {"tolerance": np.zeros(3)}, "cannot be read"),
+    ],
+)
+def test_golden_samples_that_are_not_reproduced(copy: Path, change: Any, named: str) -> None:
+    arrays = samples_of(copy)
+    np.savez(copy / "samples.npz", **{**arrays, **change(arrays)})
+    resign(copy, lambda facts: None)
+    with pytest.raises(IntegrityError, match=named):
+        verify(copy)
+
+
+def test_samples_that_unpack_to_too_much_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner(), "LARGEST_SAMPLES", 1000)
+    with pytest.raises(IntegrityError, match="unpacks to more than 1,000 bytes"):
+        verify(copy)
+
+
+def test_delivery_names_the_bundle_and_leaves_the_source_alone(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    before = (bundle / "bundle.json").read_bytes()
+    made = bundles.deliver(bundle, tmp_path / "out", name="digits", pipeline={"sha256": "1" * 64}, data="digits")
+    assert (bundle / "bundle.json").read_bytes() == before
+    assert made.manifest.name == "digits"
+    assert made.manifest.pipeline == {"sha256": "1" * 64}
+    assert made.manifest.task.data == "digits"
+    assert made.model_sha256 == bundles.read(bundle).model_sha256
+    assert (tmp_path / "out" / "README.md").read_text().startswith("# digits\n")
+    verify(tmp_path / "out")
+
+
+def test_a_loaded_bundle_answers_pictures_and_paths(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    arrays = samples_of(bundle)
+    path = tmp_path / "digit.png"
+    path.write_bytes(arrays["encoded_3"].tobytes())
+    loaded = compressor.load_bundle(bundle)
+    (by_path,), by_list = loaded.predict(path), loaded.predict([path, Image.open(path)])
+    assert by_list == [by_path, by_path]
+    assert by_path.index == arrays["output"][3].argmax()
+    assert by_path.answer == str(by_path.index)
+    assert by_path.probability == pytest.approx(float(arrays["output"][3].max()))
+    with pytest.raises(InputError, match=r"nothing\.png"):
+        loaded.predict("nothing.png")
+    with pytest.raises(InputError, match="picture 0"):
+        loaded.predict([Image.new("L", (30, 30))])
+
+
+def test_golden_samples_take_every_class_in_turn() -> None:
+    targets = np.array([2, 2, 0, 1, 1, 1, 0, 2, 1, 1])
+    assert golden.choose(targets, 1) == list(range(10))
+    assert golden.choose(targets, 2**20) == [0, 1, 2, 3, 4, 5, 6, 7]
+    many = np.repeat(np.arange(100), 3)
+    chosen = golden.choose(many, 2**20)
+    assert len(chosen) == 8
+    assert len({many[place] for place in chosen}) == 8
+
+
+def test_tolerances_by_hand() -> None:
+    outputs = np.array([[-8.0, 2.0]])
+    assert golden.output_tolerance(outputs, "float32", None) == pytest.approx(8e-3)
+    assert golden.output_tolerance(outputs, "int8", 7) == pytest.approx(8e-5)
+    assert golden.output_tolerance(outputs, "int8", 8) == pytest.approx(0.16)
+    steps = [{"resize": {"shortest": 8}}, {"scale": 255}, {"std": [0.5, 0.25]}]
+    assert golden.input_tolerance([b"\x89PNG"], steps[1:], pixels=False) == 0
+    assert golden.input_tolerance([b"\x89PNG"], steps, pixels=True) == 1
+    assert golden.input_tolerance([b"\xff\xd8\xff"], steps[1:], pixels=False) == pytest.approx(4 / 255, rel=2e-3)

@@ -1,0 +1,112 @@
+"""Every picture is decoded once before training, and what is wrong with it is said with its name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compressor.data import image_check
+from compressor.data.image_check import Memory, check
+from compressor.data.image_folder import scan
+from compressor.errors import InputError
+
+STEPS: list[dict[str, Any]] = [{"resize": {"shortest": 8}}, {"center_crop": [8, 8]}, {"scale": 255}]
+
+
+def checked(folder: Path, steps: list[dict[str, Any]] = STEPS, *, skip: bool = False) -> Any:
+    return check(scan(folder).train, steps, Memory(None, None), skip_broken=skip)
+
+
+def refusal(folder: Path, steps: list[dict[str, Any]] = STEPS, *, skip: bool = False) -> str:
+    with pytest.raises(InputError) as caught:
+        checked(folder, steps, skip=skip)
+    return caught.value.sentence()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_whole_pictures_pass(pictures: Path) -> None:
+    kept, size, notes = checked(pictures)
+    assert len(kept) == 12 and size == (8, 8) and notes == []
+
+
+def test_a_broken_jpeg_is_named(pictures: Path, shoot) -> None:
+    path = shoot("train/cat/broken.jpg", (64, 64))
+    truncate(path)
+    sentence = refusal(pictures)
+    assert sentence.startswith(f"task.data.folder: '{path}' cannot be read as a picture (")
+    assert sentence.endswith("; replace or remove it, or write broken: skip")
+
+
+def test_broken_pictures_are_skipped_when_asked(pictures: Path, shoot) -> None:
+    path = shoot("train/cat/broken.jpg", (64, 64))
+    truncate(path)
+    kept, _, notes = checked(pictures, skip=True)
+    assert len(kept) == 12 and path not in [file.path for file in kept]
+    assert notes == [f"1 pictures cannot be decoded and were left out: {path}"]
+
+
+def test_a_class_of_broken_pictures_only_is_an_error_even_then(pictures: Path, shoot) -> None:
+    truncate(shoot("train/eel/1.png", (64, 64)))
+    assert "none of the 1 pictures of a class can be decoded" in refusal(pictures, skip=True)
+
+
+@pytest.mark.parametrize(("mode", "called"), [("L", "grey"), ("RGBA", "RGBA"), ("I;16", "grey with 16 bits a pixel")])
+def test_other_channels_are_named_with_the_list_to_write(pictures: Path, shoot, mode: str, called: str) -> None:
+    path = shoot("train/cat/odd.png", mode="L").with_name("odd.png")
+    if mode == "I;16":
+        import numpy as np
+        from PIL import Image
+
+        Image.fromarray(np.full((12, 10), 40_000, dtype=np.uint16)).save(path)
+    else:
+        shoot("train/cat/odd.png", mode=mode)
+    assert refusal(pictures) == (
+        f"task.data.folder: '{path}' is {called}, and RGB is asked; convert it, or write task.preprocess: "
+        "[channels: rgb, resize: {shortest: 8}, center_crop: [8, 8], scale: 255]"
+    )
+    assert checked(pictures, [{"channels": "rgb"}, *STEPS])[1] == (8, 8)
+
+
+def test_cmyk_and_palettes(pictures: Path, shoot) -> None:
+    shoot("train/cat/palette.png", mode="P")
+    assert len(checked(pictures)[0]) == 13
+    shoot("train/cat/print.jpg", mode="CMYK")
+    assert "print.jpg' is CMYK, and RGB is asked" in refusal(pictures)
+
+
+def test_pictures_must_end_in_one_size(pictures: Path, shoot) -> None:
+    shoot("train/cat/wide.png", (12, 30))
+    sentence = refusal(pictures, STEPS[:1])
+    assert "pictures end in different sizes: 1.png in 9x8, wide.png in 8x20; end the resizing" in sentence
+
+
+def test_a_crop_larger_than_a_picture_names_it(pictures: Path) -> None:
+    sentence = refusal(pictures, [{"center_crop": [16, 16]}])
+    assert sentence.startswith("task.preprocess: center_crop: the picture is 12x10, less than 16x16 ('")
+
+
+def test_what_was_seen_is_remembered_by_content(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(path: Path) -> str:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    files = scan(pictures).train
+    first = Memory(tmp_path / "cache", digest).look(files)
+    decoded: list[Path] = []
+    inspect = image_check.inspect
+    monkeypatch.setattr(image_check, "inspect", lambda path: decoded.append(path) or inspect(path))
+    assert Memory(tmp_path / "cache", digest).look(files) == first and decoded == []
+    truncate(files[3].path)
+    again = Memory(tmp_path / "cache", digest).look(files)
+    assert decoded == [files[3].path] and isinstance(again[3], str)
+
+
+def test_a_damaged_memory_is_forgotten(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures.json").write_text("[1, 2")
+    files = scan(pictures).train
+    assert Memory(tmp_path, lambda path: str(path)).look(files) == [["RGB", 12, 10]] * 12

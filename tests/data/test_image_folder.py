@@ -1,0 +1,93 @@
+"""The layout of a folder, found out without opening a picture."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from compressor.data.image_folder import identity, natural, scan
+from compressor.errors import InputError
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        scan(folder)
+    return caught.value.sentence()
+
+
+def test_names_sort_as_people_count() -> None:
+    names = ["b", "A10", "a2", "a1", "10", "9", "a"]
+    assert sorted(names, key=natural) == ["9", "10", "a", "a1", "a2", "A10", "b"]
+
+
+def test_train_and_test_in_natural_order(pictures: Path) -> None:
+    for number in (10, 9):
+        (pictures / f"train/dog/{number}.JPG").write_bytes(b"not opened here")
+    found = scan(pictures)
+    assert found.classes == ("cat", "dog")
+    assert [file.name for file in found.train if file.label == 1] == [f"{n}.png" for n in range(1, 7)] + ["9.JPG", "10.JPG"]
+    assert found.test is not None and [file.label for file in found.test] == [0, 0, 1, 1]
+
+
+def test_class_folders_at_the_top_are_still_to_be_split(pictures: Path) -> None:
+    found = scan(pictures / "train")
+    assert found.test is None and found.classes == ("cat", "dog") and len(found.train) == 12
+
+
+def test_a_class_that_test_lacks_keeps_its_place(pictures: Path, shoot) -> None:
+    shoot("train/bee/1.png")
+    found = scan(pictures)
+    assert found.classes == ("bee", "cat", "dog")
+    assert found.test is not None and {file.label for file in found.test} == {1, 2}
+    assert any("no pictures of 'bee'" in note for note in found.notes)
+
+
+def test_what_is_no_picture_is_left_out_and_said(pictures: Path) -> None:
+    (pictures / "train/cat/notes.txt").write_text("hello")
+    (pictures / "train/cat/.DS_Store").write_text("hidden")
+    (pictures / "val").mkdir()
+    notes = scan(pictures).notes
+    assert any("1 files" in note and "train/cat/notes.txt" in note for note in notes)
+    assert any("val/ is not read" in note for note in notes)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "gone") == (
+        f"task.data.folder: there is no folder '{tmp_path}/gone'; "
+        "write the folder that holds train/ and test/, or the class folders"
+    )
+
+
+def test_train_without_test(pictures: Path) -> None:
+    shutil.rmtree(pictures / "test")
+    assert "has train/ but no test/; add test/, or name the folder of class folders itself" in refusal(pictures)
+
+
+def test_an_empty_class_folder(pictures: Path) -> None:
+    (pictures / "train/eel").mkdir()
+    assert f"the class folder '{pictures}/train/eel' holds no pictures (.jpg, .jpeg" in refusal(pictures)
+
+
+def test_a_class_in_test_that_train_lacks(pictures: Path, shoot) -> None:
+    shoot("test/fox/1.png")
+    assert "test/ has the class 'fox', which train/ lacks (train has 'cat', 'dog'); give it a folder" in refusal(pictures)
+
+
+def test_one_class_is_none(pictures: Path) -> None:
+    shutil.rmtree(pictures / "train/dog")
+    assert "has one class folder, 'cat'; give each of two or more classes a folder" in refusal(pictures)
+
+
+def test_a_split_asked_for_in_vain_is_refused(pictures: Path) -> None:
+    with pytest.raises(InputError, match="has no effect, since"):
+        scan(pictures, split_asked=True)
+
+
+def test_identity_is_contents_and_names_and_no_path(pictures: Path, tmp_path: Path) -> None:
+    before = identity(scan(pictures).train, lambda path: path.read_bytes().hex()[:8])
+    moved = tmp_path / "elsewhere"
+    pictures.rename(moved)
+    assert identity(scan(moved).train, lambda path: path.read_bytes().hex()[:8]) == before
+    assert str(tmp_path) not in str(before)

@@ -1,0 +1,82 @@
+"""Sets by name, read by torchvision's own classes from tiny real files."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compressor.data import torchvision_sets
+from compressor.errors import InputError
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """The format of MNIST's files: magic number with type and dimensions, sizes, bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for part, samples in (("train", 20), ("t10k", 10)):
+        raw = tmp_path / "FashionMNIST/raw"
+        write_idx(raw / f"{part}-images-idx3-ubyte", random.integers(0, 256, (samples, 28, 28), dtype=np.uint8))
+        write_idx(raw / f"{part}-labels-idx1-ubyte", (np.arange(samples) % 10).astype(np.uint8))
+    return tmp_path
+
+
+def test_both_splits_in_the_official_order(root: Path) -> None:
+    data = torchvision_sets.load("fashion_mnist", root)
+    pixels = data.train.arrays()
+    assert pixels is not None and pixels.shape == (20, 28, 28, 1) and pixels.dtype == np.uint8
+    assert data.test.targets.tolist() == list(range(10)) and data.test.targets.dtype == np.int64
+    assert data.classes[0] == "T-shirt/top"
+    raw = (root / "FashionMNIST/raw/train-images-idx3-ubyte").read_bytes()[16:]
+    assert pixels.tobytes() == raw
+
+
+def test_the_files_that_count_are_found_without_loading_them(root: Path) -> None:
+    assert torchvision_sets.present("fashion_mnist", root)
+    assert not torchvision_sets.present("cifar10", root)
+
+
+def test_a_missing_file_is_named(root: Path) -> None:
+    (root / "FashionMNIST/raw/t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(InputError) as caught:
+        torchvision_sets.load("fashion_mnist", root)
+    assert caught.value.sentence() == (
+        f"task.data: fashion_mnist is not whole under '{root}': FashionMNIST/raw/t10k-labels-idx1-ubyte is missing; "
+        "put fashion_mnist there as torchvision lays it out, or write download: true"
+    )
+
+
+def test_a_damaged_set_is_said_to_be_damaged(tmp_path: Path) -> None:
+    for part in torchvision_sets.files("cifar10", tmp_path).values():
+        for file in part:
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(b"not the official bytes")
+    with pytest.raises(InputError, match=r"cifar10 under .* cannot be read .*; remove the damaged files"):
+        torchvision_sets.load("cifar10", tmp_path)
+
+
+def test_the_root_is_the_files_else_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESS_DATA", "/data")
+    assert torchvision_sets.root_folder(tmp_path, Path("sets")) == tmp_path / "sets"
+    assert torchvision_sets.root_folder(tmp_path, None) == Path("/data")
+    monkeypatch.delenv("COMPRESS_DATA")
+    with pytest.raises(InputError, match=r"task\.data\.root: is not given, and COMPRESS_DATA is not set; write root"):
+        torchvision_sets.root_folder(tmp_path, None)
+
+
+def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.datasets
+
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no route to host\nsecond line")
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", offline)
+    with pytest.raises(InputError, match=r"could not be downloaded to .* \(no route to host\); check the network"):
+        torchvision_sets.fetch("cifar10", tmp_path / "new")

@@ -1,0 +1,63 @@
+"""Networks from the user's own code."""
+
+from pathlib import Path
+
+import pytest
+
+from compressor.errors import InputError
+from compressor.models import catalogue, network
+
+CODE = """
+from torch import nn
+def make(width=2, classes=3):
+    head = nn.Linear(width, classes)
+    return nn.Sequential(nn.Conv2d(1, width, 3, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+def broken():
+    raise RuntimeError("no such luck")
+def nothing():
+    return 3
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    (tmp_path / "usersnets").mkdir()
+    (tmp_path / "usersnets/nets.py").write_text(CODE)
+    return tmp_path
+
+
+def build(factory: str, base: Path | None, **args: object) -> object:
+    return catalogue.build({"factory": factory, "args": args}, outputs=3, input_shape=(1, 8, 8), base=base)
+
+
+def test_a_factory_beside_the_pipeline_is_called_with_its_args(base: Path, tmp_path: Path) -> None:
+    model = build("usersnets.nets:make", base, width=5)
+    assert model[0].out_channels == 5  # type: ignore[index]
+    (tmp_path / "artifact").mkdir()
+    ref = {"factory": "usersnets.nets:make", "args": {"width": 5}}
+    network.save(tmp_path / "artifact", model, ref, 3, (1, 8, 8))  # type: ignore[arg-type]
+    assert network.read(tmp_path / "artifact", base)[0].out_channels == 5  # type: ignore[index]
+
+
+def test_a_folder_of_the_same_name_elsewhere_does_not_stand_in(base: Path, tmp_path: Path) -> None:
+    build("usersnets.nets:make", base)
+    other = tmp_path / "other"
+    (other / "usersnets").mkdir(parents=True)
+    (other / "usersnets/nets.py").write_text(CODE.replace("width=2", "width=7"))
+    assert build("usersnets.nets:make", other)[0].out_channels == 7  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("factory", "args", "said"),
+    [
+        ("usersnets.none:make", {}, "there is no module 'usersnets.none'"),
+        ("usersnets.nets:mke", {}, "did you mean 'make'?"),
+        ("usersnets.nets:broken", {}, "RuntimeError: no such luck"),
+        ("usersnets.nets:nothing", {}, "it returned a int"),
+        ("usersnets.nets:make", {"depth": 3}, "unexpected keyword argument 'depth'"),
+        ("usersnets.nets:make", {"classes": 4}, r"answers with shape \[2, 4\] for 2 samples, where \[2, 3\] is needed"),
+    ],
+)
+def test_what_is_wrong_with_a_factory_is_said(base: Path, factory: str, args: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        build(factory, base, **args)

@@ -1,0 +1,476 @@
+"""The plan over toy stages and a store of plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field
+
+from compressor.errors import InputError
+from compressor.pipeline.plan import Plan, plan, remember
+from compressor.stages.base import CatalogueModel, ModelRef, Stage, StageSpec
+from compressor.store.artifact import Artifact
+
+MODEL, ONNX = frozenset({"model"}), frozenset({"onnx"})
+
+
+class LoadSpec(StageSpec):
+    stage: Literal["load"] = "load"
+    model: ModelRef = "resnet8"
+    weights: str = "none"
+
+
+class FinetuneSpec(StageSpec):
+    stage: Literal["finetune"] = "finetune"
+    model: ModelRef | None = None
+    from_: str | None = Field(None, alias="from")
+    epochs: int = 10
+
+
+class DistillSpec(FinetuneSpec):
+    stage: Literal["distill"] = "distill"  # type: ignore[assignment]
+    teacher: str
+    temperature: float = 4.0
+
+
+class QuantizeSpec(StageSpec):
+    stage: Literal["quantize"] = "quantize"
+    from_: str = Field(alias="from")
+    method: str = "ptq"
+
+
+class ExportSpec(StageSpec):
+    stage: Literal["export"] = "export"
+    from_: str = Field(alias="from")
+    softmax: bool = False
+
+
+class BenchmarkSpec(StageSpec):
+    stage: Literal["benchmark"] = "benchmark"
+    threads: tuple[int, ...] = (1,)
+
+
+class EvaluateSpec(StageSpec):
+    stage: Literal["evaluate"] = "evaluate"
+
+
+class CompareSpec(StageSpec):
+    stage: Literal["compare"] = "compare"
+
+
+def never(*_: Any) -> dict[str, Any]:
+    raise AssertionError("a plan runs nothing")
+
+
+TRAIN = frozenset({"train", "validation", "preprocess", "augment"})
+SEEN = frozenset({"test", "preprocess"})
+BOTH = {"from": MODEL, "teacher": MODEL}
+CORE = {"from": MODEL | ONNX, "core": ONNX}
+TORCH, RUNTIME = ("torch",), ("onnxruntime",)
+STAGES = {
+    one.name: one
+    for one in (
+        Stage("load", LoadSpec, "model", never),
+        Stage("finetune", FinetuneSpec, "model", never, takes={"from": MODEL}, uses=TRAIN, libraries=TORCH, isa=True),
+        Stage("distill", DistillSpec, "model", never, takes=BOTH, uses=TRAIN, libraries=TORCH, isa=True),
+        Stage("quantize", QuantizeSpec, "onnx", never, takes=CORE, uses=frozenset({"train"}), libraries=RUNTIME),
+        Stage("export", ExportSpec, "bundle", never, takes=CORE, uses=SEEN),
+        Stage("evaluate", EvaluateSpec, "onnx", never, uses=SEEN, libraries=RUNTIME),
+        Stage("benchmark", BenchmarkSpec, "measurement", never, takes={"models": ONNX}, repeatable=False),
+        Stage("compare", CompareSpec, "measurement", never, uses=SEEN),
+    )
+}
+
+
+@dataclass
+class Onnx:
+    opset: int = 21
+
+
+@dataclass
+class Toy:
+    """A pipeline as plain data."""
+
+    steps: dict[str, StageSpec]
+    name: str = "digits"
+    seed: int = 0
+    baseline: str | None = "teacher"
+    ship: str | None = "edge"
+    onnx: Onnx = field(default_factory=Onnx)
+    path: Path = Path("pipelines/digits.yaml")
+
+    def roles(self, step: str) -> dict[str, str]:
+        spec = self.steps[step]
+        named = {"from": getattr(spec, "from_", None), "teacher": getattr(spec, "teacher", None)}
+        return {role: other for role, other in named.items() if other is not None}
+
+
+@dataclass
+class Shelf:
+    """A store as plain data."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    saved: dict[str, str] = field(default_factory=dict)
+    slots: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def find(self, key: str, rebuild: str = "") -> Artifact | None:
+        self.asked.append((key, rebuild))
+        return self.artifacts.get(key)
+
+    def interrupted(self, key: str) -> str | None:
+        return self.saved.get(key)
+
+    def previous(self, slot: str) -> tuple[str, dict[str, Any]] | None:
+        return self.slots.get(slot)
+
+    def remember(self, slot: str, key: str, identity: Any) -> None:
+        self.slots[slot] = (key, dict(identity))
+
+    def ran(self, pipeline: Toy, made: Plan, threads: int = 2) -> None:
+        """Have everything in a plan as if it had run."""
+        for node in made.nodes:
+            self.artifacts[node.key] = Artifact(
+                node.key, node.stage.makes, node.stage.name, Path("x"), record={"threads": threads}
+            )
+            remember(self, pipeline, node)
+
+
+PARTS = {"train": "t1", "validation": "v1", "test": "x1", "preprocess": ["p1"], "augment": ["a1"]}
+VERSIONS = {"torch": "2.15", "onnxruntime": "1.31"}
+
+
+def planned(pipeline: Toy, shelf: Shelf, **changes: Any) -> Plan:
+    world: dict[str, Any] = {
+        "task_parts": PARTS, "device": "cpu", "versions": VERSIONS.__getitem__, "isa": "x86-64-v4", "machine": "m1",
+        "stages": STAGES,
+    }  # fmt: skip
+    return plan(pipeline, store=shelf, **{**world, **changes})
+
+
+def digits(**steps: StageSpec) -> Toy:
+    """The pipeline of `plan`'s docstring; steps replace those of the same name."""
+    usual: dict[str, StageSpec] = {
+        "teacher": FinetuneSpec(model="resnet20"),
+        "student": DistillSpec(teacher="teacher", model="resnet8"),
+        "int8": QuantizeSpec.model_validate({"from": "student"}),
+        "edge": ExportSpec.model_validate({"from": "int8"}),
+        "latency": BenchmarkSpec(),
+    }
+    return Toy({**usual, **steps})
+
+
+def story(made: Plan) -> dict[str, str]:
+    """Each node's status and reason."""
+    return {node.name: f"{node.status} {node.why}".strip() for node in made.nodes}
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def ran() -> Shelf:
+    """A store in which the usual pipeline has run."""
+    shelf = Shelf()
+    shelf.ran(digits(), planned(digits(), shelf))
+    return shelf
+
+
+def test_nodes_and_their_inputs(shelf):
+    made = planned(digits(), shelf)
+    inputs = {node.name: {role: one.name for role, one in node.inputs.items()} for node in made.nodes}
+    assert inputs == {
+        "teacher": {},
+        "teacher.evaluation": {"from": "teacher"},
+        "student": {"teacher": "teacher"},
+        "student.evaluation": {"from": "student"},
+        "int8": {"from": "student", "core": "student.evaluation"},
+        "int8.evaluation": {"from": "int8", "core": "student.evaluation"},
+        "edge": {"from": "int8", "core": "int8.evaluation", "float": "student.evaluation"},
+        "edge.evaluation": {"from": "edge", "core": "int8.evaluation"},
+        "latency": {
+            "models.0": "teacher.evaluation", "models.1": "student.evaluation",
+            "models.2": "int8.evaluation", "models.3": "edge.evaluation",
+        },
+        "comparison": {"baseline": "teacher.evaluation", "shipped": "edge.evaluation"},
+    }  # fmt: skip
+    assert list(inputs)[-2:] == ["latency", "comparison"]
+    assert set(story(made).values()) == {"run never run"}
+    assert {node.step for node in made.nodes} == {"teacher", "student", "int8", "edge", "latency"}
+
+
+def test_an_export_of_a_float_model_has_one_core(shelf):
+    made = planned(digits(edge=ExportSpec.model_validate({"from": "student"})), shelf)
+    assert {role: one.name for role, one in made.node("edge").inputs.items()} == {
+        "from": "student", "core": "student.evaluation", "float": "student.evaluation",
+    }  # fmt: skip
+
+
+def test_measurements_come_last_wherever_they_stand(shelf):
+    usual = digits().steps
+    made = planned(Toy({"latency": usual["latency"], **usual}), shelf)
+    assert [node.name for node in made.nodes][-2:] == ["latency", "comparison"]
+
+
+def test_no_comparison_without_something_to_compare(shelf):
+    for lacks in ({"ship": None}, {"baseline": None}, {"baseline": "edge"}):
+        assert "comparison" not in story(planned(replace(digits(), **lacks), shelf))
+
+
+def test_unchanged_is_reused(ran):
+    assert set(story(planned(digits(), ran)).values()) == {"reuse"}
+
+
+def test_another_temperature_runs_distill_and_what_follows(ran):
+    made = planned(digits(student=DistillSpec(teacher="teacher", model="resnet8", temperature=6)), ran)
+    assert story(made) == {
+        "teacher": "reuse",
+        "teacher.evaluation": "reuse",
+        "student": "run temperature 4 -> 6",
+        "student.evaluation": "run after student",
+        "int8": "run after student",
+        "int8.evaluation": "run after int8, student",
+        "edge": "run after int8, student",
+        "edge.evaluation": "run after edge, int8",
+        "latency": "run after student, int8, edge",
+        "comparison": "run after edge",
+    }
+
+
+def test_a_renamed_step_is_reused(ran):
+    usual = digits().steps
+    pipeline = Toy(
+        {
+            "big": usual["teacher"],
+            "small": DistillSpec(teacher="big", model="resnet8"),
+            "int8": QuantizeSpec.model_validate({"from": "small"}),
+            "edge": usual["edge"],
+            "timing": usual["latency"],
+        },
+        baseline="big",
+    )
+    assert set(story(planned(pipeline, ran)).values()) == {"reuse"}
+
+
+def test_a_moved_step_is_reused(ran):
+    usual = digits(plain=FinetuneSpec(model="resnet8"))
+    ran.ran(usual, planned(usual, ran))
+    moved = Toy({"plain": usual.steps["plain"], **{name: one for name, one in usual.steps.items() if name != "plain"}})
+    assert list(moved.steps) != list(usual.steps)
+    assert set(story(planned(moved, ran)).values()) == {"reuse"}
+
+
+def test_the_order_of_keys_and_short_forms_do_not_count(shelf):
+    written = (
+        {"teacher": "teacher", "temperature": 4, "model": "resnet8"},
+        {"model": {"name": "resnet8"}, "temperature": 4.0, "teacher": "teacher"},
+        {"model": {"widths": None, "name": "resnet8"}, "teacher": "teacher"},
+    )
+    keys = {planned(digits(student=DistillSpec.model_validate(one)), shelf).node("student").key for one in written}
+    assert len(keys) == 1
+
+
+def test_no_path_and_no_name_of_a_step_is_in_a_key(shelf):
+    pipeline = digits(teacher=LoadSpec(model="resnet20", weights="../data/a.pt"))
+    made = planned(pipeline, shelf, contents=lambda step: {"weights": "d" * 64} if step == "teacher" else {})
+    assert made.node("teacher").settings == {"model": {"name": "resnet20", "widths": None}, "weights": "d" * 64}
+    assert made.node("student").settings == {
+        "model": {"name": "resnet8", "widths": None}, "epochs": 10, "temperature": 4.0,
+    }  # fmt: skip
+    assert made.node("student").identity["inputs"] == {"teacher": made.node("teacher").key}
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "why"),
+    [
+        ({"task_parts": {**PARTS, "train": "t2"}}, "teacher", "new data"),
+        ({"task_parts": {**PARTS, "augment": []}}, "teacher", "new augmentation"),
+        ({"task_parts": {**PARTS, "preprocess": [], "validation": "v2"}}, "teacher", "new data, new preprocessing"),
+        ({"task_parts": {**PARTS, "test": "x2"}}, "teacher.evaluation", "new data"),
+        ({"device": "cuda:1"}, "teacher", "device cpu -> cuda"),
+        ({"isa": "x86-64-v3"}, "teacher", "instruction set x86-64-v4 -> x86-64-v3"),
+        ({"versions": {**VERSIONS, "onnxruntime": "1.4"}.get}, "int8", "after student, onnxruntime 1.31 -> 1.4"),
+        ({"versions": {**VERSIONS, "torch": "2.16"}.get}, "teacher", "torch 2.15 -> 2.16"),
+        ({"machine": "m2"}, "latency", "another machine"),
+        ({"stages": {**STAGES, "finetune": replace(STAGES["finetune"], revision=2)}}, "teacher",
+         "finetune works differently now (revision 2)"),
+    ],
+)  # fmt: skip
+def test_why_a_step_runs(ran, changes, step, why):
+    assert story(planned(digits(), ran, **changes))[step] == f"run {why}"
+
+
+def test_what_does_not_depend_on_a_change_is_reused(ran):
+    def rerun(**changes: Any) -> set[str]:
+        return {node.name for node in planned(digits(), ran, **changes).nodes if node.status == "run"}
+
+    assert rerun(machine="m2") == {"latency"}
+    looks_at_test = {"teacher.evaluation", "student.evaluation", "int8", "int8.evaluation", "edge", "edge.evaluation"}
+    assert rerun(task_parts={**PARTS, "test": "x2"}) == looks_at_test | {"latency", "comparison"}
+    assert rerun(device="cpu:0", threads=2) == set()
+
+
+def test_settings_are_compared_one_by_one(ran):
+    changed = digits(
+        teacher=FinetuneSpec(model=CatalogueModel(name="resnet20", widths=(8, 16)), epochs=20),
+        latency=BenchmarkSpec(threads=(1, 2)),
+        edge=ExportSpec.model_validate({"from": "int8", "softmax": True}),
+    )
+    told = story(planned(changed, ran))
+    assert told["teacher"] == "run model.widths none -> [8, 16], epochs 10 -> 20"
+    assert told["latency"].startswith("run threads [1] -> [1, 2], after")
+    assert told["edge"].startswith("run softmax false -> true, after")
+    other = digits(teacher=FinetuneSpec(model="resnet56"))
+    assert story(planned(other, ran))["teacher"] == "run model resnet20 -> resnet56"
+
+
+def test_another_stage_is_the_whole_reason(ran):
+    told = story(planned(digits(student=FinetuneSpec(model="resnet8", epochs=3)), ran))
+    assert told["student"] == "run distill -> finetune"
+
+
+def test_new_weights_and_a_new_teacher(shelf):
+    pipeline = digits(teacher=LoadSpec(weights="a.pt"))
+    first = planned(pipeline, shelf, contents=lambda step: {"weights": "a" * 64} if step == "teacher" else {})
+    shelf.ran(pipeline, first)
+    told = story(planned(pipeline, shelf, contents=lambda step: {"weights": "b" * 64} if step == "teacher" else {}))
+    assert told["teacher"] == "run new weights"
+    assert told["student"] == "run after teacher"
+
+
+def test_a_seed_touches_what_is_random(ran):
+    told = story(planned(replace(digits(), seed=1), ran))
+    assert told["teacher"] == "run seed 0 -> 1"
+    assert told["student"] == "run after teacher, seed 0 -> 1"
+    assert told["teacher.evaluation"] == "run after teacher"
+    again = digits(student=DistillSpec(teacher="teacher", model="resnet8", seed=7))
+    assert story(planned(again, ran))["student"] == "run seed 0 -> 7"
+
+
+def test_a_stage_whose_key_has_no_seed_gets_none(shelf):
+    pipeline = replace(digits(teacher=LoadSpec(weights="a.pt")), seed=5)
+    made = planned(pipeline, shelf, contents=lambda step: {"weights": "a" * 64} if step == "teacher" else {})
+    for node in made.nodes:
+        assert node.seed == node.identity.get("seed", 0)
+    assert [node.name for node in made.nodes if node.seed == 5] == ["student", "int8"]
+
+
+def test_untrained_weights_depend_on_the_seed(shelf):
+    keys = {planned(replace(digits(teacher=LoadSpec()), seed=seed), shelf).node("teacher").key for seed in (0, 1)}
+    assert len(keys) == 2
+
+
+def test_the_opset_counts_where_graphs_are_made(ran):
+    told = story(planned(replace(digits(), onnx=Onnx(17)), ran))
+    assert told["teacher"] == told["student"] == "reuse"
+    assert told["teacher.evaluation"] == "run opset 21 -> 17"
+
+
+def test_a_librarys_network_counts_its_version(shelf):
+    versions = {**VERSIONS, "timm": "1.0"}
+    pipeline = digits(teacher=FinetuneSpec(model="timm:efficientnet_lite0"))
+    made = planned(pipeline, shelf, versions=versions.__getitem__)
+    assert made.node("teacher").identity["libraries"] == {"timm": "1.0", "torch": "2.15"}
+    assert made.node("student").identity["libraries"] == {"torch": "2.15"}
+
+
+def test_interrupted_work_goes_on(shelf):
+    key = planned(digits(), shelf).node("teacher").key
+    shelf.saved[key] = "2026-11-22 12:30"
+    assert story(planned(digits(), shelf))["teacher"] == "resume interrupted at 2026-11-22 12:30, goes on"
+
+
+def test_what_was_cleaned_away_runs_again(ran):
+    del ran.artifacts[planned(digits(), ran).node("student").key]
+    told = story(planned(digits(), ran))
+    assert told.pop("student") == "run its result is not in the store any more"
+    assert set(told.values()) == {"reuse"}
+
+
+def test_fresh_runs_one_step_and_reads_nothing_of_its_old_result(ran):
+    key = planned(digits(), ran).node("student").key
+    ran.asked.clear()
+    told = story(planned(digits(), ran, fresh="student"))
+    assert told.pop("student") == "run asked for with --fresh"
+    assert set(told.values()) == {"reuse"}
+    assert key not in [asked for asked, _ in ran.asked]
+    told = story(planned(digits(), ran, fresh="student.evaluation"))
+    assert told["student.evaluation"] == "run asked for with --fresh"
+
+
+def test_until_keeps_the_step_its_evaluation_and_what_they_need(shelf):
+    assert list(story(planned(digits(), shelf, until="teacher"))) == ["teacher", "teacher.evaluation"]
+    pipeline = digits(plain=FinetuneSpec(model="resnet8"))
+    assert list(story(planned(pipeline, shelf, until="int8"))) == [
+        "teacher", "teacher.evaluation", "student", "student.evaluation", "int8", "int8.evaluation",
+    ]  # fmt: skip
+    assert "comparison" not in story(planned(pipeline, shelf, until="edge"))
+    assert len(story(planned(pipeline, shelf, until="latency"))) == 11
+
+
+def test_until_changes_no_key(shelf):
+    whole, part = planned(digits(), shelf), planned(digits(), shelf, until="int8")
+    assert all(whole.node(node.name).key == node.key for node in part.nodes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"until": "studnet"}, '--until: there is no step "studnet"; did you mean student?'),
+        ({"fresh": "xyz"}, '--fresh: there is no step "xyz"; name one of teacher, student, int8, edge, latency'),
+        (
+            {"until": "student", "fresh": "edge"},
+            '--fresh: "edge" is not needed for --until student; leave one of the two out',
+        ),
+    ],
+)
+def test_steps_that_are_not_there(shelf, changes, said):
+    with pytest.raises(InputError) as caught:
+        planned(digits(), shelf, **changes)
+    assert caught.value.sentence() == said
+
+
+def test_twins_run_once(shelf):
+    made = planned(digits(twin=FinetuneSpec(model="resnet20")), shelf)
+    assert made.node("twin").key == made.node("teacher").key
+    assert story(made)["twin"] == "reuse the same as teacher"
+    assert story(made)["twin.evaluation"] == "reuse the same as teacher.evaluation"
+
+
+def test_another_number_of_threads_is_said_and_reused(ran):
+    assert set(story(planned(digits(), ran, threads=4)).values()) == {"reuse made with 2 threads"}
+    assert set(story(planned(digits(), ran, threads=2)).values()) == {"reuse"}
+
+
+def test_the_command_that_rebuilds(shelf):
+    made = planned(digits(), shelf)
+    commands = dict(shelf.asked)
+    assert commands[made.node("student").key] == "compress run pipelines/digits.yaml --fresh student"
+    key = made.node("int8.evaluation").key
+    assert made.rebuild(key) == "compress run pipelines/digits.yaml --fresh int8.evaluation"
+    other = planned(digits(), shelf, command="compress run x.yaml --set seed=1")
+    assert other.rebuild(other.node("edge").key) == "compress run x.yaml --set seed=1 --fresh edge"
+
+
+def test_inputs_of_nodes_are_the_nodes_of_the_plan(ran):
+    made = planned(digits(), ran)
+    for node in made.nodes:
+        assert all(one is made.node(one.name) for one in node.inputs.values())
+    assert made.keys == {node.key for node in made.nodes}
+
+
+def test_a_part_that_the_task_lacks_is_a_bug(shelf):
+    with pytest.raises(ValueError, match='stage finetune uses "augment" of the task'):
+        planned(digits(), shelf, task_parts={"train": 1, "validation": 1, "test": 1, "preprocess": 1})
+
+
+def test_planning_is_the_same_every_time(shelf):
+    first, second = planned(digits(), shelf), planned(digits(), shelf)
+    assert [node.key for node in first.nodes] == [node.key for node in second.nodes]
+    assert first.task_fingerprint == second.task_fingerprint
+    assert first.task_fingerprint != planned(digits(), shelf, task_parts={**PARTS, "test": 0}).task_fingerprint

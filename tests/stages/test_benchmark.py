@@ -1,0 +1,75 @@
+"""The benchmark stage: its settings, what it writes and what it tells."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from pydantic import ValidationError
+
+from compressor.stages.base import Context
+from compressor.stages.benchmark import STAGE, BenchmarkSpec, remarks, run
+from compressor.store.artifact import Artifact
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def advance(self, done: int, total: int, unit: str, **numbers: float) -> None:
+        self.last = (done, total, unit)
+
+
+def evaluation(folder: Path, sha256: str) -> Artifact:
+    folder.mkdir()
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [8, 8], np.eye(8, dtype=np.float32).ravel())
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 8])], [weight],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, folder / "core.onnx")
+    (folder / "evaluation.json").write_text(json.dumps({"model_sha256": sha256}))
+    return Artifact("k", "onnx", "evaluate", folder)
+
+
+def test_writes_rows_and_rounds_by_digest(tmp_path: Path) -> None:
+    inputs = {"models.0": evaluation(tmp_path / "a", "aa"), "models.1": evaluation(tmp_path / "b", "bb")}
+    (tmp_path / "out").mkdir()
+    listener = Listener()
+    task: Any = None
+    context = Context(task, 0, "cpu", tmp_path / "out", tmp_path, listener, "latency", smoke=True)
+    facts = run(BenchmarkSpec(), inputs, context)
+    latency = json.loads((tmp_path / "out/latency.json").read_text())
+    rounds = json.loads((tmp_path / "out/rounds.json").read_text())
+    assert set(latency["rows"]) == {"aa", "bb"}
+    assert set(rounds) == {"aa", "bb", "busy"}
+    assert len(rounds["aa"]["1x1"]) == 2 == len(rounds["busy"]) == facts["rounds"]
+    assert listener.last[0] == listener.last[1]
+    assert not STAGE.repeatable
+
+
+def test_short_forms_and_refusals() -> None:
+    spec = BenchmarkSpec.model_validate({"stage": "benchmark", "threads": 2, "batch_sizes": [1, 8]})
+    assert spec.threads == (2,)
+    assert spec.batch_sizes == (1, 8)
+    assert spec.rounds == 30
+    for wrong in ({"threads": []}, {"threads": [0]}, {"threads": [1, 1]}, {"rounds": 19}, {"min_seconds": -1}):
+        with pytest.raises(ValidationError):
+            BenchmarkSpec.model_validate(wrong)
+
+
+def test_remarks_name_disturbed_rounds_missing_cores_and_fixed_batches() -> None:
+    latency = {"busy_limit": 0.1, "skipped": [{"model": "f" * 64, "batch": 1, "fixed_batch": 4}]}
+    said = remarks(latency, [True, False, True], (1, 8), 2)
+    assert [("2 of 3" in line, "8 threads on 2" in line, "batches of 4" in line) for line in said] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert remarks({"busy_limit": 0.1, "skipped": []}, [False], (1,), 2) == []

@@ -1,0 +1,113 @@
+"""Disks that are full or refuse: by a real mount where that is allowed, and by the error numbers anywhere."""
+
+import errno
+import os
+import subprocess
+
+import pytest
+
+from compressor.errors import InputError, ResourceError
+from compressor.store import disk
+from compressor.store.keys import digest
+from compressor.store.store import Store
+
+KEY = digest("a step")
+
+
+def put(store, data=b"weights"):
+    folder = store.staging(KEY)
+    with disk.writing(store.root):
+        (folder / "weights").write_bytes(data)
+    return store.commit(KEY, folder, kind="model", stage="s", settings={}, inputs={}, facts={}, record={})
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def read_only(place):
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_no_artifact(small_disk):
+    store = Store(small_disk / "store")
+    with pytest.raises(ResourceError, match=r"store: the disk is full \([\d,]+ bytes are free\); free some space"):
+        put(store, b"x" * 2_000_000)
+    assert store.find(KEY) is None
+    with store.hold(KEY):
+        assert put(store).key == KEY
+
+
+def test_a_read_only_store_serves_what_it_has(small_disk):
+    store = Store(small_disk / "store")
+    put(store)
+    read_only(small_disk)
+    with store.hold(KEY):
+        assert store.open(KEY).file("weights").read_bytes() == b"weights"
+    store.remember("x/y", KEY, {})
+    assert store.previous("x/y") is None
+    assert len(store.list()) == 1
+    other = digest("another")
+    uses = {
+        "probe": store.require_writable,
+        "work": lambda: store.work(other),
+        "staging": lambda: store.staging(other),
+        "clean": lambda: store.clean(max_size=0),
+        "hold": lambda: store.hold(other).__enter__(),
+    }
+    for use in uses.values():
+        with pytest.raises(ResourceError, match=r"cannot be written \(read-only file system\); name a folder"):
+            use()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO])
+@pytest.mark.parametrize("call", ["fsync", "rename", "replace"])
+def test_a_refusal_at_any_moment_of_a_commit_leaves_nothing_half(tmp_path, monkeypatch, number, call):
+    store = Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, lambda *_: (_ for _ in ()).throw(OSError(number, os.strerror(number))))
+        with pytest.raises(ResourceError, match=str(tmp_path)):
+            put(store)
+    assert store.find(KEY) is None
+    assert put(store).key == KEY
+    store.open(KEY)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "what"),
+    [
+        (errno.ENOSPC, ResourceError, "the disk is full ("),
+        (errno.EDQUOT, ResourceError, "the disk is full or its quota used up ("),
+        (errno.EROFS, ResourceError, "cannot be written (read-only file system)"),
+        (errno.EACCES, ResourceError, "cannot be written (permission denied)"),
+        (errno.ENOTDIR, InputError, "a file stands where a folder is wanted"),
+    ],
+)
+def test_sentences(tmp_path, number, kind, what):
+    said = disk.refusal(OSError(number, ""), tmp_path / "not" / "there")
+    assert isinstance(said, kind)
+    assert said.where == str(tmp_path / "not" / "there")
+    assert said.what.startswith(what)
+    assert said.todo
+
+
+def test_errors_of_another_kind_pass(tmp_path):
+    with pytest.raises(FileNotFoundError), disk.writing(tmp_path):
+        (tmp_path / "nothing").read_text()
+
+
+def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "note.json"
+    disk.write_whole(path, "old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        disk.write_whole(path, "new", durable=True)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,123 @@
+"""The torch-free half of the task: the data's identity by parts, and what the plan can refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor.errors import InputError
+from compressor.tasks import ImageClassificationSpec
+
+
+class Digests:
+    def file(self, path: Path) -> str:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def spec(**settings: Any) -> ImageClassificationSpec:
+    return ImageClassificationSpec.model_validate({"data": "digits", **settings})
+
+
+def parts(base: Path = Path(), declared: Any = None, **settings: Any) -> dict[str, Any]:
+    found = spec(**settings).fingerprint(base, Digests(), declared)
+    return {name: json.dumps(part, sort_keys=True) for name, part in found.items()}
+
+
+def changed(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {name for name in one if one[name] != other[name]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / part / name).mkdir(parents=True)
+            for number in range(4):
+                pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "pets" / part / name / f"{number}.png")
+    return tmp_path / "pets"
+
+
+def test_each_setting_moves_only_its_parts() -> None:
+    plain = parts()
+    assert set(plain) == {"train", "validation", "test", "preprocess", "augment"}
+    assert changed(plain, parts()) == set()
+    assert changed(plain, parts(validation=0.2)) == {"train", "validation"}
+    assert changed(plain, parts(augment=["horizontal_flip"])) == {"augment"}
+    assert changed(plain, parts(preprocess=[{"scale": 255}])) == {"preprocess"}
+
+
+def test_validation_from_test_leaves_train_whole() -> None:
+    one, other = (parts(validation={"from": "test", "size": size}) for size in (50, 60))
+    assert changed(one, other) == {"validation"}
+    assert json.loads(one["train"])["held_out"] is None
+
+
+def test_who_declares_the_preprocessing_is_its_identity() -> None:
+    declared = {"model": "timm:x", "timm": "1.0"}
+    assert json.loads(parts(declared=declared)["preprocess"]) == {"declared_by": declared}
+    assert parts(declared=declared, preprocess=[{"scale": 2}])["preprocess"] == '[{"scale": 2}]'
+
+
+def test_a_folder_is_its_contents_and_not_its_place(folder: Path) -> None:
+    before = parts(folder.parent, data={"folder": "pets"})
+    moved = folder.rename(folder.parent / "animals")
+    assert changed(before, parts(folder.parent, data={"folder": "animals"})) == set()
+    Image.new("RGB", (8, 8)).save(moved / "test/dog/2.png")
+    assert changed(before, parts(folder.parent, data={"folder": "animals"})) == {"test"}
+    assert str(folder.parent) not in str(before)
+
+
+def test_one_heap_is_split_as_the_file_says(folder: Path) -> None:
+    heap = {"folder": "pets/train"}
+    assert changed(
+        parts(folder.parent, data=heap), parts(folder.parent, data={**heap, "test": 0.5})
+    ) == {"train", "validation", "test"}
+
+
+def test_what_needs_no_torch_is_refused_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "train/eel").mkdir()
+    with pytest.raises(InputError, match=r"^task\.data\.folder: the class folder .*eel' holds no pictures"):
+        parts(folder.parent, data={"folder": "pets"})
+    monkeypatch.delenv("COMPRESS_DATA", raising=False)
+    with pytest.raises(InputError, match=r"^task\.data\.root: is not given"):
+        parts(data="cifar10")
+    with pytest.raises(InputError, match=r"^task\.data: cifar10 is not whole under .*data_batch_1 is missing"):
+        parts(folder.parent, data={"name": "cifar10", "root": "pets"})
+    with pytest.raises(InputError, match=r"^task\.data\.root: there is no folder"):
+        parts(folder.parent, data={"name": "mnist", "root": "nowhere"})
+
+
+def test_a_download_is_waited_for_only_when_asked(tmp_path: Path) -> None:
+    asked = spec(data={"name": "cifar10", "root": "new", "download": True})
+    assert asked.needs_download(tmp_path)
+    assert "to be downloaded" in str(asked.fingerprint(tmp_path, Digests()))
+    assert not spec(data={"name": "cifar10", "root": "new"}).needs_download(tmp_path)
+    assert not spec().needs_download(tmp_path)
+
+
+def test_class_names_where_they_are_known(folder: Path) -> None:
+    assert spec().class_names(Path()) == tuple("0123456789")
+    assert spec(data={"folder": "pets"}).class_names(folder.parent) == ("cat", "dog")
+    assert spec(data="cifar100").class_names(Path()) is None
+    assert spec(data={"folder": "some/pets"}).data_name == "pets" and spec().data_name == "digits"
+
+
+def test_the_plan_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; from pathlib import Path; from compressor.tasks import ImageClassificationSpec as S\n"
+        "heavy = {'torch', 'torchvision', 'sklearn', 'onnx', 'onnxruntime', 'timm'}\n"
+        "class D:\n    file = staticmethod(str)\n"
+        "s = S.model_validate({'data': 'digits', 'preprocess': [{'scale': 255}]}); s.fingerprint(Path(), D())\n"
+        "print(heavy & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"

@@ -1,0 +1,135 @@
+"""The rules of the house, held by the code itself: floors, light imports, no circles, no file with two subjects."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "compressor"
+HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
+LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks", ""}
+GROUND = {"errors", "runner", "store"}
+CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
+OUTCOME = {"report", "bundle"}
+MAY_IMPORT = {
+    "store": {"errors"},
+    "errors": set(),
+    "runner": set(),
+    **{room: GROUND | OUTCOME for room in OUTCOME},
+    **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
+    "tasks": {"tasks", "data", "distillation"} | GROUND,
+    "stages": {"stages", "tasks.base"} | CRAFTS | GROUND | OUTCOME,
+    "pipeline": {"pipeline", "stages", "tasks", "models", "latency"} | GROUND | OUTCOME,
+}
+"""Room -> rooms it may know. `tasks.base` and `stages.base` are the interfaces, not the rooms."""
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imports(path: Path, *, whole: bool) -> set[str]:
+    """Modules a file imports when it is loaded, or anywhere in it; imports for type checkers do not count."""
+    found: set[str] = set()
+
+    def visit(nodes: list[ast.stmt]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+                found.add(node.module or "")
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                visit(node.orelse)
+            elif whole or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for child in ast.iter_child_nodes(node):
+                    visit([child] if isinstance(child, ast.stmt) else [s for s in ast.walk(child) if isinstance(s, ast.stmt)])
+
+    visit(ast.parse(path.read_text()).body)
+    return found
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_room_knows_only_the_rooms_below_it(module: str) -> None:
+    room = room_of(module)
+    allowed = MAY_IMPORT.get(room)
+    if allowed is None:
+        return  # the face may know everything
+    known = modules()
+    for name in imports(modules()[module], whole=True):
+        if name.startswith("compressor.") and name in known:
+            other = room_of(name)
+            inside = ".".join(name.split(".")[1:3])
+            assert other == room or other in allowed or inside in allowed, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) in LIGHT_ROOMS])
+def test_light_rooms_load_nothing_heavy(module: str) -> None:
+    heavy = {name.split(".")[0] for name in imports(modules()[module], whole=False)} & HEAVY
+    assert not heavy
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    known = modules()
+    graph = {name: {other for other in imports(path, whole=False) if other in known} for name, path in known.items()}
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail, name])
+        if name not in done:
+            for other in graph[name] - {name}:
+                walk(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        walk(name, ())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_file_has_one_subject(module: str) -> None:
+    path = modules()[module]
+    assert path.stem not in {"utils", "util", "common", "helpers", "misc", "manager"}
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_help_plan_stages_and_schema_never_load_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from compressor.cli.app import main
+for words in (["--help"], ["plan", "pipelines/quickstart.yaml"], ["stages"], ["stages", "distill"], ["schema"], ["schema", "report"]):
+    try:
+        main(words)
+    except SystemExit as end:
+        assert end.code == 0, (words, end.code)
+import compressor, compressor.tasks, compressor.stages
+heavy = {"torch", "torchvision", "onnx", "onnxruntime", "sklearn", "timm", "torch_pruning"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    environment = {**os.environ, "COMPRESS_STORE": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_pipeline_is_valid_and_carries_the_modeline(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from compressor.pipeline import spec
+
+    monkeypatch.setenv("COMPRESS_DATA", "data")
+    assert spec.load(path).steps
+    assert path.read_text().startswith("# yaml-language-server: $schema=")

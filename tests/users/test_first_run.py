@@ -1,0 +1,123 @@
+"""A user's first afternoon: run, read, change one thing, run again, break something."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+Compress = Callable[..., tuple[int, str, str]]
+Run = tuple[Path, Path, Path]
+
+
+def test_a_run_leaves_what_the_design_promises(tiny_run: Run) -> None:
+    _, out, _ = tiny_run
+    names = {path.name for path in out.iterdir()}
+    assert {"report.html", "report.md", "report.json", "bundle", "log.jsonl", "pipeline.yaml", "pipeline.resolved.yaml"} <= names
+    report = json.loads((out / "report.json").read_text())
+    assert report["schema"] == "compress.report/1"
+    assert report["verdict"]["state"] == "pass"
+    assert [row["step"] for row in report["models"]] == ["teacher", "student", "int8", "edge"]
+    assert report["task"]["samples"]["test"] == 360
+
+
+def test_every_model_is_measured_in_one_experiment(tiny_run: Run) -> None:
+    report = json.loads((tiny_run[1] / "report.json").read_text())
+    for row in report["models"]:
+        assert row["quality"]["accuracy"]["n"] == 360
+        assert row["latency"][0]["p50_ms"] > 0
+        assert row["latency"][0]["rounds"] == 20
+        assert row["speedup"] is not None
+
+
+def test_all_convolutions_of_int8_are_integer_kernels(tiny_run: Run) -> None:
+    report = json.loads((tiny_run[1] / "report.json").read_text())
+    for row in report["models"]:
+        if row["step"] in ("int8", "edge"):
+            assert row["float_convolutions"] == 0
+            assert row["operators"]["QLinearConv"] == 9
+
+
+def test_an_unchanged_run_reuses_everything(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, _, store = tiny_run
+    code, said, _ = compress("plan", pipeline, "--store", store)
+    assert code == 0
+    assert "0 of 10 to run" in said
+    code, said, _ = compress("run", pipeline, "--store", store, "--out", tmp_path / "again")
+    assert code == 0
+    assert "verdict: pass" in said
+    report = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert all(row["reused"] for row in report["models"])
+
+
+def test_a_changed_temperature_runs_the_student_and_what_follows(tiny_run: Run, compress: Compress) -> None:
+    pipeline, _, store = tiny_run
+    code, said, _ = compress("plan", pipeline, "--store", store, "--set", "steps.student.temperature=2")
+    lines = {line.split()[0]: line for line in said.splitlines() if line.strip()}
+    assert code == 0
+    assert "reuse" in lines["teacher"]
+    assert "temperature 4 -> 2" in lines["student"].replace(".0", "")
+    assert "after student" in lines["int8"]
+
+
+def test_an_altered_artifact_is_found_and_named(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, _, store = tiny_run
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy)
+    for victim in copy.glob("artifacts/*/*/weights.safetensors"):
+        victim.write_bytes(victim.read_bytes()[:-8] + b"\0" * 8)
+    code, _, said = compress("run", pipeline, "--store", copy, "--out", tmp_path / "run")
+    assert code == 4
+    assert "weights.safetensors" in said
+    assert "--fresh" in said
+
+
+def test_a_failed_run_never_shows_an_old_pass(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, old, store = tiny_run
+    out = tmp_path / "run"
+    shutil.copytree(old, out)
+    code, _, said = compress("run", pipeline, "--store", store, "--out", out, "--set", "steps.student.learning_rate=90")
+    assert code in (3, 5, 6), said
+    report = out / "report.json"
+    assert not report.exists() or json.loads(report.read_text())["verdict"]["state"] != "pass" or code == 0
+    assert (out / "previous" / "report.json").exists()
+
+
+def test_a_broken_budget_is_exit_5(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, _, store = tiny_run
+    code, said, _ = compress("run", pipeline, "--store", store, "--out", tmp_path, "--set", "budget.size_mb.max=0.001")
+    assert code == 5
+    assert "broken" in said
+
+
+def test_until_ends_measured_and_makes_no_bundle(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, _, store = tiny_run
+    code, said, _ = compress("run", pipeline, "--store", store, "--out", tmp_path, "--until", "student")
+    assert code == 0
+    assert "verdict: measured" in said
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_fresh_gives_the_same_bytes(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, _, store = tiny_run
+    code, _, said = compress("run", pipeline, "--store", store, "--out", tmp_path, "--fresh", "student")
+    assert code == 0, said
+
+
+def test_the_bundle_verifies_and_an_altered_one_does_not(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_run[1] / "bundle", bundle)
+    assert compress("verify", bundle)[0] == 0
+    model = bundle / "model.onnx"
+    model.write_bytes(model.read_bytes() + b"\0")
+    code, _, said = compress("verify", bundle)
+    assert code == 4
+    assert "model.onnx" in said
+
+
+def test_the_pages_come_from_report_json_alone(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    shutil.copyfile(tiny_run[1] / "report.json", tmp_path / "report.json")
+    assert compress("report", tmp_path)[0] == 0
+    assert "<html" in (tmp_path / "report.html").read_text()
+    assert "pass" in (tmp_path / "report.md").read_text()
