@@ -36,7 +36,7 @@ def core_graph(seed: int = 0, channels: int = 1) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Conv", ["input", "conv1.weight", "conv1.bias"], ["a"], name="conv1", pads=[1] * 4),
         helper.make_node("Relu", ["a"], ["b"], name="relu1"),
-        helper.make_node("Conv", ["b", "conv2.weight", "conv2.bias"], ["c"], name="conv2", pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("Conv", ["b", "conv2.weight", "conv2.bias"], ["c"], name="conv2", strides=[2, 2]),
         helper.make_node("Relu", ["c"], ["d"], name="relu2"),
         helper.make_node("GlobalAveragePool", ["d"], ["e"], name="pool"),
         helper.make_node("Flatten", ["e"], ["f"], name="flatten"),

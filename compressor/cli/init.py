@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def write(
 ) -> str:
     """Write a pipeline and its schema; return what to do next.
 
-    model: the teacher's network. checkpoint: its weights. data: a set's name or a folder. goal: limits with commas between.
+    model: the teacher's network. checkpoint: its weights. data: a set's name or a folder. goal: limits, with commas.
 
     Raises:
         InputError: an option that no pipeline can hold, or a file that is there already.
@@ -84,7 +85,7 @@ def pipeline_text(
         loader=PackageLoader("compressor.cli"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
     text = environment.get_template("pipeline.yaml.jinja").render(
-        file=out,
+        file=shlex.quote(str(out)),
         name=re.sub(r"[^a-z0-9]+", "-", out.stem.lower()).strip("-") or "pipeline",
         model=_scalar(chosen),
         library=bool(names.reference(chosen).library),

@@ -118,7 +118,8 @@ def color_jitter(pixels: np.ndarray, factors: np.ndarray) -> np.ndarray:
     if values.shape[3] == 3:
         grey = _grey(values)
         values = np.clip(grey + saturation * (values - grey), 0, 255)
-    return np.rint(values).astype(np.uint8)
+    changed: np.ndarray = np.rint(values).astype(np.uint8)
+    return changed
 
 
 def _grey(values: np.ndarray) -> np.ndarray:

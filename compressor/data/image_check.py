@@ -26,9 +26,9 @@ Seen = list[Any] | str
 class Memory:
     """What was found in pictures, by the digest of their files, kept in one JSON file where a folder is given."""
 
-    def __init__(self, folder: Path | None, digest: Callable[[Path], str] | None) -> None:
-        self._file = folder / "pictures.json" if folder is not None and digest is not None else None
-        self._digest = digest
+    def __init__(self, folder: Path | None, known: Mapping[Path, str] | None) -> None:
+        self._file = folder / "pictures.json" if folder is not None and known is not None else None
+        self._known = known
         self._seen: dict[str, Seen] = {}
         if self._file is not None:
             with contextlib.suppress(OSError, ValueError):
@@ -37,9 +37,9 @@ class Memory:
 
     def look(self, files: Sequence[PictureFile]) -> list[Seen]:
         """What is in each file, decoding those not seen before."""
-        if self._file is None or self._digest is None:
+        if self._file is None or self._known is None:
             return in_threads(inspect, [file.path for file in files])
-        digests = [self._digest(file.path) for file in files]
+        digests = [self._known[file.path] for file in files]
         new = {key: file.path for key, file in zip(digests, files, strict=True) if key not in self._seen}
         if new:
             self._seen.update(zip(new, in_threads(inspect, list(new.values())), strict=True))

@@ -71,7 +71,8 @@ def _from_folder(
 ) -> tuple[DataSet, tuple[int, int]]:
     found = spec.scan(base)
     trained = len(found.train)
-    memory, skip = Memory(cache, digests.file if digests is not None else None), spec.data.broken == "skip"
+    known = image_folder.digests_of(found, digests) if digests is not None else None
+    memory, skip = Memory(cache, known), spec.data.broken == "skip"
     kept, size, notes = check([*found.train, *(found.test or ())], steps, memory, skip_broken=skip)
     whole = set(kept)
     train = from_files([file for file in found.train[:trained] if file in whole])
@@ -80,16 +81,16 @@ def _from_folder(
     else:
         held = _held(train.targets, spec.data.test or image_folder.TEST_SHARE, "folder/test", "task.data.test")
         train, test = train.chosen(np.flatnonzero(~held)), train.chosen(np.flatnonzero(held))
-    notes = [f"classes in order: {', '.join(found.classes)}", *found.notes, *notes, *_shared(train, test, digests)]
+    notes = [f"classes in order: {', '.join(found.classes)}", *found.notes, *notes, *_shared(train, test, known)]
     return DataSet(train, test, found.classes, tuple(notes)), size
 
 
-def _shared(train: FilePictures, test: FilePictures, digests: FileDigests | None) -> list[str]:
+def _shared(train: FilePictures, test: FilePictures, known: Mapping[Path, str] | None) -> list[str]:
     """A note where a picture is on both sides, byte for byte: the test would praise what was learnt by heart."""
-    if digests is None:
+    if known is None:
         return []
-    trained = {digests.file(one.path): one.path for one in train.files}
-    both = [(trained[key], one.path) for one in test.files if (key := digests.file(one.path)) in trained]
+    trained = {known[one.path]: one.path for one in train.files}
+    both = [(trained[known[one.path]], one.path) for one in test.files if known[one.path] in trained]
     if not both:
         return []
     return [f"{len(both)} test pictures are also in train, byte for byte: {both[0][1]} is {both[0][0]}"]

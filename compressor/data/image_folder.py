@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compressor.errors import InputError
+
+if TYPE_CHECKING:
+    from compressor.tasks.base import FileDigests
 
 FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TEST_SHARE = 0.2
@@ -34,6 +38,7 @@ class PictureFile:
 class Folder:
     """What lies in a folder. test is None where the folder is one heap that is still to be split."""
 
+    root: Path
     classes: tuple[str, ...]
     train: tuple[PictureFile, ...]
     test: tuple[PictureFile, ...] | None
@@ -68,7 +73,7 @@ def scan(folder: Path, *, split_asked: bool = False) -> Folder:
     if not train.is_dir():
         classes = _classes(folder)
         heap = tuple(_pictures(folder, classes, ignored))
-        return Folder(tuple(classes), heap, None, _notes(folder, ignored, ()))
+        return Folder(folder, tuple(classes), heap, None, _notes(folder, ignored, ()))
     if split_asked:
         what = f"has no effect, since {str(folder)!r} has a test/ of its own"
         raise InputError("task.data.test", what, "leave it out")
@@ -80,7 +85,7 @@ def scan(folder: Path, *, split_asked: bool = False) -> Folder:
     absent = [name for name in classes if name not in tested]
     train_pictures = tuple(_pictures(train, classes, ignored))
     test_pictures = tuple(_pictures(test, [name for name in classes if name in tested], ignored, classes))
-    return Folder(tuple(classes), train_pictures, test_pictures, _notes(folder, ignored, absent))
+    return Folder(folder, tuple(classes), train_pictures, test_pictures, _notes(folder, ignored, absent))
 
 
 def _classes(folder: Path) -> list[str]:
@@ -132,6 +137,12 @@ def _listed(names: list[str] | tuple[str, ...], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def identity(pictures: tuple[PictureFile, ...], digest: Callable[[Path], str]) -> list[list[object]]:
+def digests_of(found: Folder, digests: FileDigests) -> dict[Path, str]:
+    """SHA-256 of every picture's file, by its path."""
+    names = {one.path.relative_to(found.root).as_posix(): one.path for one in (*found.train, *(found.test or ()))}
+    return {names[name]: value for name, value in digests.files(found.root, names).items()}
+
+
+def identity(pictures: tuple[PictureFile, ...], known: Mapping[Path, str]) -> list[list[object]]:
     """[label, name, SHA-256] of every picture: what a fingerprint holds. Names count, since they make the order."""
-    return [[one.label, one.name, digest(one.path)] for one in pictures]
+    return [[one.label, one.name, known[one.path]] for one in pictures]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from compressor.errors import StepError
-from compressor.onnx_graph import parity, session
+from compressor.errors import CompressError, StepError
+from compressor.onnx_graph import clean, parity, session
 
 Answer = Callable[[np.ndarray], np.ndarray]
 Link = Mapping[str, Any]
@@ -45,7 +45,13 @@ def core_to_shipped(
         StepError: a difference where nothing was added to the graph, or more than rounding where something was.
     """
     expected = session.predict(*core, 1)
-    found = session.predict(*shipped, 1)
+    try:
+        found = session.predict(*shipped, 1)
+    except CompressError:
+        raise
+    except Exception as error:  # onnxruntime has a dozen exception types without a common one
+        what = f"the onnxruntime here cannot run the shipped file ({clean.first_line(error)})"
+        raise StepError("", what, "lower ir_version or onnx.opset, or update onnxruntime") from error
     numbers = parity.compare(probabilities(expected) if softmax else expected, found, answer)
     if exact and numbers["max_abs"] != 0:
         what = f"the shipped file's outputs differ by {numbers['max_abs']:.3g} from its core graph's"

@@ -86,7 +86,7 @@ def finish(core: Path, target: Path, wanted: Finish) -> Finished:
     subnormals = clean.flush_subnormals(model)
     opset = opset_of(model)
     model.ir_version = wanted.ir_version or lowest_ir(opset)
-    clean.save(model, target, "export")
+    clean.save(model, target, "")
     return Finished(
         inputs=tuple(port(value) for value in graph.input),
         outputs=tuple(port(value) for value in graph.output),
@@ -147,13 +147,13 @@ def _check_core(model: onnx.ModelProto, wanted: Finish) -> None:
     graph = model.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
         what = f"the graph has {len(graph.input)} inputs and {len(graph.output)} outputs"
-        raise StepError("export", what, "only one of each can be shipped")
+        raise StepError("", what, "only one of each can be shipped")
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in constants(graph)):
-        raise StepError("export", "the graph keeps weights in another file", "a shipped file must be one file")
+        raise StepError("", "the graph keeps weights in another file", "a shipped file must be one file")
     source = port(graph.input[0])
     if wanted.input != "float" and (source.dtype != "float32" or len(source.shape) != 4):
         what = f"input is {wanted.input}, but the network takes {source.dtype} {list(source.shape)}, no pictures"
-        raise StepError("export", what, "leave input: float")
+        raise StepError("", what, "leave input: float")
 
 
 def _set_batch(graph: onnx.GraphProto, batch_size: int | None) -> None:

@@ -35,14 +35,12 @@ def count(path: Path) -> dict[str, Any]:
     float_names: the convolutions and matrix products that run in float, by their names. precision: `float32` without
     any integer kernel, `int8` where all convolutions and products are integer kernels, else `mixed`.
     """
-    graph = optimised(path).graph
-    kinds = [_kind(node) for node in graph.node]
-    floats = [
-        _name(node)
-        for node, kind in zip(graph.node, kinds, strict=True)
-        if kind in FLOAT_CONVOLUTIONS or kind in FLOAT_PRODUCTS
-    ]
+    nodes = optimised(path).graph.node
+    kinds = [_kind(node) for node in nodes]
     integers = any(kind in INTEGER_KERNELS for kind in kinds)
+    # Fusions rename float nodes, but where nothing is an integer kernel all of them are float.
+    named = nodes if integers else onnx.load(path).graph.node
+    floats = [node.name or node.output[0] for node in named if _kind(node) in FLOAT_CONVOLUTIONS | FLOAT_PRODUCTS]
     return {
         "operators": dict(sorted(Counter(kinds).items())),
         "float_convolutions": sum(kind in FLOAT_CONVOLUTIONS for kind in kinds),
@@ -64,11 +62,3 @@ def _kind(node: onnx.NodeProto) -> str:
     blocked = node.domain == "com.microsoft.nchwc" and not node.op_type.startswith("Reorder")
     return f"Nchwc{node.op_type}" if blocked else str(node.op_type)
 
-
-def _name(node: onnx.NodeProto) -> str:
-    """The module that the node computes, told by its bias where a fusion took its name away."""
-    bias = node.input[2] if len(node.input) > 2 else ""
-    for suffix in (".weight_bias", ".bias"):
-        if bias.endswith(suffix):
-            return bias.removesuffix(suffix)
-    return (node.name or node.output[0]).removesuffix("_nchwc")

@@ -67,7 +67,7 @@ def _constant(step: str, value: Any, channels: int) -> np.ndarray:
         return np.asarray(value, dtype=np.float32)
     if len(value) != channels:
         what = f"{step} has {len(value)} numbers, and the network {channels} channels"
-        raise StepError("preprocess", what, "give each channel one")
+        raise StepError("", f"preprocess: {what}", "give each channel one")
     return np.asarray(value, dtype=np.float32)[None, :, None, None]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from compressor.pipeline.words import meant, quote
 from compressor.stages.base import Frozen
 
 Bound = Literal["min", "max", "max_drop"]
+BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
 Decide = Literal["interval", "point"]
 
 
@@ -58,6 +60,8 @@ class Bounds(Frozen):
 class MetricBounds(Bounds):
     """Limits of a metric of the task."""
 
+    min: float | None = Field(None, description="Smallest value that passes.")
+    max: float | None = Field(None, description="Largest value that passes.")
     max_drop: float | None = Field(
         None,
         description="Largest loss against the baseline that passes, in the metric's unit: 0.01 is one point.",
@@ -72,106 +76,100 @@ class Budget:
     decide: Decide = "interval"
 
 
-def parse(raw: Any, metrics: Sequence[str] | None, document: Document) -> tuple[Budget, list[Mistake]]:
-    """The budget as written, and every mistake in it. `metrics` is None where the task itself is wrong."""
+def parse(
+    raw: Any, metrics: Sequence[str] | None, ranges: Mapping[str, tuple[float, float]], document: Document
+) -> tuple[Budget, list[Mistake]]:
+    """The budget as written, and every mistake in it.
+
+    metrics: those of the task; None where the task itself is wrong. ranges: what a metric can be, where that is known.
+    """
+    place: Place = ("budget",)
     if raw is None:
         return Budget(), []
     if not isinstance(raw, Mapping):
-        return Budget(), [
-            document.mistake(
-                ("budget",),
-                f"{quote(raw)} is not a mapping",
-                "write a line for each measure, like `size_mb: {max: 0.2}`",
-            )
-        ]
+        todo = "write a line for each measure, like `size_mb: {max: 0.2}`"
+        return Budget(), [document.mistake(place, f"{quote(raw)} is not a mapping", todo)]
     limits: list[Limit] = []
     mistakes: list[Mistake] = []
     for name, bounds in raw.items():
-        if name == "decide":
-            continue
-        found, wrong = _limits(name, bounds, metrics, document)
-        limits += found
-        mistakes += wrong
+        if name != "decide":
+            found, wrong = _limits(name, bounds, metrics, ranges, document)
+            limits += found
+            mistakes += wrong
     decide = raw.get("decide", "interval")
     if decide not in ("interval", "point"):
-        mistakes.append(
-            document.mistake(
-                ("budget", "decide"), f"{quote(decide)} is not a way to decide", 'write "interval" or "point"'
-            )
-        )
+        what = f"{quote(decide)} is not a way to decide"
+        mistakes.append(document.mistake((*place, "decide"), what, 'write "interval" or "point"'))
         decide = "interval"
     elif "decide" in raw and len(raw) == 1:
-        mistakes.append(
-            document.mistake(
-                ("budget", "decide"),
-                "has no effect without a limit",
-                "add one, like `size_mb: {max: 0.2}`, or leave the budget out",
-            )
-        )
+        todo = "add one, like `size_mb: {max: 0.2}`, or leave the budget out"
+        mistakes.append(document.mistake((*place, "decide"), "has no effect without a limit", todo))
     return Budget(tuple(limits), decide), mistakes
 
 
 def _limits(
-    name: str, bounds: Any, metrics: Sequence[str] | None, document: Document
+    name: str, bounds: Any, metrics: Sequence[str] | None, ranges: Mapping[str, tuple[float, float]], document: Document
 ) -> tuple[list[Limit], list[Mistake]]:
     place: Place = ("budget", name)
-    if name not in MEASURES:
-        if metrics is None:
-            return [], []
-        if name not in metrics:
-            known = [*metrics, *MEASURES]
-            return [], [
-                document.mistake(
-                    place, "no such measure", meant(name, [*known, "decide"], f"measures are {', '.join(known)}")
-                )
-            ]
-    if not isinstance(bounds, Mapping):
-        example = "min" if name in (metrics or ()) or name in ("speedup", "size_ratio") else "max"
-        return [], [document.mistake(place, f"{quote(bounds)} is not a limit", f"write {{{example}: …}}")]
+    if metrics is None and name not in MEASURES:
+        return [], []
+    if wrong := _form(name, bounds, metrics or ()):
+        return [], [document.mistake(place, *wrong)]
     if "max_drop" in bounds and name in MEASURES:
-        return [], [
-            document.mistake(
-                (*place, "max_drop"),
-                "only a metric of the task can drop",
-                "write min or max, or limit speedup or size_ratio",
-            )
-        ]
+        todo = "write min or max, or limit speedup or size_ratio"
+        return [], [document.mistake((*place, "max_drop"), "only a metric of the task can drop", todo)]
     spec, mistakes = check(Bounds if name in MEASURES else MetricBounds, bounds, document, place, quote(name))
     if spec is None:
         return [], mistakes
-    given = [(kind, value) for kind in ("min", "max", "max_drop") if (value := getattr(spec, kind, None)) is not None]
-    if not given:
-        return [], [
-            document.mistake(
-                place, "has no limit", "give min or max" if name in MEASURES else "give min, max or max_drop"
-            )
-        ]
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
-        return [], [
-            document.mistake(
-                place, f"nothing is at least {spec.min:g} and at most {spec.max:g}", "make min the smaller one"
-            )
-        ]
-    order = list(bounds)
-    return [Limit(name, kind, value) for kind, value in sorted(given, key=lambda each: order.index(each[0]))], []  # type: ignore[arg-type]
+        what = f"nothing is at least {spec.min:g} and at most {spec.max:g}"
+        return [], [document.mistake(place, what, "make min the smaller one")]
+    limits = [Limit(name, kind, getattr(spec, kind)) for kind in _in_order(bounds) if getattr(spec, kind) is not None]
+    return limits, [*_outside(limits, ranges, document)]
+
+
+def _form(name: str, bounds: Any, metrics: Sequence[str]) -> tuple[str, str] | None:
+    """What is wrong with a limit before its numbers are looked at, and what to do."""
+    known = [*metrics, *MEASURES]
+    if name not in known:
+        return "no such measure", meant(name, [*known, "decide"], f"measures are {', '.join(known)}")
+    if not isinstance(bounds, Mapping):
+        kind = "min" if name in (*metrics, "speedup", "size_ratio") else "max"
+        amount = quote(bounds) if isinstance(bounds, int | float) else "…"
+        return f"{quote(bounds)} is not a limit", f"write `{name}: {{{kind}: {amount}}}`"
+    if all(value is None for value in bounds.values()):
+        return "has no limit", "give min or max" if name in MEASURES else "give min, max or max_drop"
+    return None
+
+
+def _in_order(bounds: Mapping[str, Any]) -> list[Bound]:
+    return [kind for written in bounds for kind in BOUNDS if kind == written]
+
+
+def _outside(
+    limits: Sequence[Limit], ranges: Mapping[str, tuple[float, float]], document: Document
+) -> Iterator[Mistake]:
+    """Limits that a metric always keeps or never can, such as 92 for a share."""
+    for limit in limits:
+        low, high = ranges.get(limit.measure, (-inf, inf))
+        lowest = low - high if limit.kind == "max_drop" else low
+        if not lowest <= limit.value <= high - (low if limit.kind == "max_drop" else 0):
+            share = f"; write {limit.value / 100:g} for {limit.value:g} %" if (low, high) == (0, 1) else ""
+            what = f"{limit.value:g} is out of range"
+            todo = f"{limit.measure} is a number from {low:g} to {high:g}{share}"
+            yield document.mistake(("budget", limit.measure, limit.kind), what, todo)
 
 
 def unmeasured(budget: Budget, benchmark: bool, exports: bool, document: Document) -> list[Mistake]:
     """Limits that nothing in the pipeline would measure."""
     mistakes = []
     if budget.limits and not exports:
-        mistakes.append(
-            document.mistake(
-                ("budget",),
-                "is about what ships, and no step exports",
-                "add a step like `edge: {stage: export, from: …}`",
-            )
-        )
-    for limit in budget.limits:
-        if not benchmark and limit.measure in MEASURES and MEASURES[limit.measure].timed:
-            mistakes.append(
-                document.mistake(
-                    ("budget", limit.measure), "needs a benchmark step", "add one, like `latency: {stage: benchmark}`"
-                )
-            )
-    return list({mistake.error.sentence(): mistake for mistake in mistakes}.values())
+        todo = "add a step like `edge: {stage: export, from: …}`"
+        mistakes.append(document.mistake(("budget",), "is about what ships, and no step exports", todo))
+    timed = dict.fromkeys(
+        limit.measure for limit in budget.limits if limit.measure in MEASURES and MEASURES[limit.measure].timed
+    )
+    for measure in () if benchmark else timed:
+        todo = "add one, like `latency: {stage: benchmark}`"
+        mistakes.append(document.mistake(("budget", measure), "needs a benchmark step", todo))
+    return mistakes

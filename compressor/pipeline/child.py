@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressError, Exit, ResourceError
 from compressor.pipeline.events import Events
+from compressor.store.disk import refusal
 
 PR_SET_PDEATHSIG = 1
 
@@ -34,20 +36,32 @@ def main() -> int:
             events.error(error)
         return int(error.exit_code)
     except MemoryError:
-        error = ResourceError("", "the memory of this machine is used up", "try a smaller batch_size")
-        events.error(error)
-        return int(error.exit_code)
+        return _refused(ResourceError("", "the memory of this machine is used up", "try a smaller batch_size"), events)
+    except OSError as problem:
+        refused = refusal(problem, Path(problem.filename or "."))
+        if refused is not None:
+            return _refused(refused, events)
+        events.send("bug", what=f"{type(problem).__name__}: {problem}", trace=traceback.format_exc())
+        return int(Exit.BUG)
     except Exception as problem:
         events.send("bug", what=f"{type(problem).__name__}: {problem}", trace=traceback.format_exc())
         return int(Exit.BUG)
     return 0
 
 
+def _refused(error: CompressError, events: Events) -> int:
+    events.error(error)
+    return int(error.exit_code)
+
+
 def work(request: dict[str, Any], events: Events) -> None:
     """What the request asks for, in this process. Tests call it without a child."""
     from compressor.pipeline.execute import Execution
-    from compressor.pipeline.prepare import Wanted, prepare
+    from compressor.pipeline.prepare import Wanted, fetch, prepare
 
+    if "fetch" in request:
+        fetch(request["fetch"])
+        return
     Execution(prepare(Wanted.of(request)), events).run()
 
 

@@ -39,6 +39,8 @@ class Document:
     def mistake(self, place: Place, what: str, todo: str = "") -> Mistake:
         """A mistake at a place: `file:line: place: what; todo`, or with the `--set` that made it."""
         option = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.sets), None)
+        if option is None and place and place not in self.lines:
+            option = next((changed for changed in self.sets if changed[: len(place)] == place), None)
         if option is not None:
             where = set_option(self.sets[option])
             return Mistake(LAST, InputError(where if option == place else f"{where}: {dotted(place)}", what, todo))

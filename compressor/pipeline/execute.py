@@ -43,6 +43,7 @@ class Execution:
                 self._store.open(node.key)
             else:
                 self._step(node)
+            self._prepared.remember(node)
 
     @property
     def task(self) -> Task:
@@ -79,11 +80,10 @@ class Execution:
                 self._store.commit(
                     key, folder, kind=node.stage.makes, stage=node.stage.name, settings=node.settings,
                     inputs={role: one.key for role, one in node.inputs.items()}, facts=facts,
-                    record=self._record(seconds), replace=not node.stage.repeatable,
+                    record=self._record(node, seconds), replace=not node.stage.repeatable,
                 )  # fmt: skip
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-            self._prepared.remember(node)
             self._events.send("done", node=node.name, seconds=seconds, facts=_short(facts))
 
     def _run_stage(self, node: Node, context: Context) -> dict[str, Any]:
@@ -108,10 +108,12 @@ class Execution:
         """A context for sketches, which write nothing."""
         return self._context(node, self._store.root)
 
-    def _record(self, seconds: float) -> dict[str, Any]:
+    def _record(self, node: Node, seconds: float) -> dict[str, Any]:
         import torch
 
         return {
+            "pipeline": self._pipeline.name,
+            "step": node.name,
             "seconds": round(seconds, 3),
             "threads": torch.get_num_threads(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

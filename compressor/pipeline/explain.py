@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import takewhile
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, SchemaValidator
+from pydantic_core import SchemaValidator
 
 from compressor.errors import InputError
 from compressor.pipeline.document import Document, Mistake, Place, dotted
+from compressor.pipeline.locate import LENGTHS, Located, locate, worth_telling
 from compressor.pipeline.words import Node, choices, closest, meant, quote, wanted
 
 Spec = TypeVar("Spec", bound=BaseModel)
 
 _RANGES = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
-_LENGTHS = frozenset({"too_short", "too_long"})
 _OWN_WORDS = frozenset({"value_error", "assertion_error"})
 _SCALARS = frozenset({"bool", "float", "int", "str"})
 _NOT_SCHEMAS = frozenset({"default", "expected", "metadata", "serialization"})
+_MOST_NAMES = 12
 _YES_AND_NO = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
@@ -46,8 +46,8 @@ def explain(
     """One mistake a field. `place` is where `data` stands in the file; `kind` is the class it was checked against."""
     view = _View(kind, document, place, name)
     found: list[Mistake] = []
-    unions: dict[Place, list[_Located]] = {}
-    for located in _worth_telling([_locate(details, data) for details in error.errors(include_url=False)]):
+    unions: dict[Place, list[Located]] = {}
+    for located in worth_telling([locate(details, data) for details in error.errors(include_url=False)]):
         if located.branch is None:
             found.append(_sentence(view, located))
         else:
@@ -107,51 +107,6 @@ class _View:
         return [name for choice in choices(self.schema(path), root) for name in choice.get("properties", ())]
 
 
-@dataclass(frozen=True)
-class _Located:
-    """An error with its place in the data. `branch` is set for one alternative of several at `at`."""
-
-    details: ErrorDetails
-    path: Place
-    at: Place = ()
-    branch: str | int | None = None
-
-
-def _locate(details: ErrorDetails, data: Any) -> _Located:
-    """Tell the parts of pydantic's location that are in the data from those that name an alternative."""
-    here: Any = data
-    path: Place = ()
-    at, branch = path, None
-    for index, part in enumerate(details["loc"]):
-        if _holds(here, part):
-            path, here = (*path, part), here[part]
-        elif details["type"] == "missing" and isinstance(part, str) and index == len(details["loc"]) - 1:
-            path = (*path, part)
-        elif branch is None:
-            at, branch = path, part
-    return _Located(details, path, at, branch)
-
-
-def _worth_telling(located: list[_Located]) -> list[_Located]:
-    """Without the lists that pydantic finds too short only because their items are wrong."""
-    return [
-        each
-        for each in located
-        if each.details["type"] not in _LENGTHS
-        or not any(len(other.path) > len(each.path) == _shared(each.path, other.path) for other in located)
-    ]
-
-
-def _shared(one: Place, other: Place) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-
-
-def _holds(here: Any, part: str | int) -> bool:
-    if isinstance(here, Mapping):
-        return part in here
-    return isinstance(here, list) and isinstance(part, int) and part < len(here)
-
-
 def _descend(node: Node, root: Node, path: Place) -> Iterator[Node]:
     """Every schema that the data at a path may be checked against."""
     if not path:
@@ -168,9 +123,9 @@ def _descend(node: Node, root: Node, path: Place) -> Iterator[Node]:
             yield from _descend(inner, root, rest)
 
 
-def _union(view: _View, at: Place, located: list[_Located], data: Any) -> Iterator[Mistake]:
+def _union(view: _View, at: Place, located: list[Located], data: Any) -> Iterator[Mistake]:
     """The mistakes of the alternative that was probably meant, or one mistake that names all of them."""
-    branches: dict[str | int | None, list[_Located]] = {}
+    branches: dict[str | int | None, list[Located]] = {}
     for each in located:
         branches.setdefault(each.branch, []).append(each)
     if len(branches) == 1:
@@ -184,17 +139,18 @@ def _union(view: _View, at: Place, located: list[_Located], data: Any) -> Iterat
     value: Any = data
     for part in at:
         value = value[part]
-    ranged = [each for each in located if each.details["type"] in _RANGES and not isinstance(value, bool)]
-    what = f"{quote(value)} is out of range" if ranged else f"{_said(value)} is not {view.words(at, ranges=False)}"
-    yield view.mistake(at, what, f"give {view.words(at)}")
+    if not isinstance(value, bool) and any(each.details["type"] in _RANGES for each in located):
+        yield view.mistake(at, f"{quote(value)} is out of range", f"give {view.words(at)}")
+    else:
+        yield view.mistake(at, f"{_said(value)} does not fit", f"give {view.words(at)}")
 
 
-def _shape(located: _Located) -> bool:
+def _shape(located: Located) -> bool:
     """Whether an error says that the mapping is of another alternative."""
     return located.details["type"] in ("missing", "extra_forbidden")
 
 
-def _sentence(view: _View, located: _Located) -> Mistake:
+def _sentence(view: _View, located: Located) -> Mistake:
     path, details = located.path, located.details
     kind, value = details["type"], details["input"]
     in_place = bool(path) and path[-1] == details["loc"][-1]
@@ -218,7 +174,7 @@ def _sentence(view: _View, located: _Located) -> Mistake:
         return view.mistake(path, what, todo)
     if kind in _RANGES:
         return view.mistake(path, f"{quote(value)} is out of range", f"give {view.words(path)}")
-    if kind in _LENGTHS:
+    if kind in LENGTHS:
         return view.mistake(path, f"{quote(value)} is {kind.replace('_', ' ')}", f"give {view.words(path)}")
     if kind == "string_pattern_mismatch":
         return view.mistake(path, f"{quote(value)} has another form", f"write {view.words(path)}")
@@ -244,6 +200,13 @@ def _meaning(node: Node) -> str:
 def _no_such_field(view: _View, path: Place) -> Mistake:
     names = view.fields(path[:-1])
     owner = view.name if len(path) == 1 else _owner(path[:-1])
+    names = [name for name in names if name not in ("stage", "type")]
+    if len(names) > _MOST_NAMES and len(path) == 1:
+        return view.mistake(
+            path,
+            f"no such field in {owner}",
+            meant(path[-1], names, f"see `compress stages {view.name.strip(chr(34))}`"),
+        )
     rest = f"its fields are {', '.join(names)}" if names else "it has no fields"
     return view.mistake(path, f"no such field in {owner}", meant(path[-1], names, rest))
 
@@ -272,12 +235,18 @@ def _advice(view: _View, path: Place, value: Any) -> str:
             return "write it without quotes"
         if value.lower() in _YES_AND_NO and any(choice.get("type") == "boolean" for choice in options):
             return "write true or false"
-    if len(options) == 1 and options[0].get("type") == "array" and isinstance(value, str | int | float):
-        return f"write it as a list, [{value}]" if "prefixItems" not in options[0] else f"give {view.words(path)}"
+    if len(options) == 1 and _fits_as_item(options[0].get("items", {}), value):
+        return f"write it as a list, [{value}]"
     if len(allowed) == 1 == len(options):
         return f"write {quote(allowed[0])}"
     words, meaning = view.words(path), _meaning(view.schema(path))
     return f"give {words} ({meaning})" if meaning and words == view.words(path, ranges=False) else f"give {words}"
+
+
+def _fits_as_item(items: Node, value: Any) -> bool:
+    """Whether a bare value would be right as the only item of a list."""
+    kinds = {"string": str, "integer": int, "number": int | float}
+    return not isinstance(value, bool) and isinstance(value, kinds.get(str(items.get("type")), ()))
 
 
 def _is_number(text: str) -> bool:

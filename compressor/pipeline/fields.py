@@ -32,7 +32,7 @@ def rows(kind: type[BaseModel], *, training: bool = True, roles: Collection[str]
     """
     root = json_schema(kind)
     last = [*TrainingFields.model_fields, "seed"] if issubclass(kind, TrainingFields) else ["seed"]
-    order = {name: place for place, name in enumerate(last, 1)} | {name: -1 for name in roles}
+    order = {name: place for place, name in enumerate(last, 1)} | dict.fromkeys(roles, -1)
     given = TrainingFields.model_json_schema()["properties"]
     names = [name for name in root["properties"] if name not in ("stage", "type")]
     if not training:

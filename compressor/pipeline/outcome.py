@@ -35,7 +35,7 @@ def collect(prepared: Prepared, begun: set[str], folder: RunFolder) -> Report:
     report = build(_facts(prepared, nodes, artifacts, begun))
     ship = prepared.pipeline.ship
     if ship in artifacts:
-        folder.put_bundle(artifacts[ship].folder / "bundle")
+        folder.put_bundle(artifacts[ship].folder / "bundle", prepared.pipeline)
     render(report, folder.path, folder.previous)
     return report
 

@@ -116,6 +116,25 @@ def prepare(wanted: Wanted) -> Prepared:
     return Prepared(wanted, pipeline, store, digests, made, device)
 
 
+def needs_download(wanted: Wanted) -> bool:
+    """Whether the file asks for data that is not here yet: `fetch` it in the child, then prepare."""
+    pipeline = spec.load(wanted.path, wanted.sets)
+    return pipeline.task.needs_download(pipeline.base)
+
+
+def fetch(request: dict[str, Any]) -> None:
+    """Download what the file asks for. Imports torchvision: for the child.
+
+    Raises:
+        InputError: no network, or not the files that were expected.
+    """
+    from compressor import tasks
+
+    wanted = Wanted.of(request)
+    pipeline = spec.load(wanted.path, wanted.sets)
+    tasks.fetch(pipeline.task, pipeline.base)
+
+
 def resolve_device(asked: str) -> str:
     """`auto` as this machine has it, without torch.
 

@@ -10,6 +10,7 @@ from compressor.pipeline import roles
 
 if TYPE_CHECKING:
     from compressor.pipeline.spec import Pipeline
+    from compressor.stages.base import StageSpec
 
 
 def resolved(pipeline: Pipeline) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def resolved(pipeline: Pipeline) -> dict[str, Any]:
     steps: dict[str, Any] = {}
     for name, spec in pipeline.steps.items():
         idle = {field for field, _ in roles.ineffective(spec)}
-        fields = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        fields = _given(spec)
         steps[name] = {"stage": spec.stage, **{field: value for field, value in fields.items() if field not in idle}}
     found: dict[str, Any] = {"version": pipeline.version, "name": pipeline.name, "seed": pipeline.seed}
     found["task"] = pipeline.task.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -36,3 +37,12 @@ def resolved_yaml(pipeline: Pipeline) -> str:
     """The pipeline as a file that says everything; running it gives the same result as the one it came from."""
     head = f"# {pipeline.path.name} with every default filled in. Relative paths start where that file lies.\n"
     return head + yaml.safe_dump(resolved(pipeline), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _given(spec: StageSpec) -> dict[str, Any]:
+    """A step's fields as a file names them; null only where leaving the field out would mean something else."""
+    fields = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for name, info in type(spec).model_fields.items():
+        if getattr(spec, name) is None and info.get_default(call_default_factory=True) is not None:
+            fields[info.alias or name] = None
+    return fields

@@ -78,7 +78,7 @@ def _role(role: str, step: Step, steps: Sequence[Step], position: int, document:
     else:
         other = steps[index].stage
         if other is not None and other.makes not in allowed:
-            what = f"{quote(name)} is a {other.name} step and makes {KINDS[other.makes]}"
+            what = f"{quote(name)} makes {KINDS[other.makes]} ({other.name})"
             yield document.mistake(place, f"{what}, but {step.stage.name} needs {kinds(allowed)} here", fitting)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from compressor.errors import CompressError, Exit, Interrupted
 from compressor.pipeline.outcome import collect
-from compressor.pipeline.prepare import Prepared, Wanted, prepare
+from compressor.pipeline.prepare import Prepared, Wanted, needs_download, prepare
 from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, run_child
 from compressor.report.report import Report
@@ -62,6 +62,9 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
     Raises:
         CompressError: of the kind that decides the exit code; what was finished is kept in the store.
     """
+    if needs_download(wanted):
+        on_event({"event": "say", "node": "", "text": "downloading the data that the file asks for"})
+        run_child({"fetch": wanted.request()}, on_event)
     prepared = prepare(wanted)
     folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
     log = Log(on_event)
@@ -78,6 +81,8 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
             run_child(wanted.request(), listen)
         else:
             log.open(folder.begin(prepared))
+            for node in prepared.plan.nodes:
+                prepared.remember(node)
         report = collect(prepared, begun, folder)
     except CompressError as error:
         raise _told(error, prepared, folder, log, command) from error

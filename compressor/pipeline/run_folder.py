@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compressor.errors import ResourceError
+from compressor.bundle.bundle import deliver
+from compressor.store.disk import writing
 
 if TYPE_CHECKING:
     from compressor.pipeline.prepare import Prepared
+    from compressor.pipeline.spec import Pipeline
 
 RESULTS = ("report.json", "report.html", "report.md", "bundle")
 
@@ -55,20 +54,12 @@ class RunFolder:
             for one in old:
                 os.replace(one, self.previous / one.name)
 
-    def put_bundle(self, bundle: Path) -> None:
-        """Copy a bundle in, whole or not at all."""
+    def put_bundle(self, source: Path, pipeline: Pipeline) -> None:
+        """Copy a bundle in with this run's names in it, whole or not at all."""
         beside = self.path / ".bundle.tmp"
         with writing(self.path):
             shutil.rmtree(beside, ignore_errors=True)
-            shutil.copytree(bundle, beside, copy_function=shutil.copyfile)
+            deliver(
+                source, beside, name=pipeline.name, pipeline={"sha256": pipeline.sha256}, data=pipeline.task.data_name
+            )
             os.replace(beside, self.path / "bundle")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"cannot be written ({error.strerror})"
-        raise ResourceError(str(path), what, "free space, or choose another folder with --out") from error

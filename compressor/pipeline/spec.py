@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
+from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, field_validator
 
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import explain, roles
@@ -56,6 +56,13 @@ class PipelineFile(Frozen):
     budget: dict[str, Any] = Field(
         default_factory=dict, description="Limits on what ships; `measured` is the verdict without."
     )
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _a_number(cls, version: Any) -> Any:
+        if isinstance(version, bool):
+            raise ValueError(f"{quote(version)} is not 1; write 1")
+        return version
 
 
 class Pipeline(Frozen):
@@ -138,7 +145,8 @@ def parse(
 ) -> Pipeline:
     """The pipeline that a document describes; InputError with every mistake in it."""
     stages = WRITTEN if stages is None else stages
-    mistakes = list(document.mistakes)
+    told = {mistake.error.where for mistake in document.mistakes}
+    mistakes: list[Mistake] = []
     data = document.data
     file, wrong = explain.check(PipelineFile, data, document, (), "a pipeline file")
     mistakes += wrong
@@ -147,9 +155,10 @@ def parse(
     metrics = None if task is None else task.metrics
     steps, wrong = reading.read(data.get("steps"), document, stages, metrics)
     mistakes += wrong
-    limits, wrong = budgets.parse(data.get("budget"), metrics, document)
+    limits, wrong = budgets.parse(data.get("budget"), metrics, getattr(task, "metric_ranges", {}), document)
     mistakes += wrong
     mistakes += _shipping(data, steps, limits, document)
+    mistakes = [*document.mistakes, *(mistake for mistake in mistakes if mistake.error.where not in told)]
     if mistakes or file is None or task is None:
         raise together(mistakes)
     specs = {step.name: step.spec for step in steps if step.spec is not None}

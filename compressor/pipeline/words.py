@@ -116,12 +116,13 @@ def _number(value: float) -> str:
 
 
 def _array(node: Node, root: Node, ranges: bool) -> str:
-    if "prefixItems" in node:
-        parts = [wanted(item, root, ranges=ranges) for item in node["prefixItems"]]
-        return f"a list of {len(parts)}, each {parts[0]}" if len(set(parts)) == 1 else f"[{', '.join(parts)}]"
-    words = f"a list{_length(node)}" if ranges else "a list"
+    if not ranges:
+        return "a list"
     items = node.get("items")
-    return f"{words}, each {wanted(items, root)}" if items and ranges else words
+    if "prefixItems" in node:
+        parts = list(dict.fromkeys(wanted(item, root) for item in node["prefixItems"]))
+        return f"a list{_length(node)}, each {parts[0]}" if len(parts) == 1 else f"[{', '.join(parts)}]"
+    return f"a list{_length(node)}, each {wanted(items, root)}" if items else f"a list{_length(node)}"
 
 
 def _length(node: Node) -> str:

@@ -133,9 +133,8 @@ class Builder:
         if tag in (Loader.INT, Loader.FLOAT, Loader.BOOL):
             self._mistake(line, place, f"{quote(text)} is not a finite number", "write an ordinary number")
         else:
-            self._mistake(
-                line, place, f"the tag {tag} makes an object of {quote(text)}", "write plain values without tags"
-            )
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            self._mistake(line, place, f"the tag {shown} is not plain data", "write the value without a tag")
         return text
 
     def _mistake(self, line: int, place: Place, what: str, todo: str) -> None:

@@ -29,6 +29,9 @@ Axis = tuple[str, Literal["in", "out"]]
 
 Channel = tuple[str, Literal["in", "out"], int]
 
+Shapes = dict[Any, tuple[Sequence[int], Sequence[int]]]
+"""Shapes of what went into and came out of an operation, by its node in the graph of gradients."""
+
 _KEPT: Channel = ("", "out", -1)  # stands for all channels that nothing may remove
 _LAYERS = (ops.OPTYPE.CONV, ops.OPTYPE.LINEAR)
 _PER_CHANNEL = (ops.OPTYPE.BN, ops.OPTYPE.PRELU, ops.OPTYPE.DEPTHWISE_CONV, ops.OPTYPE.IN)
@@ -112,7 +115,7 @@ def find(model: nn.Module, input_shape: Sequence[int], where: str = "model") -> 
     except Exception as problem:  # the tracer fails in as many ways as networks are written
         raise InputError(
             where,
-            f"its operations cannot be followed to find which channels go together ({type(problem).__name__}: {problem})",
+            f"the network's operations cannot be followed to find which channels go together ({problem})",
             "prune another network",
         ) from problem
     _map_flattenings(graph, watch.shapes)
@@ -137,23 +140,25 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shapes: dict[Any, tuple[torch.Size, torch.Size]] = {}
+        self.shapes: Shapes = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         if isinstance(made, Tensor) and made.grad_fn is not None and args and isinstance(args[0], Tensor):
-            self.shapes.setdefault(made.grad_fn, (args[0].shape, made.shape))
+            self.shapes.setdefault(made.grad_fn, (tuple(args[0].shape), tuple(made.shape)))
         return made
 
 
-def _map_flattenings(graph: Any, shapes: Mapping[Any, tuple[torch.Size, torch.Size]]) -> None:
+def _map_flattenings(graph: Any, shapes: Shapes) -> None:
     """Set how many inputs of a dense layer each flattened channel becomes, from the shapes that were seen.
 
     Torch-Pruning guesses it from the layers around, and guesses wrong behind a padded shortcut.
     """
     for node in list(graph.module2node.values()):
-        before, after = shapes.get(node.grad_fn, ((), ()))
-        if ops.module2type(node.module) != ops.OPTYPE.RESHAPE or len(before) != 4 or len(after) != 2:
+        if ops.module2type(node.module) != ops.OPTYPE.RESHAPE or node.grad_fn not in shapes:
+            continue
+        before, after = shapes[node.grad_fn]
+        if len(before) != 4 or len(after) != 2:
             continue
         places = before[2] * before[3]
         if before[1] * places != after[1]:
@@ -170,7 +175,7 @@ def _set_mapping(source: Any, target: Any, mapping: Any) -> None:
             edge.index_mapping[0] = mapping
 
 
-def _map_paddings(graph: Any, shapes: Mapping[Any, tuple[torch.Size, torch.Size]]) -> list[Any]:
+def _map_paddings(graph: Any, shapes: Shapes) -> list[Any]:
     """Teach the graph that channels move where zeros are put before them; the nodes where that happens.
 
     Torch-Pruning takes a padding for an operation on each element, which ties channel i to channel i.
@@ -262,6 +267,6 @@ def _families(sets: _Sets) -> tuple[Family, ...]:
             unit[name, side].append(place)
         counts = Counter({axis: len(places) for axis, places in unit.items()})
         alike[tuple(sorted(counts.items()))].append({axis: tuple(places) for axis, places in unit.items()})
-    return tuple(
-        Family(dict(touches), tuple(sorted(alike[touches], key=lambda unit: sorted(unit.items())))) for touches in sorted(alike)
-    )
+    for members in alike.values():
+        members.sort(key=lambda unit: sorted(unit.items()))
+    return tuple(Family(dict(touches), tuple(alike[touches])) for touches in sorted(alike))

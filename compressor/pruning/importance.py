@@ -17,7 +17,8 @@ Gradients = Mapping[str, Tensor]
 
 def by_norm(weight: Tensor, dimension: int, power: Literal[1, 2]) -> Tensor:
     """L1 or L2 norm of each slice of a weight along a dimension, float64 [channels]."""
-    return weight.double().movedim(dimension, 0).flatten(1).norm(p=power, dim=1)
+    slices = weight.double().movedim(dimension, 0).flatten(1)
+    return slices.abs().sum(dim=1) if power == 1 else slices.square().sum(dim=1).sqrt()
 
 
 def by_taylor(weight: Tensor, gradient: Tensor, dimension: int) -> Tensor:
@@ -41,8 +42,7 @@ def of_axes(model: nn.Module, measure: Measure, gradients: Gradients | None = No
             found[name, "out"] = _slices(name, module, _dimension(module, "out"), measure, gradients)
             if getattr(module, "groups", 1) == 1:
                 found[name, "in"] = _slices(name, module, _dimension(module, "in"), measure, gradients)
-    means = {axis: float(values.mean()) for axis, values in found.items()}
-    return {axis: (values / means[axis] if means[axis] > 0 else torch.ones_like(values)).cpu() for axis, values in found.items()}
+    return {axis: _scaled(values).cpu() for axis, values in found.items()}
 
 
 def of_units(channels: Channels, axes: Mapping[Axis, Tensor]) -> tuple[list[list[float]], int]:
@@ -54,7 +54,8 @@ def of_units(channels: Channels, axes: Mapping[Axis, Tensor]) -> tuple[list[list
     for family in channels.families:
         known = [axis for axis in family.touches if axis in values]
         unmeasured += not known
-        scores.append([_mean([_mean([values[axis][place] for place in unit[axis]]) for axis in known]) for unit in family.units])
+        for_units = ([_mean([values[axis][at] for at in unit[axis]]) for axis in known] for unit in family.units)
+        scores.append([_mean(for_axes) for for_axes in for_units])
     return scores, unmeasured
 
 
@@ -63,9 +64,8 @@ def gradients(model: nn.Module, losses: Iterable[Tensor]) -> Gradients:
 
     Each loss is computed, and its graph freed, before the next is asked for.
     """
-    layers = {
-        name: module for name, module in model.named_modules() if isinstance(module, nn.modules.conv._ConvNd | nn.Linear)
-    }
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
     sums = {name: torch.zeros_like(module.weight) for name, module in layers.items()}
     weights = [module.weight for module in layers.values()]
     for loss in losses:
@@ -82,6 +82,12 @@ def _slices(name: str, module: Any, dimension: int, measure: Measure, gradients:
             raise ValueError("taylor needs gradients")
         return by_taylor(weight, gradients[name], dimension)
     return by_norm(weight, dimension, 1 if measure == "l1" else 2)
+
+
+def _scaled(values: Tensor) -> Tensor:
+    """The values with a mean of 1; all alike where they are all zero."""
+    mean = float(values.mean())
+    return values / mean if mean > 0 else torch.ones_like(values)
 
 
 def _dimension(module: Any, side: Literal["in", "out"]) -> int:

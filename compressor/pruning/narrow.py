@@ -125,8 +125,9 @@ def _positions(model: nn.Module, input_shape: Sequence[int]) -> dict[str, float]
     def watch(name: str) -> Any:
         def hook(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
             transposed = getattr(module, "transposed", False)
-            values, channels = (inputs[0], module.in_channels) if transposed else (output, coupling.size_of(module, "out"))
-            found[name] = found.get(name, 0.0) + values.numel() / channels
+            side: Literal["in", "out"] = "in" if transposed else "out"
+            values = inputs[0] if transposed else output
+            found[name] = found.get(name, 0.0) + values.numel() / coupling.size_of(module, side)
 
         return hook
 
@@ -141,7 +142,7 @@ def _positions(model: nn.Module, input_shape: Sequence[int]) -> dict[str, float]
 def _choose(search: widths.Search, wanted: Wanted, scores: Sequence[Sequence[float]]) -> widths.Choice:
     try:
         return widths.choose(search, wanted.share, scores)
-    except widths.OutOfReach as reach:
+    except widths.OutOfReachError as reach:
         nearest = [f"{share:.3f}" for share in (reach.below, reach.above) if share is not None]
         rounded = f"in multiples of {wanted.round_to} " if wanted.round_to > 1 else ""
         several = "the nearest shares are" if len(nearest) > 1 else "the nearest share is"

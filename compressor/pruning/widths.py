@@ -1,22 +1,22 @@
 """How many channels every family keeps, so that a share of the cost is met and the least is lost.
 
 Counts and scores in, counts out; no network. The cost is a sum of terms, each a coefficient times the channels of one
-or two axes, and the loss is the sum over layers of -log(share of the layer's importance that stays): halving a layer
-costs the same whatever its width, and the last channels are dear.
+or two axes. What is lost is the sum over layers of 1 / (share of the layer's importance that stays) - 1: halving a
+layer counts 1 whatever its width, and the last channels are dear, so that no layer becomes a bottleneck for the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
 TOLERANCE = 0.02
 FEW = 100_000  # so many combinations are all tried
 _CHUNK = 8192
-_STEPS = 48  # the greedy walk takes at most so many steps in each family; the local search is finer
+_STEPS = 32  # the greedy walk takes at most so many steps in each family; the local search is finer
 _CLIMBS = 12
 
 
@@ -54,8 +54,8 @@ class Choice:
     share: float
 
 
-class OutOfReach(Exception):
-    """No widths come near enough to the share; the nearest shares below and above that can be had; below, None if none."""
+class OutOfReachError(Exception):
+    """No widths come near enough to the share. The nearest shares below (None if none) and above that can be had."""
 
     def __init__(self, below: float | None, above: float) -> None:
         super().__init__(f"nearest below {below}, above {above}")
@@ -69,11 +69,11 @@ def choose(search: Search, share: float, scores: Sequence[Sequence[float]]) -> C
     that takes all units for equally important decides. Keeping everything is no answer.
 
     Raises:
-        OutOfReach: there are none.
+        OutOfReachError: there are none.
     """
     try:
         return _Walk(search, share, scores).choose()
-    except OutOfReach:
+    except OutOfReachError:
         return _Walk(search, share, [[1.0] * int(count) for count in search.units]).choose()
 
 
@@ -82,70 +82,92 @@ def options(count: int, round_to: int) -> list[int]:
     return sorted({*range(0, count + 1, round_to), count})
 
 
+class _Batch:
+    """Candidates: places in each family's options [n, families], and what follows from them: channels of each axis
+    [n, axes], with a last column of ones for an axis of None, and importance that stays in each layer [n, layers].
+    """
+
+    def __init__(self, places: np.ndarray, sizes: np.ndarray, stays: np.ndarray) -> None:
+        self.places, self.sizes, self.stays = places, sizes, stays
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def only(self, these: np.ndarray) -> _Batch:
+        """The candidates that an index or a mask names."""
+        return _Batch(self.places[these], self.sizes[these], self.stays[these])
+
+
 class _Walk:
     """One search, with the sums that every candidate needs."""
 
     def __init__(self, search: Search, share: float, scores: Sequence[Sequence[float]]) -> None:
-        self.search, self.target = search, share
+        self.target = share
         self.options = [np.array(options(int(count), search.round_to)) for count in search.units]
-        self.full = np.array([len(one) - 1 for one in self.options])  # candidates are places in the options
-        fixed = search.sizes - search.touches @ search.units
-        self.fixed, self.floor = fixed, np.minimum(search.sizes, search.round_to)
-        one = len(search.sizes)  # a column of ones stands for an axis of None
+        self.full = np.array([len(one) - 1 for one in self.options], dtype=int)
+        self.touches = np.concatenate([search.touches, np.zeros((1, len(search.units)), dtype=int)])
+        self.fixed = np.append(search.sizes - search.touches @ search.units, 1)
+        self.floor = np.append(np.minimum(search.sizes, search.round_to), 1)
+        one = len(search.sizes)
         self.out = np.array([one if term.out is None else term.out for term in search.terms], dtype=int)
         self.into = np.array([one if term.into is None else term.into for term in search.terms], dtype=int)
         self.coefficients = np.array([term.coefficient for term in search.terms])
         sums = [np.concatenate([[0.0], np.cumsum(sorted(values, reverse=True))]) for values in scores]
         self.sums = [sum_[option] for sum_, option in zip(sums, self.options, strict=True)]
-        self.layer_touches = search.touches[search.layers].astype(float)
-        self.layer_fixed = fixed[search.layers].astype(float)
-        self.whole = self.layer_fixed + self.layer_touches @ np.array([one[-1] for one in self.sums])
-        self.all = float(self.cost(self.full[None])[0])
+        self.layers = search.touches[search.layers].astype(float)
+        self.layers_fixed = (search.sizes - search.touches @ search.units)[search.layers].astype(float)
+        self.whole = self.layers_fixed + self.layers @ np.array([one[-1] for one in self.sums])
+        self.all = float(self.cost(self.batch(self.full[None]))[0])
         self.rate = 0.0  # what is lost for a share of the cost, at the target
         self.nearest: tuple[float, np.ndarray] | None = None
         self.below: float | None = None
         self.above = 1.0
 
-    def kept(self, places: np.ndarray) -> np.ndarray:
-        """Units kept, [candidates, families], of candidates given as places in the options."""
-        return np.stack([option[column] for option, column in zip(self.options, places.T, strict=True)], axis=1)
+    def batch(self, places: np.ndarray) -> _Batch:
+        """Any candidates."""
+        pairs = list(zip(self.options, self.sums, places.T, strict=True))
+        kept = np.stack([option[column] for option, _, column in pairs], axis=1)
+        sums = np.stack([sum_[column] for _, sum_, column in pairs], axis=1)
+        return _Batch(places, self.fixed + kept @ self.touches.T, self.layers_fixed + sums @ self.layers.T)
 
-    def cost(self, places: np.ndarray) -> np.ndarray:
+    def changed(self, places: np.ndarray, by: np.ndarray) -> _Batch:
+        """The candidates that differ from `places` in one family each, moved by `by` where there is room to move."""
+        to = np.clip(places + by, 0, self.full)
+        these = np.flatnonzero(to != places)
+        start = self.batch(places[None])
+        kept = np.array([self.options[one][to[one]] - self.options[one][places[one]] for one in these])
+        sums = np.array([self.sums[one][to[one]] - self.sums[one][places[one]] for one in these])
+        moved = np.repeat(places[None], len(these), axis=0)
+        moved[np.arange(len(these)), these] = to[these]
+        return _Batch(
+            moved,
+            start.sizes + kept[:, None] * self.touches.T[these] if len(these) else start.sizes[:0],
+            start.stays + sums[:, None] * self.layers.T[these] if len(these) else start.stays[:0],
+        )
+
+    def cost(self, batch: _Batch) -> np.ndarray:
         """The cost of each candidate, in the terms' unit."""
-        sizes = self.fixed + self.kept(places) @ self.search.touches.T
-        sizes = np.concatenate([sizes, np.ones((len(sizes), 1))], axis=1)
-        return np.asarray((sizes[:, self.out] * sizes[:, self.into]) @ self.coefficients)
+        return np.asarray((batch.sizes[:, self.out] * batch.sizes[:, self.into]) @ self.coefficients)
 
-    def allowed(self, places: np.ndarray) -> np.ndarray:
+    def allowed(self, batch: _Batch) -> np.ndarray:
         """Whether each candidate leaves every axis its floor."""
-        return np.asarray((self.fixed + self.kept(places) @ self.search.touches.T >= self.floor).all(axis=1))
+        return np.asarray((batch.sizes >= self.floor).all(axis=1))
 
-    def lost(self, places: np.ndarray) -> np.ndarray:
-        """What each candidate loses: the sum over layers of -log(share of the importance that stays)."""
-        sums = np.stack([sum_[column] for sum_, column in zip(self.sums, places.T, strict=True)], axis=1)
-        stays = (self.layer_fixed + sums @ self.layer_touches.T) / self.whole
-        return np.asarray(-np.log(np.maximum(stays, 1e-12)).sum(axis=1))
+    def lost(self, batch: _Batch) -> np.ndarray:
+        """What each candidate loses."""
+        return np.asarray((self.whole / np.maximum(batch.stays, 1e-9 * self.whole) - 1).sum(axis=1))
 
     def choose(self) -> Choice:
         """The best candidate within the tolerance."""
         combinations = float(np.prod([float(len(one)) for one in self.options]))
-        if not len(self.options) or combinations == 1:
-            raise OutOfReach(None, 1.0)
+        if combinations == 1:
+            raise OutOfReachError(None, 1.0)
         starts = self._greedy()
         best = self._among(self._everything()) if combinations <= FEW else self._climb(starts)
         if best is None:
-            raise OutOfReach(self.below, self.above)
-        return Choice(tuple(int(count) for count in self.kept(best[None])[0]), float(self.cost(best[None])[0]) / self.all)
-
-    def _everything(self) -> Iterator[np.ndarray]:
-        chunk: list[tuple[int, ...]] = []
-        for places in product(*(range(len(one)) for one in self.options)):
-            chunk.append(places)
-            if len(chunk) == _CHUNK:
-                yield np.array(chunk)
-                chunk = []
-        if chunk:
-            yield np.array(chunk)
+            raise OutOfReachError(self.below, self.above)
+        kept = tuple(int(option[place]) for option, place in zip(self.options, best, strict=True))
+        return Choice(kept, float(self.cost(self.batch(best[None]))[0]) / self.all)
 
     def _greedy(self) -> list[np.ndarray]:
         """Lower one family after the other, where the least is lost for the cost that is saved, until the target is
@@ -154,9 +176,8 @@ class _Walk:
         strides = np.maximum(1, self.full // _STEPS)
         path, cost, lost = [self.full], self.all, 0.0
         while cost > self.target * self.all:
-            lowered = np.maximum(path[-1] - np.diag(strides), 0)
-            lowered = lowered[(lowered != path[-1]).any(axis=1)]
-            lowered = lowered[self.allowed(lowered)] if len(lowered) else lowered
+            lowered = self.changed(path[-1], -strides)
+            lowered = lowered.only(self.allowed(lowered))
             if not len(lowered) and strides.max() == 1:
                 break
             if not len(lowered):
@@ -164,9 +185,14 @@ class _Walk:
                 continue
             costs, losses = self.cost(lowered), self.lost(lowered)
             best = int(np.argmin((losses - lost) / np.maximum(cost - costs, 1e-9)))
-            path, cost, lost = [*path[-1:], lowered[best]], float(costs[best]), float(losses[best])
+            path, cost, lost = [path[-1], lowered.places[best]], float(costs[best]), float(losses[best])
         self.rate = lost / (1 - cost / self.all) if cost < self.all else 0.0
         return path
+
+    def _everything(self) -> Iterator[_Batch]:
+        places = product(*(range(len(one)) for one in self.options))
+        while chunk := list(islice(places, _CHUNK)):
+            yield self.batch(np.array(chunk))
 
     def _climb(self, starts: list[np.ndarray]) -> np.ndarray | None:
         """Try every change of one family and of two, from the starts and then from the nearest so far."""
@@ -178,34 +204,34 @@ class _Walk:
             starts = [self.nearest[1]]
         return None
 
-    def _neighbours(self, start: np.ndarray) -> Iterator[np.ndarray]:
-        yield start[None]
-        steps = np.concatenate([np.eye(len(start), dtype=int), -np.eye(len(start), dtype=int)])
-        yield self._inside(start + steps)
-        for step in steps:
-            yield self._inside(start + step + steps)
+    def _neighbours(self, start: np.ndarray) -> Iterator[_Batch]:
+        up, down = np.ones_like(start), -np.ones_like(start)
+        yield self.batch(start[None])
+        for step in (up, down):
+            first = self.changed(start, step)
+            yield first
+            for places in first.places:
+                yield self.changed(places, up)
+                yield self.changed(places, down)
 
-    def _inside(self, places: np.ndarray) -> np.ndarray:
-        return np.asarray(places[((places >= 0) & (places <= self.full)).all(axis=1)])
-
-    def _among(self, chunks: Iterator[np.ndarray]) -> np.ndarray | None:
-        """The best candidate within the tolerance: what it loses, less what it keeps above the target at the going
-        rate, and a little for its distance. Remembers the nearest shares on either side.
+    def _among(self, batches: Iterator[_Batch]) -> np.ndarray | None:
+        """The best candidate within the tolerance: what it loses, corrected at the going rate for what it keeps above
+        the target, and a little for its distance. Remembers the nearest shares on either side.
         """
         best: tuple[float, np.ndarray] | None = None
-        for chunk in chunks:
-            places = chunk[self.allowed(chunk) & (chunk != self.full).any(axis=1)] if len(chunk) else chunk
-            if not len(places):
+        for each in batches:
+            batch = each.only(self.allowed(each) & (each.places != self.full).any(axis=1))
+            if not len(batch):
                 continue
-            gaps = self.cost(places) / self.all - self.target
-            self._remember(places, gaps)
-            near = np.flatnonzero(np.abs(gaps) <= TOLERANCE)
-            if not len(near):
+            gaps = self.cost(batch) / self.all - self.target
+            self._remember(batch.places, gaps)
+            near = np.abs(gaps) <= TOLERANCE
+            if not near.any():
                 continue
-            values = self.lost(places[near]) + self.rate * (gaps[near] + 2 * np.abs(gaps[near]))
+            values = self.lost(batch.only(near)) + self.rate * (gaps[near] + 2 * np.abs(gaps[near]))
             place = int(np.argmin(values))
             if best is None or values[place] < best[0] - 1e-12:
-                best = (float(values[place]), places[near[place]])
+                best = (float(values[place]), batch.places[near][place])
         return None if best is None else best[1]
 
     def _remember(self, places: np.ndarray, gaps: np.ndarray) -> None:

@@ -88,20 +88,17 @@ def _round_first(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, 
     return (rounding(inputs[0]), *inputs[1:])
 
 
-def detach(model: nn.Module) -> dict[str, tuple[float, float]]:
-    """Takes all rounding off again, in place, and returns each layer's input range by the layer's name.
+def detach(model: nn.Module) -> None:
+    """Takes all rounding off again, in place.
 
     The weights stay the float ones that were trained; rounding them again gives what training saw.
     """
-    ranges: dict[str, tuple[float, float]] = {}
-    for name, layer in list(model.named_modules()):
+    for layer in list(model.modules()):
         rounding = getattr(layer, "input_rounding", None)
         if not isinstance(rounding, RoundedInput):
             continue
-        ranges[name] = float(rounding.low), float(rounding.high)
         for key, hook in list(layer._forward_pre_hooks.items()):
             if hook is _round_first:
                 del layer._forward_pre_hooks[key]
         del layer.input_rounding
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    return ranges

@@ -33,14 +33,13 @@ def quantize(
     method: Method = "minmax",
     weight_bits: int = 7,
     threads: int = 1,
-    trained: Ranges | None = None,
     advance: Callable[[int], None] | None = None,
-) -> Ranges:
-    """Writes the int8 form of the float graph `core` to `path` and returns the activation ranges it uses.
+) -> None:
+    """Writes the int8 form of the float graph `core` to `path`.
 
     Activations are uint8 per tensor, weights int8 symmetric per output channel, biases int32 with the scale
-    input scale x weight scale. samples: see `calibration.activation_ranges`. trained: ranges of tensors that are known
-    from training; they replace the calibrated ones. Equal inputs give equal bytes.
+    input scale x weight scale; outputs made by a matrix product stay float. samples: see
+    `calibration.activation_ranges`. Equal inputs give equal bytes.
     Errors: StepError naming a convolution or Gemm that stayed in float, and why.
     """
     with tempfile.TemporaryDirectory() as folder, clean.quiet():
@@ -48,14 +47,12 @@ def quantize(
         quant_pre_process(str(core), str(prepared), skip_symbolic_shape=True)
         ranges = activation_ranges(prepared, samples, method, threads, advance)
         _check_finite(ranges)
-        ranges |= {name: bounds for name, bounds in (trained or {}).items() if name in ranges}
         model = _write(onnx.load(prepared), ranges, weight_bits)
     _leave_output_float(model.graph)
     clean.strip(model)
     model.graph.name = "core"
     clean.save(model, path, "")
     _check_kernels(core, path)
-    return ranges
 
 
 def _check_finite(ranges: Ranges) -> None:

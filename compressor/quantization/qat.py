@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from compressor.onnx_graph.ports import Signature
 from compressor.quantization import fake_quant, folding
-from compressor.quantization.calibration import Ranges
 from compressor.training import loop
 from compressor.training.wanted import Objective, Problem, Settings, Surroundings
 
@@ -22,8 +19,8 @@ _FOLLOWING = 0.5
 def train(
     model: nn.Module, objective: Objective, task: Problem, settings: Settings, weight_bits: int, *,
     example: tuple[Tensor, ...], context: Surroundings,
-) -> tuple[nn.Module, dict[str, tuple[float, float]], list[dict[str, Any]]]:  # fmt: skip
-    """The trained float network with batch norms folded, the input range of each layer by name, and the curves.
+) -> tuple[nn.Module, list[dict[str, Any]]]:  # fmt: skip
+    """The trained float network, batch norms folded, and the curves; rounded by `ptq.quantize` it is what was trained.
 
     settings: must ask for float32: rounding to 256 levels inside bfloat16, which has 256 levels an octave, teaches
     nothing. example: a batch that shows which batch norm follows which convolution.
@@ -33,8 +30,8 @@ def train(
     network, _ = folding.fold(model, example)
     fake_quant.attach(network, weight_bits, int(_FOLLOWING * _steps(task, settings, context)))
     curves = loop.fit(network, objective, task, settings, context=context, name="qat")
-    ranges = fake_quant.detach(network)
-    return network.eval(), ranges, curves
+    fake_quant.detach(network)
+    return network.eval(), curves
 
 
 def _steps(task: Problem, settings: Settings, context: Surroundings) -> int:
@@ -47,9 +44,3 @@ def example(signature: Signature) -> tuple[Tensor, ...]:
     """Two samples of noise in the shapes of the network's inputs, the same ones always."""
     generator = torch.Generator().manual_seed(0)
     return tuple(torch.randn(2, *port.shape, generator=generator) for port in signature.inputs)
-
-
-def tensor_ranges(core: Path, by_layer: dict[str, tuple[float, float]]) -> Ranges:
-    """The trained ranges by the names of the core graph's tensors, whose nodes are called as the layers are."""
-    graph = onnx.load(core, load_external_data=False).graph
-    return {node.input[0]: by_layer[node.name] for node in graph.node if node.name in by_layer}

@@ -211,7 +211,7 @@ def _evidence(
 def _task(facts: RunFacts, evaluations: Mapping[str, Evaluation]) -> TaskFacts:
     """The task, its count of unseen test samples taken from the evaluations where the plan did not give it."""
     given: dict[str, Any] = {key: facts.task[key] for key in TaskFacts.model_fields if facts.task.get(key) is not None}
-    samples = dict(given.pop("samples", {}))
+    samples = {key: count for key, count in dict(given.pop("samples", {})).items() if key in Samples.model_fields}
     known = next((evaluation for evaluation in evaluations.values() if evaluation.unseen is not None), None)
     if known is not None and known.unseen is not None:
         samples.setdefault("test", len(known.unseen))

@@ -56,17 +56,18 @@ def _float_ancestor(row: ModelRow, by_step: Mapping[str, ModelRow]) -> ModelRow 
 
 def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
     by_step = {row.step: row for row in report.models}
+    exported = {row.parent for row in report.models if row.stage == "export"}
     for row in report.models:
         before = _float_ancestor(row, by_step)
-        if row.precision not in ("int8", "mixed") or before is None:
+        if row.precision not in ("int8", "mixed") or before is None or row.step in exported:
             continue
         ratio = latencies.speedup(_sha(evaluations, before.step), _sha(evaluations, row.step))
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
             continue
         yield (
-            f"{row.step} is int8 and slower than the float {before.step}: {1 / ratio.value:.2f} times its time in the "
+            f"{row.step}, which is int8, takes {1 / ratio.value:.2f} times as long as the float {before.step} in the "
             f"same rounds, because {_reason(row, evaluations[row.step], report.environment.isa)}; "
-            f"ship the float model, unless size is what counts"
+            f"ship {before.step}, unless size is what counts"
         )
 
 

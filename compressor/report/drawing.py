@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,10 @@ _VARIABLES = {
 
 NARROW, WIDE = 4.3, 4.9
 """Inches of a figure, one of three or one of two beside each other; both are readable on a phone."""
+
+_LONGEST = 20
+_ABOVE, _BETWEEN = 0.28, 0.36
+"""Inches above the first axes, for its title, and between two."""
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -77,20 +81,36 @@ def style(name: str) -> Iterator[None]:
         yield
 
 
-def canvas(height: float, rows: int = 1, *, width: float = NARROW, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure so many inches high and wide, with its axes from top to bottom."""
+def canvas(
+    height: float, *, rows: int = 1, width: float = NARROW, left: float = 0.5, below: float = 0.3
+) -> tuple[Figure, list[Axes]]:
+    """A figure so many inches high and wide, with its axes from top to bottom. left, below: inches for labels.
+
+    The margins are given, since matplotlib's search for them takes half of the time of a drawing.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, 1, squeeze=False, **options)
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, 1, squeeze=False, sharex=True)
+    each = (height - _ABOVE - below - (rows - 1) * _BETWEEN) / rows
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - 0.08 / width,
+        top=1 - _ABOVE / height,
+        bottom=below / height,
+        hspace=_BETWEEN / each,
+    )
     return figure, list(axes[:, 0])
 
 
 def svg(figure: Figure, alt: str) -> str:
     """The figure as an `<svg>` element to set into a page. alt: what it shows, for those who cannot see it."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     file = io.StringIO()
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(file, format="svg", metadata=metadata)
+    # Not savefig, which draws everything twice.
+    FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
     text = file.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
@@ -110,3 +130,51 @@ def svg(figure: Figure, alt: str) -> str:
         f'viewBox="{view.group(1) if view else ""}" stroke-linejoin="round" aria-label="{escape(alt)}">'
     )
     return head + text[text.index(">") + 1 :]
+
+
+def short(name: str) -> str:
+    """A name that leaves room for the drawing."""
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
+    """Each point's name beside it: the first of eight places that is free, so that names do not lie on each other."""
+    axes.autoscale_view()  # else the places are those of empty axes
+    pixel = axes.figure.dpi / 72
+    spots = [axes.transData.transform((point["x"], point["y"])) / pixel for point in points]
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
+    left, right = axes.bbox.x0 / pixel, axes.bbox.x1 / pixel
+    for point, (x, y) in zip(points, spots, strict=True):
+        name = short(point["name"])
+        width, height = 5.2 * len(name), 9.5
+        places = [
+            (7, 4),
+            (7, -13),
+            (-7 - width, 4),
+            (-7 - width, -13),
+            (-width / 2, 9),
+            (-width / 2, -19),
+            (7, 15),
+            (7, -24),
+        ]
+        boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in places]
+        free = [
+            place
+            for place, box in enumerate(boxes)
+            if box[0] >= left and box[2] <= right + 4 and not any(_overlap(box, other) for other in taken)
+        ]
+        chosen = free[0] if free else 0
+        taken.append(boxes[chosen])
+        weight = "bold" if point["look"] == "ship" else "normal"
+        axes.annotate(
+            name,
+            (point["x"], point["y"]),
+            xytext=places[chosen],
+            textcoords="offset points",
+            fontsize=8.5,
+            fontweight=weight,
+        )
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -32,7 +32,10 @@ _FLOAT_OPERATORS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMa
 
 @dataclass(frozen=True)
 class Sketch:
-    """One figure before it is drawn. kind: the function of `plots` that draws it. alt: what it shows, in words."""
+    """One figure before it is drawn. kind: the function of `plots` that draws it. alt: what it shows, in words.
+
+    name: ours, never a user's text; it stands in the page's comments and in the ids of the drawing.
+    """
 
     name: str
     kind: str
@@ -147,11 +150,12 @@ def _distribution(report: Report) -> Iterator[Sketch]:
 
 
 def _curves(report: Report) -> Iterator[Sketch]:
-    for row in report.models:
+    for place, row in enumerate(report.models):
         lines = _lines(row.curves or ())
         if lines:
-            alt = f"Training of {row.step}: {', '.join(line['name'] for panel in lines for line in panel['lines'])} by epoch"
-            yield Sketch(f"curves-{row.step}", "curves", alt, {"title": row.step, "panels": lines})
+            names = ", ".join(line["name"] for panel in lines for line in panel["lines"])
+            alt = f"Training of {row.step}: {names} by epoch"
+            yield Sketch(f"curves-{place}", "curves", alt, {"title": row.step, "panels": lines})
 
 
 def _lines(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -220,11 +224,11 @@ def _operators(report: Report) -> Iterator[Sketch]:
     chosen = [
         row for row in report.models if row.operators and row.step in (report.verdict.ship, report.verdict.baseline)
     ]
-    for row in chosen or [row for row in report.models if row.operators][-1:]:
+    for place, row in enumerate(chosen or [row for row in report.models if row.operators][-1:]):
         counts = sorted((row.operators or {}).items(), key=lambda item: (-item[1], item[0]))
         entries = [{"name": name, "value": count, "look": _operator_look(name)} for name, count in counts]
-        title = f"{row.step}: operators onnxruntime runs"
-        yield Sketch(f"operators-{row.step}", "operators", f"{title}, by count", {"title": title, "entries": entries})
+        alt = f"Operators that onnxruntime runs for {row.step}, by count"
+        yield Sketch(f"operators-{place}", "operators", alt, {"title": row.step, "entries": entries})
 
 
 def _operator_look(name: str) -> str:

@@ -193,21 +193,25 @@ def _model(row: ModelRow, report: Report) -> dict[str, Any]:
 
 def _settings(report: Report) -> list[dict[str, str]]:
     """Every thread count and batch size of every model, as text."""
-    return [{"name": row.step, **words.latency_cells(one)} for row in report.models for one in row.latency or ()]
+    return [
+        {"name": row.step, "note": row.precision or "", **words.latency_cells(one)}
+        for row in report.models
+        for one in row.latency or ()
+    ]
 
 
 def _devices(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
     """The host's rows of the shipped model, and under them those of each device that was added."""
     if not report.details.devices:
         return []
-    here = [{"name": f"this machine: {words.machine(report.environment.model_dump())}", **words.latency_cells(one)}
-            for one in (ship.latency if ship is not None else None) or ()]  # fmt: skip
-    there = [
-        {"name": words.machine(device.machine), **words.latency_cells(one)}
-        for device in report.details.devices
-        for one in device.rows
+    here = {**report.environment.model_dump(), "cpu": f"this machine: {report.environment.cpu}"}
+    machines = [(here, (ship.latency if ship is not None else None) or ())]
+    machines += [(device.machine, device.rows) for device in report.details.devices]
+    return [
+        {"name": str(machine.get("cpu") or "a device"), "note": words.isa(machine), **words.latency_cells(one)}
+        for machine, rows in machines
+        for one in rows
     ]
-    return here + there
 
 
 def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:

@@ -28,7 +28,8 @@ def page(report: Report) -> str:
 
 def plain(text: str) -> str:
     """Text that Markdown and HTML leave as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(str(text).split()))
+    escaped = re.sub(r"([\\`*_{}\[\]|#~])", r"\\\1", " ".join(str(text).split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _table(head: list[str], rows: list[list[str]], right: set[int]) -> str:
@@ -75,7 +76,7 @@ def _model(row: ModelRow, metric: str, ship: str | None) -> list[str]:
     interval = f" [{words.span(metric, quality.low, quality.high)}]" if quality else ""
     return [
         name,
-        f"{row.stage}{', int8' if row.precision == 'int8' else ''}",
+        f"{plain(row.stage)}{', int8' if row.precision == 'int8' else ''}",
         plain(words.number(metric, quality.value if quality else None) + interval),
         words.number("size_mb", row.size_bytes / 1e6 if row.size_bytes is not None else None),
         words.number("macs", row.macs),

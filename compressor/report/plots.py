@@ -6,7 +6,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compressor.report.drawing import BAD, FLOAT, GRID, INK, INT8, MUTED, PAPER, SHIP, WIDE, canvas, style, svg
+from compressor.report.drawing import (
+    BAD,
+    FLOAT,
+    GRID,
+    INK,
+    INT8,
+    MUTED,
+    PAPER,
+    SHIP,
+    WIDE,
+    canvas,
+    name_points,
+    short,
+    style,
+    svg,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +30,6 @@ if TYPE_CHECKING:
 Data = Mapping[str, Any]
 _LOOKS = {"float": FLOAT, "int8": INT8, "ship": SHIP, "integer": SHIP, "other": GRID}
 _LINES = (FLOAT, INT8, SHIP, BAD)
-_LONGEST = 20
 
 
 def draw(kind: str, name: str, alt: str, data: Data) -> str:
@@ -24,21 +38,23 @@ def draw(kind: str, name: str, alt: str, data: Data) -> str:
         return svg(_KINDS[kind](data), alt)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
-
-
 def _rows(axes: Axes, names: Sequence[str], bold: Sequence[bool] = ()) -> None:
     """One named row an entry, the first on top, with faint lines to guide the eye."""
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
     for text, heavy in zip(axes.get_yticklabels(), bold, strict=False):
         text.set_fontweight("bold" if heavy else "normal")
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
 
 
-def _height(rows: int, room: float = 0.75) -> float:
+def _height(rows: int, room: float) -> float:
     return room + 0.245 * rows
+
+
+def _left(entries: Sequence[Data], more: int = 0) -> float:
+    """Inches for the names on the left; more: letters beside each name."""
+    longest = max(len(short(entry["name"])) for entry in entries) + more
+    return 0.12 + 0.078 * longest
 
 
 def _whiskers(entry: Data) -> list[list[float]]:
@@ -51,7 +67,7 @@ def _whiskers(entry: Data) -> list[list[float]]:
 def _dots(data: Data) -> Figure:
     """Values with their intervals, a row each."""
     entries = data["entries"]
-    figure, (axes,) = canvas(_height(len(entries)))
+    figure, (axes,) = canvas(_height(len(entries), 0.6), left=_left(entries))
     for place, entry in enumerate(entries):
         colour = _LOOKS[entry["look"]]
         axes.errorbar(
@@ -78,7 +94,7 @@ def _dots(data: Data) -> Figure:
 def _bars(data: Data) -> Figure:
     """Amounts from zero, a row each, with the interval where there is one."""
     entries = data["entries"]
-    figure, (axes,) = canvas(_height(len(entries)))
+    figure, (axes,) = canvas(_height(len(entries), 0.35), left=_left(entries), below=0.05)
     longest = max(entry["high"] or entry["value"] for entry in entries) or 1.0
     for place, entry in enumerate(entries):
         axes.barh(place, entry["value"], height=0.62, color=_LOOKS[entry["look"]])
@@ -99,7 +115,7 @@ def _bars(data: Data) -> Figure:
 def _scatter(data: Data) -> Figure:
     """Quality against latency; labels are set where they cover nothing."""
     points = data["points"]
-    figure, (axes,) = canvas(3.3, width=WIDE)
+    figure, (axes,) = canvas(3.3, width=WIDE, left=0.45, below=0.45)
     for point in points:
         colour = _LOOKS[point["look"]]
         x, y = (
@@ -125,8 +141,7 @@ def _scatter(data: Data) -> Figure:
     axes.set_xlabel(data["x"])
     axes.set_title(data["y"])
     axes.grid()
-    figure.draw_without_rendering()
-    _labels(axes, points)
+    name_points(axes, points)
     return figure
 
 
@@ -139,52 +154,10 @@ def _plain_log_ticks(axes: Axes, low: float, high: float) -> None:
     axes.set_xticks([], minor=True)
 
 
-def _labels(axes: Axes, points: Sequence[Data]) -> None:
-    """Each point's name beside it: the first of eight places that is free, so that names do not lie on each other."""
-    pixel = axes.figure.dpi / 72
-    spots = [axes.transData.transform((point["x"], point["y"])) / pixel for point in points]
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
-    left, right = axes.bbox.x0 / pixel, axes.bbox.x1 / pixel
-    for point, (x, y) in zip(points, spots, strict=True):
-        name = _short(point["name"])
-        width, height = 5.2 * len(name), 9.5
-        places = [
-            (7, 4),
-            (7, -13),
-            (-7 - width, 4),
-            (-7 - width, -13),
-            (-width / 2, 9),
-            (-width / 2, -19),
-            (7, 15),
-            (7, -24),
-        ]
-        boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in places]
-        free = [
-            place
-            for place, box in enumerate(boxes)
-            if box[0] >= left and box[2] <= right + 4 and not any(_overlap(box, other) for other in taken)
-        ]
-        chosen = free[0] if free else 0
-        taken.append(boxes[chosen])
-        weight = "bold" if point["look"] == "ship" else "normal"
-        axes.annotate(
-            name,
-            (point["x"], point["y"]),
-            xytext=places[chosen],
-            textcoords="offset points",
-            fontsize=8.5,
-            fontweight=weight,
-        )
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def _distribution(data: Data) -> Figure:
     """Each round's time relative to its model's median; those of a busy machine are hollow, far ones on the edge."""
     entries, busy = data["entries"], data["busy"]
-    figure, (axes,) = canvas(_height(len(entries), 0.95), width=WIDE)
+    figure, (axes,) = canvas(_height(len(entries), 0.85), width=WIDE, left=_left(entries), below=0.45)
     furthest = 0.0
     for place, entry in enumerate(entries):
         times = entry["times"]
@@ -198,10 +171,9 @@ def _distribution(data: Data) -> Figure:
                 for number, value in enumerate(relative)
                 if (value > 100) == far and (number < len(busy) and bool(busy[number])) == hollow
             ]
-            axes.plot(
-                [x for x, _ in points], [y for _, y in points], ">" if far else "o", markersize=3.4, markeredgewidth=0.8,
-                markerfacecolor="none" if hollow else colour, markeredgecolor=colour, alpha=0.75,
-            )  # fmt: skip
+            inside = "none" if hollow else colour
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            axes.plot(xs, ys, ">" if far else "o", ms=3.4, mew=0.8, mfc=inside, mec=colour, alpha=0.75)
     edge = min(105.0, max(2.0, 1.08 * furthest))
     axes.set_xlim(-edge, edge)
     axes.axvline(0, color=MUTED, linewidth=0.8)
@@ -216,7 +188,7 @@ def _distribution(data: Data) -> Figure:
 def _curves(data: Data) -> Figure:
     """Losses and validation metrics by epoch."""
     panels = data["panels"]
-    figure, all_axes = canvas(0.35 + 1.35 * len(panels), len(panels), sharex=True)
+    figure, all_axes = canvas(0.45 + 1.3 * len(panels), rows=len(panels), below=0.45)
     for axes, panel in zip(all_axes, panels, strict=True):
         for line, colour in zip(panel["lines"], _LINES * 4, strict=False):
             epochs, values = zip(*line["points"], strict=True)
@@ -224,7 +196,7 @@ def _curves(data: Data) -> Figure:
             axes.plot(epochs, values, color=colour, linewidth=1.6, marker=dot, markersize=4, label=line["name"])
         if len(panel["lines"]) > 1:
             axes.legend(labelcolor=INK)
-        axes.set_title(panel["title"] if panel is not panels[0] else f"{data['title']}: {panel['title']}")
+        axes.set_title(panel["title"] if panel is not panels[0] else f"{short(data['title'])}: {panel['title']}")
         axes.grid(axis="y")
     all_axes[-1].set_xlabel("epoch")
     from matplotlib.ticker import MaxNLocator
@@ -236,7 +208,7 @@ def _curves(data: Data) -> Figure:
 def _per_class(data: Data) -> Figure:
     """Share of right answers by class: what ships with its interval, the baseline as a tick."""
     entries = data["entries"]
-    figure, (axes,) = canvas(_height(len(entries), 1.0), width=WIDE)
+    figure, (axes,) = canvas(_height(len(entries), 0.85), width=WIDE, left=_left(entries, 7), below=0.45)
     for place, entry in enumerate(entries):
         percent = {key: None if entry[key] is None else 100 * entry[key] for key in ("value", "low", "high")}
         axes.errorbar(
@@ -248,13 +220,13 @@ def _per_class(data: Data) -> Figure:
     tick = f"   | {data['baseline']}" if data["baseline"] else ""
     axes.set_xlabel(f"● {data['ship'] or 'this model'} (95 % interval){tick}")
     axes.grid(axis="x")
-    _rows(axes, [f"{_short(entry['name'])} ({entry['n']:,})" for entry in entries])
+    _rows(axes, [f"{short(entry['name'])} ({entry['n']:,})" for entry in entries])
     return figure
 
 
 def _confusion(data: Data) -> Figure:
     """Wrong answers of a task with many classes: a point for each pair of classes."""
-    figure, (axes,) = canvas(4.6, width=WIDE)
+    figure, (axes,) = canvas(4.6, width=WIDE, below=0.45)
     most = max((cell[2] for cell in data["cells"]), default=1)
     for target, answer, cell in data["cells"]:
         axes.plot(
@@ -271,7 +243,7 @@ def _confusion(data: Data) -> Figure:
 def _operators(data: Data) -> Figure:
     """How often each operator occurs in the graph that onnxruntime runs."""
     entries = data["entries"]
-    figure, (axes,) = canvas(_height(len(entries)))
+    figure, (axes,) = canvas(_height(len(entries), 0.35), left=_left(entries), below=0.05)
     most = max(entry["value"] for entry in entries)
     for place, entry in enumerate(entries):
         colour = MUTED if entry["look"] == "other" else _LOOKS[entry["look"]]

@@ -191,9 +191,14 @@ def decisive_quality(row: ModelRow | None, metric: str) -> Measured | None:
 
 def machine(about: Mapping[str, Any]) -> str:
     """A machine in one line: processor, and its instruction set where known."""
-    cpu, isa = about.get("cpu"), about.get("isa")
-    words = " ".join(isa) if isinstance(isa, list | tuple) else isa
-    return f"{cpu or 'an unknown processor'}{f' ({words})' if words else ''}"
+    known = isa(about)
+    return f"{about.get('cpu') or 'an unknown processor'}{f' ({known})' if known else ''}"
+
+
+def isa(about: Mapping[str, Any]) -> str:
+    """A machine's instruction set as text."""
+    given = about.get("isa") or ""
+    return " ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
 
 
 def change(measure: str, lost: float) -> str:
@@ -233,7 +238,8 @@ def latency_cells(row: LatencyRow) -> dict[str, str]:
         "interval": span("latency_p50_ms", row.low_ms, row.high_ms),
         "throughput": NONE if row.throughput_per_s is None else significant(row.throughput_per_s),
         "memory": number("peak_memory_mb", memory),
-        "runs": NONE if row.samples is None else f"{row.samples:,} in {row.rounds or 0} rounds",
+        "runs": NONE if row.samples is None else f"{row.samples:,}",
+        "rounds": "" if row.rounds is None else f"in {row.rounds:,} rounds",
     }
 
 
@@ -246,4 +252,6 @@ def plain(value: str | int | float | bool) -> str:
     """A single fact: yes and no, a short number, or the text itself."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return significant(value, 5) if isinstance(value, float) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else value

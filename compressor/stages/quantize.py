@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -35,7 +36,12 @@ class QuantizeSpec(StageSpec, TrainingFields):
     temperature: float = Field(4.0, gt=0, le=1000, description="Softens both outputs in the teacher's loss.")
     alpha: float = Field(0.5, ge=0, le=1, description="Share of the loss from the labels; the teacher has the rest.")
     epochs: int = Field(2, ge=1, le=10_000, description="Passes over the training samples.")
-    learning_rate: float = Field(0.005, gt=0, le=100, description="Peak learning rate.")
+    learning_rate: float = Field(
+        0.001, gt=0, le=100, description="Peak learning rate; low, since no batch norm steadies a folded network."
+    )
+    clip_norm: float | None = Field(
+        1.0, gt=0, description="Largest gradient norm; larger ones are scaled down. `null` leaves all as they are."
+    )
     precision: Literal["auto", "float32"] = Field(
         "auto", description="Both mean float32: bfloat16 has 256 levels an octave and cannot carry the rounding."
     )
@@ -69,9 +75,9 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         "calibration_samples": min(spec.calibration_samples, context.task.size("train")),
         "holds_on": ptq.HOLDS_ON[spec.weight_bits],
     }
-    core, trained = inputs["core"].file("core.onnx"), None
+    core = inputs["core"].file("core.onnx")
     if spec.method == "qat":
-        core, trained, more = _train(spec, inputs, context)
+        core, more = _train(spec, inputs, context)
         facts |= more
     context.progress.say(f"ranges from {facts['calibration_samples']} training samples, {spec.calibration}")
     passes = 1 if spec.calibration == "minmax" else 2
@@ -89,7 +95,6 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         method=spec.calibration,
         weight_bits=spec.weight_bits,
         threads=machine.default_threads(),
-        trained=trained,
         advance=advance,
     )
     context.progress.say(facts["holds_on"])
@@ -101,10 +106,8 @@ def _samples(context: Context, batch_size: int, limit: int) -> Iterator[np.ndarr
         yield batch.inputs.numpy()
 
 
-def _train(
-    spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context
-) -> tuple[Any, dict[str, tuple[float, float]], dict[str, Any]]:
-    """The float graph of the trained network, the ranges it learnt with, and what there is to tell."""
+def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Path, dict[str, Any]]:
+    """The float graph of the trained network, and what there is to tell."""
     from compressor.models import network
     from compressor.onnx_graph import exporter
     from compressor.quantization import qat
@@ -114,13 +117,13 @@ def _train(
     context.progress.say(f"loss: {words}")
     model = network.read(inputs["from"].folder, context.base)
     signature = context.task.signature
-    model, by_layer, curves = qat.train(
+    model, curves = qat.train(
         model, objective, context.task, settings, spec.weight_bits, example=qat.example(signature), context=context
     )
     core = context.work / "trained.onnx"
     subnormal = exporter.export_core(model, signature, core, context.opset, context.progress.say)
     facts = {"curves": curves, "loss": words, "precision": "float32", "subnormal_weights": subnormal}
-    return core, qat.tensor_ranges(core, by_layer), facts
+    return core, facts
 
 
 def _objective(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Any, str]:

@@ -68,7 +68,7 @@ class StartFields(Frozen):
 
 def start_ineffective(spec: Any) -> list[tuple[str, str]]:
     """Options about weights without effect in their combination, and why."""
-    if spec.weights in (None, "none", "default"):
+    if spec.key is not None and spec.weights in (None, "none", "default"):
         return [("key", "it is a place in a file of weights, and `weights` names none")]
     return []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -114,6 +114,9 @@ class FileDigests(Protocol):
 
     def file(self, path: Path) -> str:
         """SHA-256 of a file's bytes, in hex."""
+
+    def files(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+        """The same for many files below a folder, by their names relative to it, with `/`."""
 
 
 class TaskSpec(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,3 +198,6 @@ class _PlainDigests:
     def file(self, path: Path) -> str:
         with path.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
+
+    def files(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+        return {name: self.file(folder / name) for name in names}

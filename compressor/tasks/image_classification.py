@@ -162,9 +162,10 @@ class ImageClassificationSpec(TaskSpec):
     def _folder_contents(self, base: Path, digests: FileDigests) -> tuple[dict[str, Any], dict[str, Any]]:
         found = self.scan(base)
         common: dict[str, Any] = {"classes": list(found.classes), "broken": self.data.broken}
-        train = digest(image_folder.identity(found.train, digests.file))
+        known = image_folder.digests_of(found, digests)
+        train = digest(image_folder.identity(found.train, known))
         if found.test is not None:
-            test = digest(image_folder.identity(found.test, digests.file))
+            test = digest(image_folder.identity(found.test, known))
             return {**common, "pictures": train}, {**common, "pictures": test}
         held = {"size": self.data.test or image_folder.TEST_SHARE, "split": SPLIT_REVISION}
         heap = {**common, "pictures": train, "test": held}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, StepError
-from compressor.training import checkpoint, optimizer, precision, schedule
+from compressor.training import checkpoint, optimizer, precision, schedule, threads
 from compressor.training.checkpoint import Position
 from compressor.training.evaluation import evaluate, memory_errors, place, to_device
 from compressor.training.seeds import derive
@@ -49,7 +49,12 @@ def fit(
         ResourceError: not enough memory.
     """
     devices: list[int] | None = [] if context.device == "cpu" else None
-    with memory_errors(context.step, settings.batch_size), torch.random.fork_rng(devices=devices):
+    size = task.signature.inputs[0].shape
+    with (
+        memory_errors(context.step, settings.batch_size),
+        torch.random.fork_rng(devices=devices),
+        threads.limited(model, size, settings.batch_size),
+    ):
         training = _Training(model, objective, task, settings, context, validate, set_mode, name)
         training.run()
         return training.position.curves

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from compressor.tasks.base import Signature
+
 Objective = Callable[[nn.Module, Any], Tensor]
 """(model, batch) -> loss, a scalar tensor. Runs inside autocast; the model's outputs come in float32."""
 
@@ -56,6 +58,10 @@ class Problem(Protocol):
 
     @property
     def metric(self) -> str: ...
+
+    @property
+    def signature(self) -> Signature:
+        """What goes into the network and what comes out."""
 
     def size(self, split: Literal["train", "validation", "test"]) -> int:
         """Samples in a split."""

@@ -364,7 +364,10 @@ class Model:
             count = len(part)
             if self.fixed_batch and count < size:
                 part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
-            parts.append(self.session.run(None, {self.source["name"]: part})[0][:count])
+            try:
+                parts.append(self.session.run(None, {self.source["name"]: part})[0][:count])
+            except Exception as error:  # onnxruntime has a dozen exception types without a common one
+                raise altered(MODEL, f"onnxruntime cannot run it ({str(error).strip()[:200]!r})") from None
         return np.concatenate(parts)
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
@@ -667,8 +670,8 @@ def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     if asked.json:
         print(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
     else:
-        print(f"{facts['name']}: {len(facts['files'])} files are whole, {found['samples']} golden samples reproduced "
-              f"(largest difference {found['output_difference']:.3g})")  # fmt: skip
+        what = f"{len(facts['files'])} files are whole, {found['samples']} golden samples reproduced"
+        print(f"{facts['name'] or 'the bundle'}: {what} (largest difference {found['output_difference']:.3g})")
 
 
 def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
@@ -692,4 +695,9 @@ def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that cannot show a class's name
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -65,7 +65,8 @@ def test_a_sample_is_changed_alike_in_every_batch(item: dict[str, Any], channels
     whole = Augmentation([item], 6, (8, 8), seed=1, epoch=2).apply(batch, places)
     again = Augmentation([item], 6, (8, 8), seed=1, epoch=2)
     assert (again.apply(batch[[4, 1]], places[[4, 1]]) == whole[[4, 1]]).all()
-    assert whole.dtype == np.uint8 and whole.shape == batch.shape
+    assert whole.dtype == np.uint8
+    assert whole.shape == batch.shape
     others = [Augmentation([item], 6, (8, 8), seed=seed, epoch=epoch) for seed, epoch in ((1, 3), (2, 2))]
     assert all((other.apply(batch, places) != whole).any() for other in others)
 
@@ -103,7 +104,9 @@ def test_a_shape_that_never_fits_gives_the_middle(size: tuple[int, int], box: tu
 
 
 def test_random_resized_crop_has_the_networks_size() -> None:
-    changes = Augmentation([{"random_resized_crop": {"scale": (0.1, 1.0), "ratio": (0.75, 1.33)}}], 3, (8, 8), seed=0, epoch=0)
+    changes = Augmentation(
+        [{"random_resized_crop": {"scale": (0.1, 1.0), "ratio": (0.75, 1.33)}}], 3, (8, 8), seed=0, epoch=0
+    )
     assert changes.cuts_source
     small = changes.resized_crop(Image.new("RGB", (50, 30)), 2, (8, 9), Image.Resampling.BILINEAR)
     assert small.size == (9, 8)

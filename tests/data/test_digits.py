@@ -14,11 +14,15 @@ from compressor.data.pictures import PixelPictures
 
 def test_the_pictures_are_scikit_learns() -> None:
     data = digits.load()
-    assert isinstance(data.train, PixelPictures) and isinstance(data.test, PixelPictures)
+    assert isinstance(data.train, PixelPictures)
+    assert isinstance(data.test, PixelPictures)
     ours = np.concatenate([data.train.pixels, data.test.pixels])[..., 0]
     labels = np.concatenate([data.train.targets, data.test.targets])
     theirs = load_digits()
-    expected = {(np.rint(image * 255 / 16).astype(np.uint8).tobytes(), int(y)) for image, y in zip(theirs.images, theirs.target, strict=True)}
+    expected = {
+        (np.rint(image * 255 / 16).astype(np.uint8).tobytes(), int(y))
+        for image, y in zip(theirs.images, theirs.target, strict=True)
+    }
     assert {(image.tobytes(), int(y)) for image, y in zip(ours, labels, strict=True)} == expected
     assert (len(data.train.targets), len(data.test.targets)) == (1437, 360)
 
@@ -41,5 +45,10 @@ def test_the_default_mean_and_deviation_are_those_of_training() -> None:
 
 
 def test_loading_needs_neither_scikit_learn_nor_torch() -> None:
-    code = "import sys; from compressor.data import digits; digits.load(); print({'sklearn', 'torch'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    code = (
+        "import sys; from compressor.data import digits; digits.load(); print({'sklearn', 'torch'} & set(sys.modules))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "set()"
+    )

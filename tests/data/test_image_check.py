@@ -32,7 +32,9 @@ def truncate(path: Path) -> None:
 
 def test_whole_pictures_pass(pictures: Path) -> None:
     kept, size, notes = checked(pictures)
-    assert len(kept) == 12 and size == (8, 8) and notes == []
+    assert len(kept) == 12
+    assert size == (8, 8)
+    assert notes == []
 
 
 def test_a_broken_jpeg_is_named(pictures: Path, shoot) -> None:
@@ -47,7 +49,8 @@ def test_broken_pictures_are_skipped_when_asked(pictures: Path, shoot) -> None:
     path = shoot("train/cat/broken.jpg", (64, 64))
     truncate(path)
     kept, _, notes = checked(pictures, skip=True)
-    assert len(kept) == 12 and path not in [file.path for file in kept]
+    assert len(kept) == 12
+    assert path not in [file.path for file in kept]
     assert notes == [f"1 pictures cannot be decoded and were left out: {path}"]
 
 
@@ -91,22 +94,30 @@ def test_a_crop_larger_than_a_picture_names_it(pictures: Path) -> None:
     assert sentence.startswith("task.preprocess: center_crop: the picture is 12x10, less than 16x16 ('")
 
 
-def test_what_was_seen_is_remembered_by_content(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def digest(path: Path) -> str:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+def test_what_was_seen_is_remembered_by_content(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def memory() -> Memory:
+        known = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures.rglob("*.png")}
+        return Memory(tmp_path / "cache", known)
 
     files = scan(pictures).train
-    first = Memory(tmp_path / "cache", digest).look(files)
+    first = memory().look(files)
     decoded: list[Path] = []
     inspect = image_check.inspect
     monkeypatch.setattr(image_check, "inspect", lambda path: decoded.append(path) or inspect(path))
-    assert Memory(tmp_path / "cache", digest).look(files) == first and decoded == []
+    assert memory().look(files) == first
+    assert decoded == []
     truncate(files[3].path)
-    again = Memory(tmp_path / "cache", digest).look(files)
-    assert decoded == [files[3].path] and isinstance(again[3], str)
+    again = memory().look(files)
+    assert decoded == [files[3].path]
+    assert isinstance(again[3], str)
 
 
 def test_a_damaged_memory_is_forgotten(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures.json").write_text("[1, 2")
     files = scan(pictures).train
-    assert Memory(tmp_path, lambda path: str(path)).look(files) == [["RGB", 12, 10]] * 12
+    assert (
+        Memory(tmp_path, {file.path: file.name + str(file.label) for file in files}).look(files)
+        == [["RGB", 12, 10]] * 12
+    )

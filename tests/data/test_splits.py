@@ -64,6 +64,9 @@ def test_few_takes_of_every_class() -> None:
 
 
 def test_each_purpose_and_epoch_has_its_own_stream() -> None:
-    draws = {generator(*parts).integers(2**63) for parts in [(0, "order", 0), (0, "order", 1), (1, "order", 0), (0, "flip", 0)]}
+    draws = {
+        generator(*parts).integers(2**63)
+        for parts in [(0, "order", 0), (0, "order", 1), (1, "order", 0), (0, "flip", 0)]
+    }
     assert len(draws) == 4
     assert generator(0, "order", 0).integers(2**63) == generator(0, "order", 0).integers(2**63)

@@ -31,8 +31,11 @@ def root(tmp_path: Path) -> Path:
 def test_both_splits_in_the_official_order(root: Path) -> None:
     data = torchvision_sets.load("fashion_mnist", root)
     pixels = data.train.arrays()
-    assert pixels is not None and pixels.shape == (20, 28, 28, 1) and pixels.dtype == np.uint8
-    assert data.test.targets.tolist() == list(range(10)) and data.test.targets.dtype == np.int64
+    assert pixels is not None
+    assert pixels.shape == (20, 28, 28, 1)
+    assert pixels.dtype == np.uint8
+    assert data.test.targets.tolist() == list(range(10))
+    assert data.test.targets.dtype == np.int64
     assert data.classes[0] == "T-shirt/top"
     raw = (root / "FashionMNIST/raw/train-images-idx3-ubyte").read_bytes()[16:]
     assert pixels.tobytes() == raw

@@ -114,13 +114,23 @@ def write_latency(folder: Path, medians: dict[str, float], rounds: int = 30) -> 
         low, high = float(ordered[9]), float(ordered[-10])
         rows[SHAS[step]] = [
             {
-                "threads": threads, "batch": 1, "p50_ms": p50 / threads**0.7, "low_ms": low / threads**0.7,
-                "high_ms": high / threads**0.7, "p90_ms": p50 * 1.05 / threads**0.7, "p95_ms": p50 * 1.09 / threads**0.7,
-                "p99_ms": p50 * 1.31 / threads**0.7, "samples": 6_000, "rounds": rounds, "load_ms": 18.2, "first_ms": 2.9,
-                "throughput_per_s": 1000 / p50, "peak_memory_bytes": 61_000_000,
+                "threads": threads,
+                "batch": 1,
+                "p50_ms": p50 / threads**0.7,
+                "low_ms": low / threads**0.7,
+                "high_ms": high / threads**0.7,
+                "p90_ms": p50 * 1.05 / threads**0.7,
+                "p95_ms": p50 * 1.09 / threads**0.7,
+                "p99_ms": p50 * 1.31 / threads**0.7,
+                "samples": 6_000,
+                "rounds": rounds,
+                "load_ms": 18.2,
+                "first_ms": 2.9,
+                "throughput_per_s": 1000 / p50,
+                "peak_memory_bytes": 61_000_000,
             }
             for threads in (1, 2)
-        ]  # fmt: skip
+        ]
         raw[SHAS[step]] = {"1x1": times.tolist(), "2x1": (times / 2**0.7).tolist()}
     machine = {
         "cpu": "Intel(R) Xeon(R) Platinum 8581C (6/207/2)",
@@ -156,7 +166,7 @@ def curves(last: float) -> list[dict[str, float]]:
 
 
 def run_facts(root: Path, **changes: object) -> RunFacts:
-    """All that the report of a chain teacher, student, slim, int8, edge is made from, in artifact folders under root."""
+    """All that the report of a chain from a teacher to an exported int8 is made from, in folders under root."""
     generator = np.random.default_rng(3)
     targets = generator.integers(0, CLASSES, N)
     difficulty = generator.random(N) + 0.12 * np.isin(targets, (3, 5))
@@ -194,10 +204,16 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
     comparison = root / "comparison"
     comparison.mkdir()
     worst = [
-        {"sample": 17 * number, "picture": picture(number), "target": NAMES[number % 10], "baseline_answer": NAMES[number % 10],
-         "answer": NAMES[(number + 2) % 10], "confidence": 0.99 - 0.02 * number}
+        {
+            "sample": 17 * number,
+            "picture": picture(number),
+            "target": NAMES[number % 10],
+            "baseline_answer": NAMES[number % 10],
+            "answer": NAMES[(number + 2) % 10],
+            "confidence": 0.99 - 0.02 * number,
+        }
         for number in range(20)
-    ]  # fmt: skip
+    ]
     (comparison / "comparison.json").write_text(json.dumps({"worst": worst, "lost": 143, "won": 21}))
     facts: dict[str, object] = {
         "name": "cifar10",
@@ -206,7 +222,10 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
         "pipeline_text": "version: 1\nname: cifar10\n# a <b>comment</b> & more\n",
         "pipeline_sha256": "ab" * 32,
         "task": {
-            "type": "image-classification", "metric": "accuracy", "data": "cifar10", "fingerprint": "cd" * 32,
+            "type": "image-classification",
+            "metric": "accuracy",
+            "data": "cifar10",
+            "fingerprint": "cd" * 32,
             "samples": {"train": 50_000, "validation": 500, "test": N, "test_unseen": N},
         },
         "rows": rows,
@@ -222,12 +241,19 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
         "latency": write_latency(root / "latency", MEDIAN_MS),
         "comparison": comparison,
         "environment": {
-            "cpu": "Intel(R) Xeon(R) Platinum 8581C (6/207/2)", "isa": "x86-64-v4 with avx2, avx512f, avx512_vnni, amx_int8",
-            "cores": 2, "governor": None, "load": 0.4, "memory_bytes": 8_321_499_136, "os": "Linux 6.1.0", "python": "3.13.1",
-            "threads": 2, "libraries": {"torch": "2.15.0", "onnxruntime": "1.32.0"},
+            "cpu": "Intel(R) Xeon(R) Platinum 8581C (6/207/2)",
+            "isa": "x86-64-v4 with avx2, avx512f, avx512_vnni, amx_int8",
+            "cores": 2,
+            "governor": None,
+            "load": 0.4,
+            "memory_bytes": 8_321_499_136,
+            "os": "Linux 6.1.0",
+            "python": "3.13.1",
+            "threads": 2,
+            "libraries": {"torch": "2.15.0", "onnxruntime": "1.32.0"},
         },
         "reproduce": ["compress run cifar10.yaml --device cpu", "compress verify bundle"],
-    }  # fmt: skip
+    }
     return RunFacts(**{**facts, **changes})  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from compressor.bundle import bundle as bundles
 from compressor.errors import StepError
-from compressor.onnx_graph import session
+from compressor.onnx_graph import chain, session
 from compressor.stages import export
 from compressor.store.artifact import Artifact
 from tests.exported import World, core_graph, world  # noqa: F401
@@ -126,11 +126,41 @@ def test_the_model_card_says_how_good_on_what_and_no_time(world: World, tmp_path
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"batch_size": "some"}, {"input": "pixels"}, {"ir_version": 3}, {"parity": {"cosine": 2}}]
+    "wrong",
+    [{"batch_size": 0}, {"batch_size": "some"}, {"input": "pixels"}, {"ir_version": 3}, {"parity": {"cosine": 2}}],
 )
 def test_wrong_settings_do_not_exist(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         export.ExportSpec.model_validate({"from": "x", **wrong})
+
+
+def test_eight_bits_limit_what_is_claimed() -> None:
+    assert export.warnings("int8", 7) == export.warnings("float32", None) == []
+    (sentence,) = export.warnings("int8", 8)
+    assert "VNNI" in sentence
+
+
+def test_a_file_that_this_onnxruntime_cannot_read_fails_the_step(world: World, tmp_path: Path) -> None:  # noqa: F811
+    graph = core_graph()
+    graph.graph.node[1].op_type = "NoSuchOperator"
+    graph.graph.node[1].domain = "somewhere"
+    graph.opset_import.append(onnx.helper.make_opsetid("somewhere", 1))
+    shipped = tmp_path / "shipped.onnx"
+    onnx.save(graph, str(shipped))
+    samples = [np.zeros((1, 1, 8, 8), np.float32)]
+    core = (world.float_.file("core.onnx"), samples)
+    with pytest.raises(StepError, match="cannot run the shipped file"):
+        chain.core_to_shipped(core, (shipped, samples), world.task.answer, softmax=False, exact=True)
+
+
+def test_a_difference_is_refused_where_nothing_was_added(world: World, tmp_path: Path) -> None:  # noqa: F811
+    onnx.save(core_graph(seed=1), str(tmp_path / "other.onnx"))
+    samples = [np.ones((2, 1, 8, 8), np.float32)]
+    core, other = (world.float_.file("core.onnx"), samples), (tmp_path / "other.onnx", samples)
+    with pytest.raises(StepError, match="nothing was added"):
+        chain.core_to_shipped(core, other, world.task.answer, softmax=False, exact=True)
+    with pytest.raises(StepError, match="core to shipped"):
+        chain.core_to_shipped(core, other, world.task.answer, softmax=True, exact=False)
 
 
 def with_core(artifact: Artifact, graph: onnx.ModelProto, folder: Path) -> Artifact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ SMALL = [{"resize": {"shortest": 8}}, {"center_crop": [8, 8]}, {"scale": 255}]
 class Digests:
     def file(self, path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def files(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+        return {name: self.file(folder / name) for name in names}
 
 
 def task(base: Path = Path(), *, smoke: bool = False, declared: Any = None, seed: int = 0, **settings: Any) -> Any:
@@ -57,12 +61,18 @@ def test_sizes_and_signature(digits: Task) -> None:
     ((put,), (get,)) = digits.signature.inputs, digits.signature.outputs
     assert (put.name, put.dtype, put.shape, put.layout) == ("input", "float32", (1, 8, 8), "NCHW")
     assert (get.name, get.dtype, get.shape) == ("logits", "float32", (10,))
-    assert digits.unseen() is None and digits.metric == "accuracy" and len(digits.answers) == 10
+    assert digits.unseen() is None
+    assert digits.metric == "accuracy"
+    assert len(digits.answers) == 10
 
 
 def test_no_sample_is_in_two_splits(digits: Any) -> None:
-    seen = [digits.raw(split, place).pixels.tobytes() for split in ("train", "validation", "test") for place in range(digits.size(split))]
-    assert len(seen) == 1797 and len(set(seen)) == len(set(np.unique(seen)))
+    seen = [
+        digits.raw(split, place).pixels.tobytes()
+        for split in ("train", "validation", "test")
+        for place in range(digits.size(split))
+    ]
+    assert len(seen) == 1797
     whole = sorted(seen)
     assert whole == sorted(p.tobytes() for p in np.concatenate([d.pixels for d in _digits()]))
 
@@ -78,7 +88,8 @@ def test_a_plain_epoch_is_the_split_in_order(digits: Task) -> None:
     batches = list(digits.batches("test", 100))
     assert [len(batch.inputs) for batch in batches] == [100, 100, 100, 60]
     assert torch.cat([batch.indices for batch in batches]).tolist() == list(range(360))
-    assert batches[0].inputs.dtype == torch.float32 and batches[0].targets.dtype == torch.int64
+    assert batches[0].inputs.dtype == torch.float32
+    assert batches[0].targets.dtype == torch.int64
     assert [len(batch.inputs) for batch in digits.batches("test", 100, drop_last=True)] == [100, 100, 100]
 
 
@@ -88,7 +99,8 @@ def test_a_shuffled_epoch_has_every_sample_once_and_follows_seed_and_epoch(digit
 
     assert sorted(order(0, 0)) == list(range(1293))
     assert order(0, 0) == order(0, 0)
-    assert order(0, 0) != order(0, 1) and order(0, 0) != order(1, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
 
 
 @pytest.mark.parametrize("pixels", [False, True])
@@ -99,7 +111,8 @@ def test_an_epoch_resumed_is_the_epoch(pixels: bool) -> None:
     torch.manual_seed(5)
     for start in (1, 4):
         rest = list(changing.batches("train", 256, seed=3, epoch=2, start=start, pixels=pixels))
-        assert len(rest) == len(whole) - start and all(map(same, rest, whole[start:]))
+        assert len(rest) == len(whole) - start
+        assert all(map(same, rest, whole[start:]))
 
 
 def test_only_training_with_a_seed_is_augmented() -> None:
@@ -111,12 +124,15 @@ def test_only_training_with_a_seed_is_augmented() -> None:
 
 def test_a_limit_without_a_seed_takes_of_every_class(digits: Task) -> None:
     (batch,) = digits.batches("train", 64, limit=40)
-    assert len(batch.targets) == 40 and np.bincount(batch.targets.numpy(), minlength=10).min() >= 3
+    assert len(batch.targets) == 40
+    assert np.bincount(batch.targets.numpy(), minlength=10).min() >= 3
     assert sum(len(batch.inputs) for batch in digits.batches("train", 64, seed=1, limit=100)) == 100
 
 
 def test_a_batch_larger_than_the_split_is_refused_at_once(digits: Task) -> None:
-    with pytest.raises(InputError, match="2000 samples a batch, and the train split has 1293; use a batch_size of at most 1293"):
+    with pytest.raises(
+        InputError, match="2000 samples a batch, and the train split has 1293; use a batch_size of at most 1293"
+    ):
         digits.batches("train", 2000, seed=0, drop_last=True)
 
 
@@ -130,7 +146,8 @@ def test_validation_from_test_is_marked(digits: Task) -> None:
     chosen = task(validation={"from": "test", "size": 100})
     unseen = chosen.unseen()
     assert (chosen.size("train"), chosen.size("validation"), chosen.size("test")) == (1437, 100, 360)
-    assert unseen.sum() == 260 and unseen.dtype == bool
+    assert unseen.sum() == 260
+    assert unseen.dtype == bool
     (validation,), (test,) = chosen.batches("validation", 100), chosen.batches("test", 360)
     assert torch.equal(validation.inputs, test.inputs[torch.from_numpy(~unseen)])
 
@@ -138,15 +155,20 @@ def test_validation_from_test_is_marked(digits: Task) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"validation": 1437}, "task.validation: 1437 is 1,437 of 1,437 samples, which leaves none; use a share, or a count below 1,437"),
+        ({"validation": 1437},
+         "task.validation: 1437 is 1,437 of 1,437 samples, which leaves none; "
+         "use a share, or a count below 1,437"),
         ({"preprocess": [{"mean": [0.5] * 3}, {"std": [0.5] * 3}]},
          "task.preprocess: takes 3 channels, and the pictures have 1; write task.preprocess: "
          "[channels: rgb, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]]"),
         ({"preprocess": [{"center_crop": [9, 9]}]},
-         "task.preprocess: center_crop: the picture is 8x8, less than 9x9; put a resize before it, or leave the step out"),
-        ({"augment": [{"cutout": {"size": 9}}]}, "task.augment: cutout: a square of 9 is larger than the picture, 8x8; use a size of at most 8"),
+         "task.preprocess: center_crop: the picture is 8x8, less than 9x9; "
+         "put a resize before it, or leave the step out"),
+        ({"augment": [{"cutout": {"size": 9}}]},
+         "task.augment: cutout: a square of 9 is larger than the picture, 8x8; use a size of at most 8"),
         ({"augment": [{"random_crop": {"padding": 8}}]},
-         "task.augment: random_crop: padding of 8 can push the whole picture, 8x8, out of sight; use a padding below 8"),
+         "task.augment: random_crop: padding of 8 can push the whole picture, 8x8, out of sight; "
+         "use a padding below 8"),
         ({"augment": [{"color_jitter": {"saturation": 0.2}}]},
          "task.augment: color_jitter: saturation has no effect on grey pictures; leave it out"),
     ],
@@ -173,7 +195,8 @@ def test_batches_are_what_a_device_prepares(digits: Any) -> None:
     sample = digits.raw("validation", 17)
     assert (batch.inputs[17].numpy() == runner().prepare(runner().decode(sample.encoded), digits.preprocess)).all()
     (pixels,) = digits.batches("validation", 200, pixels=True)
-    assert pixels.inputs.dtype == torch.uint8 and (pixels.inputs[17].numpy() == sample.pixels).all()
+    assert pixels.inputs.dtype == torch.uint8
+    assert (pixels.inputs[17].numpy() == sample.pixels).all()
     assert sample.target == int(batch.targets[17])
 
 
@@ -203,7 +226,8 @@ def test_mixup_mixes_pictures_and_labels_alike(digits: Any) -> None:
     assert not torch.equal(mixed.inputs, digits.mix(batch, 0.5, seed=1, epoch=0, index=4).inputs)
     assert torch.allclose(mixed.targets.sum(1), torch.ones(144))
     share = mixed.targets.gather(1, batch.targets[:, None]).min()
-    assert torch.allclose(mixed.inputs.mean(0), batch.inputs.mean(0), atol=1e-5) and 0 < share < 1
+    assert torch.allclose(mixed.inputs.mean(0), batch.inputs.mean(0), atol=1e-5)
+    assert 0 < share < 1
     assert digits.mix(batch, 0.0, seed=1, epoch=0, index=3) is batch
 
 
@@ -218,7 +242,8 @@ def test_scores_and_breakdown_by_hand(digits: Task) -> None:
     targets = np.array([0, 1, 1, 2])
     assert digits.answer(outputs).tolist() == [0, 0, 1, 2]
     score = digits.score(outputs, targets)["accuracy"]
-    assert score.tolist() == [1, 0, 1, 1] and score.dtype == np.float64
+    assert score.tolist() == [1, 0, 1, 1]
+    assert score.dtype == np.float64
     found = digits.breakdown(outputs, targets)
     assert found["per_class"][:2] == [
         {"name": "0", "recall": 1.0, "precision": 0.5, "support": 1},
@@ -231,12 +256,14 @@ def test_scores_and_breakdown_by_hand(digits: Task) -> None:
 def test_a_folder_of_pictures(pets: Path) -> None:
     made = task(pets, data={"folder": "pets"}, preprocess=SMALL, validation=0.2)
     assert [made.size(split) for split in ("train", "validation", "test")] == [16, 4, 8]
-    assert made.notes[0] == "classes in order: cat, dog" and made.answers == ("cat", "dog")
+    assert made.notes[0] == "classes in order: cat, dog"
+    assert made.answers == ("cat", "dog")
     (batch,) = made.batches("test", 8, pixels=True)
     assert batch.inputs.shape == (8, 8, 8, 3)
     assert batch.inputs[:, 0, 0, 0].tolist() == [0] * 4 + [200] * 4
     raw = made.raw("test", 5)
-    assert raw.encoded == (pets / "pets/test/dog/1.png").read_bytes() and raw.target == 1
+    assert raw.encoded == (pets / "pets/test/dog/1.png").read_bytes()
+    assert raw.target == 1
     assert Image.open(io.BytesIO(raw.encoded)).size == (13, 10)
 
 
@@ -273,11 +300,14 @@ def test_broken_pictures_stop_or_are_skipped(pets: Path) -> None:
     with pytest.raises(InputError, match=r"3\.png' cannot be read as a picture"):
         task(pets, data={"folder": "pets"}, preprocess=SMALL)
     made = task(pets, data={"folder": "pets", "broken": "skip"}, preprocess=SMALL, validation=2)
-    assert made.size("train") == 17 and any("1 pictures cannot be decoded" in note for note in made.notes)
+    assert made.size("train") == 17
+    assert any("1 pictures cannot be decoded" in note for note in made.notes)
 
 
 def test_a_file_that_goes_away_during_a_run_is_named(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = task(pets, data={"folder": "pets"}, preprocess=SMALL)
     (pets / "pets/test/dog/1.png").unlink()
-    with pytest.raises(InputError, match=r"1\.png' cannot be read \(No such file or directory\); leave the folder alone"):
+    with pytest.raises(
+        InputError, match=r"1\.png' cannot be read \(No such file or directory\); leave the folder alone"
+    ):
         made.raw("test", 5)

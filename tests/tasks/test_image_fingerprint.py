@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from compressor.tasks import ImageClassificationSpec
 class Digests:
     def file(self, path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def files(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+        return {name: self.file(folder / name) for name in names}
 
 
 def spec(**settings: Any) -> ImageClassificationSpec:
@@ -79,9 +83,11 @@ def test_a_folder_is_its_contents_and_not_its_place(folder: Path) -> None:
 
 def test_one_heap_is_split_as_the_file_says(folder: Path) -> None:
     heap = {"folder": "pets/train"}
-    assert changed(
-        parts(folder.parent, data=heap), parts(folder.parent, data={**heap, "test": 0.5})
-    ) == {"train", "validation", "test"}
+    assert changed(parts(folder.parent, data=heap), parts(folder.parent, data={**heap, "test": 0.5})) == {
+        "train",
+        "validation",
+        "test",
+    }
 
 
 def test_what_needs_no_torch_is_refused_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +115,8 @@ def test_class_names_where_they_are_known(folder: Path) -> None:
     assert spec().class_names(Path()) == tuple("0123456789")
     assert spec(data={"folder": "pets"}).class_names(folder.parent) == ("cat", "dog")
     assert spec(data="cifar100").class_names(Path()) is None
-    assert spec(data={"folder": "some/pets"}).data_name == "pets" and spec().data_name == "digits"
+    assert spec(data={"folder": "some/pets"}).data_name == "pets"
+    assert spec().data_name == "digits"
 
 
 def test_the_plan_needs_nothing_heavy() -> None:
@@ -120,4 +127,7 @@ def test_the_plan_needs_nothing_heavy() -> None:
         "s = S.model_validate({'data': 'digits', 'preprocess': [{'scale': 255}]}); s.fingerprint(Path(), D())\n"
         "print(heavy & set(sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "set()"
+    )

@@ -47,7 +47,8 @@ def test_what_is_written_back_reads_the_same(mode: Any) -> None:
 def test_whole_numbers_stay_whole() -> None:
     assert spec(preprocess=SCALE).preprocess_steps() == SCALE
     assert str(spec(preprocess=SCALE).preprocess_steps()) == "[{'scale': 255}]"
-    assert spec(validation=100).validation.size == 100 and isinstance(spec(validation=100).validation.size, int)
+    assert spec(validation=100).validation.size == 100
+    assert isinstance(spec(validation=100).validation.size, int)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +76,15 @@ def test_whole_numbers_stay_whole() -> None:
         ({"augment": [{"color_jitter": {}}]}, "augment.0.color_jitter", "changes nothing"),
         ({"augment": ["horizontal_flip", "horizontal_flip"]}, "augment", "horizontal_flip stands there twice"),
         ({"augment": ["horizontal_flip", "random_resized_crop"]}, "augment", "put it first"),
-        ({"augment": [{"random_resized_crop": {"scale": [1, 0.5]}}]}, "augment.0.random_resized_crop", "smaller number first"),
+        ({"augment": [{"random_resized_crop": {"scale": [1, 0.5]}}]},
+         "augment.0.random_resized_crop", "smaller number first"),
         ({"prepocess": []}, "prepocess", "Extra inputs"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_said_once_and_at_its_place(settings: dict[str, Any], place: str, words: str) -> None:
     ((found, said),) = mistakes(**settings)
-    assert found == place and words in said
+    assert found == place
+    assert words in said
 
 
 def test_the_schema_knows_the_short_forms() -> None:

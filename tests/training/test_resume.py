@@ -20,7 +20,7 @@ from compressor.training.checkpoint import Position
 from tests.toy import ToyTask, toy_context, toy_model
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -56,7 +56,7 @@ def train(folder: Path, wanted: TrainingFields, kill_at: int | None = None) -> t
     def objective(model: nn.Module, batch: Any) -> Tensor:
         seen[0] += 1
         if seen[0] == kill_at:
-            raise Killed
+            raise KilledError
         return task.loss(model(batch.inputs), batch, label_smoothing=wanted.label_smoothing)
 
     context = toy_context(folder, task)
@@ -81,13 +81,13 @@ def test_killed_and_resumed_is_byte_equal(
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
     wanted = TrainingFields(**{"epochs": 4, "batch_size": 16, "learning_rate": 0.02, "precision": "float32", **changes})
     whole = train(tmp_path / "whole", wanted)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(tmp_path / "killed", wanted, kill_at=6)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(tmp_path / "killed", wanted, kill_at=4)
     resumed = train(tmp_path / "killed", wanted)
     assert resumed[:2] == whole[:2]
-    # Batch 6 of 3 an epoch is killed: 5 are done, or the first epoch; from there 3 more, or none.
+    # Three batches an epoch. Five were done, then three more; or one epoch, then another.
     assert resumed[2].lines == ["goes on at epoch 3, batch 3" if seconds == 0 else "goes on at epoch 3, batch 1"]
 
 
@@ -129,6 +129,7 @@ def test_position_and_tensors_come_back_exactly(tmp_path: Path) -> None:
     assert found[1]["optimizer"]["a.b|step"].item() == 3
 
 
+ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import sys
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_sigkill_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     whole = train(tmp_path / "whole", wanted)[0]
     command = [sys.executable, "-c", CHILD, str(tmp_path / "killed")]
     environment = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
     path = tmp_path / "killed/work/train.safetensors"
     until = time.monotonic() + 120
     while not path.exists() and time.monotonic() < until:

@@ -1,0 +1,188 @@
+"""Remove whole channels from a network, as few as a share of its cost asks for, and train what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from compressor.stages import starting
+from compressor.stages.base import Context, Frozen, Stage, StageSpec, TrainingFields
+from compressor.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from compressor.pruning import narrow
+
+TAYLOR_SAMPLES = 512
+
+
+class Keep(Frozen):
+    """The share that stays, of multiply-accumulates or of parameters."""
+
+    macs: float | None = Field(None, gt=0, lt=1, description="Share of the multiply-accumulates that stays.")
+    params: float | None = Field(None, gt=0, lt=1, description="Share of the parameters that stays.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Keep:
+        if (self.macs is None) == (self.params is None):
+            raise ValueError("needs exactly one of macs and params, such as {macs: 0.5}")
+        return self
+
+
+class PruneSpec(TrainingFields, StageSpec):
+    """Channels are really removed: the network is narrower, and needs no special kernels.
+
+    The widths are searched per layer, by importance for cost, until the share is met within 0.02.
+    """
+
+    stage: Literal["prune"] = "prune"
+    from_: str = Field(alias="from", description="Earlier step whose network is pruned.")
+    keep: Keep = Field(description="What stays: `{macs: 0.5}` or `{params: 0.5}`, within 0.02.")
+    importance: Literal["l1", "l2", "taylor", "bn"] = Field(
+        "l2",
+        description="What a channel is worth: the L1 or L2 norm of its weights, the change of the loss without it "
+        "(to first order, on 512 training samples), or its scale after batch norm.",
+    )
+    round_to: Literal[1, 8, 16] = Field(
+        8, description="Widths are multiples of it; odd widths save operations and lose time."
+    )
+    teacher: str | None = Field(None, description="Earlier step whose answers are learnt beside the labels.")
+    temperature: float = Field(4.0, gt=0, le=1000, description="Softens both answers in the teacher's loss.")
+    alpha: float = Field(0.1, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
+    learning_rate: float = Field(
+        0.02, gt=0, le=100, description="Peak learning rate; 0.001 where adamw is asked for without one."
+    )
+
+    def ineffective(self) -> list[tuple[str, str]]:
+        """Options without effect in their combination, and why."""
+        found = super().ineffective()
+        if self.teacher is None:
+            found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
+        elif self.alpha == 1:
+            found += [(name, "alpha 1 leaves the teacher no share in the loss") for name in ("teacher", "temperature")]
+        elif self.alpha == 0:
+            found.append(("label_smoothing", "alpha 0 leaves the labels no share in the loss"))
+        return found
+
+
+def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
+    """Prune, train and write the network. The facts hold curves, precision, loss, kept shares and widths."""
+    from compressor.models import network
+    from compressor.pruning import importance, narrow
+    from compressor.training import loop
+
+    model = network.read(inputs["from"].folder, context.base)
+    outputs, input_shape = starting.sizes(context)
+    gradients = _gradients(model, context, spec.batch_size) if spec.importance == "taylor" else None
+    axes = importance.of_axes(model, spec.importance, gradients)
+    pruned = narrow.narrow(model, input_shape, _wanted(spec, context), axes)
+    for line in _words(pruned, spec):
+        context.progress.say(line)
+    objective, loss = _objective(spec, inputs, context)
+    context.progress.say(f"loss: {loss}")
+    curves = loop.fit(pruned.model, objective, context.task, spec, context=context)
+    reference = network.describe(inputs["from"].folder)["model"]
+    network.save(context.folder, pruned.model, reference, outputs, input_shape, network.shapes(pruned.model))
+    widths = {name: list(sizes) for name, sizes in pruned.layers.items()}
+    return {**starting.trained_facts(curves, spec, context, loss), "kept": pruned.kept, "widths": widths}
+
+
+def sketch(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
+    """An untrained network as narrow as the step will make it; what cannot be had is found here.
+
+    Raises:
+        InputError: the share cannot be met, the network cannot be pruned, or it has nothing the importance reads.
+    """
+    from compressor.errors import InputError
+    from compressor.pruning import importance, narrow
+
+    model = networks["from"]
+    if spec.importance == "bn" and not importance.of_axes(model, "bn"):
+        where = f"steps.{context.step}.importance"
+        raise InputError(where, "'bn' reads batch norms, and the network has none", "choose l1, l2 or taylor")
+    return narrow.narrow(model, starting.sizes(context)[1], _wanted(spec, context)).model
+
+
+def _wanted(spec: PruneSpec, context: Context) -> narrow.Wanted:
+    from compressor.pruning import narrow
+
+    where = f"steps.{context.step}"
+    if spec.keep.macs is not None:
+        return narrow.Wanted("macs", spec.keep.macs, spec.round_to, where)
+    assert spec.keep.params is not None
+    return narrow.Wanted("params", spec.keep.params, spec.round_to, where)
+
+
+def _gradients(model: nn.Module, context: Context, batch_size: int) -> Mapping[str, Tensor]:
+    """Gradients of the task's loss over the first training samples in the training's own order."""
+    from compressor.pruning import importance
+    from compressor.training.evaluation import memory_errors, place, to_device
+
+    task = context.task
+    limit = min(batch_size, task.size("train")) if context.smoke else TAYLOR_SAMPLES
+    place(model.eval(), context.device)
+    with memory_errors(context.step, batch_size):
+        batches = task.batches("train", min(batch_size, limit), seed=context.seed, limit=limit)
+        given = (to_device(batch, context.device) for batch in batches)
+        gradients = importance.gradients(model, (task.loss(model(batch.inputs), batch) for batch in given))
+    model.to("cpu")
+    return {name: gradient.cpu() for name, gradient in gradients.items()}
+
+
+def _objective(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Any, str]:
+    """(model, batch) -> loss, and the loss in words."""
+    import torch
+
+    from compressor.distillation import hinton
+    from compressor.models import network
+    from compressor.training.evaluation import place
+
+    task = context.task
+    if "teacher" not in inputs:
+
+        def labels(model: nn.Module, batch: Any) -> Tensor:
+            return task.loss(model(batch.inputs), batch, label_smoothing=spec.label_smoothing)
+
+        smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
+        return labels, f"the task's loss{smoothed}"
+    teacher = place(network.read(inputs["teacher"].folder, context.base), context.device).eval().requires_grad_(False)
+
+    def both(model: nn.Module, batch: Any) -> Tensor:
+        answer = model(batch.inputs)
+        with torch.no_grad():
+            taught = teacher(batch.inputs).float()
+        label_loss = task.loss(answer, batch, label_smoothing=spec.label_smoothing)
+        return hinton.blend(label_loss, task.distance(answer, taught, temperature=spec.temperature), spec.alpha)
+
+    return both, hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
+
+
+def _words(pruned: narrow.Narrowed, spec: PruneSpec) -> list[str]:
+    """What was removed, for the person who waits."""
+    narrower = {name: sizes for name, sizes in pruned.layers.items() if sizes[0] != sizes[1]}
+    examples = [f"{name} {before} to {after}" for name, (before, after) in list(narrower.items())[:4]]
+    more = ", …" if len(narrower) > len(examples) else ""
+    lines = [
+        f"kept: {pruned.kept['macs']:.3f} of the MACs, {pruned.kept['params']:.3f} of the parameters",
+        f"{len(narrower)} of {len(pruned.layers)} layers are narrower: {', '.join(examples)}{more}",
+    ]
+    if pruned.unmeasured:
+        blind = f"importance {spec.importance} finds nothing in {pruned.unmeasured} sets of layers"
+        lines.append(f"{blind}; their first channels stay")
+    return lines
+
+
+STAGE = Stage(
+    name="prune",
+    spec=PruneSpec,
+    makes="model",
+    run=run,
+    takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
+    sketch=sketch,
+    uses=frozenset({"train", "validation", "preprocess", "augment"}),
+    libraries=("torch", "torch-pruning", "numpy"),
+    isa=True,
+)

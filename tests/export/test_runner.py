@@ -1,0 +1,184 @@
+"""What the device's runner says and with which exit code: alone in a process once, else called in this one."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor.bundle.bundle import deliver
+from compressor.latency import summary
+from compressor.runner import runner, runner_path
+from tests.exported import World, bundle, world  # noqa: F401
+
+ALONE = """
+import builtins, runpy, sys
+real = builtins.__import__
+def only_light(name, *rest, **more):
+    assert name.split(".")[0] not in {"torch", "torchvision", "onnx", "pydantic", "compressor", "sklearn"}, name
+    return real(name, *rest, **more)
+builtins.__import__ = only_light
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def device(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """A bundle with run.py beside it, as `compress export` makes it."""
+    return deliver(bundle, tmp_path_factory.mktemp("device"), name="digits", with_runner=True).folder
+
+
+@pytest.fixture
+def picture(device: Path, tmp_path: Path) -> Path:
+    with np.load(device / "samples.npz") as stored:
+        (tmp_path / "digit.png").write_bytes(stored["encoded_3"].tobytes())
+    return tmp_path / "digit.png"
+
+
+def run(*words: object) -> int:
+    return int(runner().main([str(word) for word in words]))
+
+
+def test_check_alone_without_torch_and_without_this_package(device: Path) -> None:
+    command = [sys.executable, "-c", ALONE, str(device / "run.py"), "--check", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["samples"] == 16
+    assert said["bundle"] == "digits"
+    assert said["output_difference"] == 0
+
+
+def test_check_in_words(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--bundle", device, "--check") == 0
+    assert capsys.readouterr().out == (
+        "digits: 4 files are whole, 16 golden samples reproduced (largest difference 0)\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "bundle.json", "run.py"])
+def test_an_altered_bundle_is_exit_4_in_one_line(
+    device: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(device, tmp_path / "copy"))
+    (copy / name).write_bytes((copy / name).read_bytes() + b" x")
+    assert run("--bundle", copy, "--check") == 4
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert name in said.err
+
+
+def test_a_description_that_is_signed_but_senseless_is_exit_4(
+    device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(device, tmp_path / "copy"))
+    for wrong in ({"inputs": []}, {"inputs": None}, {"preprocess": 3}, {"preprocess": None}, {"files": {}}):
+        facts = json.loads((device / "bundle.json").read_text()) | wrong
+        facts["digest"] = runner().manifest_digest(facts)
+        (copy / "bundle.json").write_text(json.dumps(facts))
+        assert run("--bundle", copy, "--check") == 4, wrong
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_pictures_are_answered(device: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(device / "samples.npz") as stored:
+        expected = stored["output"][3]
+    assert run("--bundle", device, picture) == 0
+    assert capsys.readouterr().out == f"{picture}: {expected.argmax()} {expected.max():.1%}\n"
+    assert run("--bundle", device, "--json", picture, picture) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == second
+    assert first["index"] == expected.argmax()
+    assert first["probability"] == pytest.approx(float(expected.max()))
+
+
+def test_a_bad_picture_is_named_and_the_others_are_answered(
+    device: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    Image.new("RGB", (8, 8)).save(tmp_path / "color.png")
+    Image.new("L", (9, 8)).save(tmp_path / "wide.png")
+    names = ["broken.png", "color.png", "wide.png", "missing.png"]
+    assert run("--bundle", device, *(tmp_path / name for name in names), picture) == 2
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    complaints = said.err.splitlines()
+    assert len(complaints) == 4
+    for name, line in zip(names, complaints, strict=True):
+        assert name in line
+    assert "[8, 9, 1]" in complaints[2]
+    assert "[8, 8, 1]" in complaints[2]
+
+
+def test_wrong_requests_are_exit_2(device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--bundle", device) == 2
+    assert "nothing to do" in capsys.readouterr().err
+    assert run("--bundle", tmp_path, "--check") == 2
+    assert "bundle.json" in capsys.readouterr().err
+    for words in (["--threads", "0"], ["--rounds", "x"], ["--bogus"]):
+        with pytest.raises(SystemExit) as end:
+            run("--bundle", device, *words)
+        assert end.value.code == 2
+
+
+def test_bench_prints_rows_of_the_report(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from compressor.report.rows import LatencyRow
+
+    assert run("--bundle", device, "--bench", "--rounds", 20, "--batch", 2) == 0
+    said = json.loads(capsys.readouterr().out)
+    (row,) = said["rows"]
+    assert set(row) == set(LatencyRow.model_fields)
+    LatencyRow.model_validate(row)
+    assert (row["threads"], row["batch"], row["rounds"]) == (1, 2, 20)
+    assert row["low_ms"] <= row["p50_ms"] <= row["high_ms"]
+    assert row["load_ms"] > 0
+    assert row["peak_memory_bytes"] > 2**20
+    assert said["model_sha256"] == runner().file_digest(device / "model.onnx")
+    assert said["machine"]["cores"] >= 1
+
+
+def test_a_fixed_batch_is_filled_and_its_bench_takes_no_other(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+) -> None:
+    folder, _ = world.export(tmp_path, "float32", batch_size=5)
+    assert run("--bundle", folder, "--check") == 0
+    assert run("--bundle", folder, "--bench", "--batch", 4) == 2
+    assert "made for 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 20, 21, 100])
+def test_the_interval_is_the_one_of_the_report(n: int) -> None:
+    values = [float(value) for value in range(n)]
+    assert runner().median_bounds(values) == (summary.median_interval(values) or (None, None))
+
+
+def test_the_canonical_spelling_is_the_stores() -> None:
+    from compressor.store import keys
+
+    value = {"b": [1, 2.5e-7, None, True], "a": {"é": "\u2028", "z": 0.1}}
+    assert runner().canonical_json(value) == keys.canonical_json(value).encode()
+
+
+def test_the_runner_keeps_to_python_3_9() -> None:
+    ast.parse(runner_path().read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="user-mode emulation (qemu-user) is not installed")
+def test_the_same_bits_on_a_cpu_without_vnni(device: Path) -> None:
+    packages = Path(np.__file__).parent.parent
+    interpreter = Path(sys.executable).resolve()
+    command = ["qemu-x86_64", "-cpu", "Haswell", str(interpreter), str(device / "run.py"), "--check", "--json"]
+    environment = {"PYTHONPATH": str(packages), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PATH": "/usr/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["output_difference"] == 0

@@ -1,0 +1,103 @@
+"""Stages and a task of a few fields, so that tests of the pipeline file do not follow every change of the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from compressor.pipeline import spec, yaml_file
+from compressor.pipeline.spec import Pipeline
+from compressor.stages.base import ModelRef, Stage, StageSpec, TrainingFields
+from compressor.store.artifact import Kind
+from compressor.tasks.base import TaskKind, TaskSpec
+
+MODEL: frozenset[Kind] = frozenset({"model"})
+GRAPH: frozenset[Kind] = frozenset({"model", "onnx"})
+
+
+class Make(TrainingFields, StageSpec):
+    """Makes a model."""
+
+    stage: Literal["make"] = "make"
+    model: ModelRef | None = Field(None, description="Network to begin with.")
+    from_: str | None = Field(None, alias="from", description="Step to begin with.")
+    weights: str | None = Field(None, description="Weights of the network.")
+    teacher: str | None = Field(None, description="Step to learn from.")
+    temperature: float = Field(4.0, gt=0, le=100, description="Softens.")
+    expect: dict[str, float] = Field(default_factory=dict, description="Metrics that must be reached.")
+
+
+class Pack(TrainingFields, StageSpec):
+    """Makes a graph."""
+
+    stage: Literal["pack"] = "pack"
+    from_: str = Field(alias="from", description="Step to pack.")
+    method: Literal["ptq", "qat"] = Field("ptq", description="How.")
+    steps: int = Field(1, ge=1, description="A field of its own.")
+    limit: float | None = Field(1.0, description="A limit, or null for none.")
+
+    def ineffective(self) -> list[tuple[str, str]]:
+        """`steps` does nothing with qat."""
+        return [("steps", "qat has its own; leave it to it")] if self.method == "qat" else []
+
+
+class Send(StageSpec):
+    """Makes a bundle."""
+
+    stage: Literal["export"] = "export"
+    from_: str = Field(alias="from", description="Step to send.")
+    batch_size: Literal["dynamic"] | int = Field("dynamic", description="Samples at once.")
+
+
+class Time(StageSpec):
+    """Measures."""
+
+    stage: Literal["benchmark"] = "benchmark"
+    threads: tuple[int, ...] = Field((1,), min_length=1, description="Thread counts.")
+
+
+class ToySpec(TaskSpec):
+    """A problem of one field."""
+
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "mean_error")
+    metric: ClassVar[str] = "accuracy"
+    metric_ranges: ClassVar[dict[str, tuple[float, float]]] = {"accuracy": (0.0, 1.0)}
+    type: Literal["toy"] = "toy"
+    data: str = Field(description="Where samples come from.")
+
+
+def _run(*_: Any) -> dict[str, Any]:
+    return {}
+
+
+def _make_task(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError
+
+
+STAGES = {
+    "make": Stage("make", Make, "model", _run, {"from": MODEL, "teacher": MODEL}),
+    "pack": Stage("pack", Pack, "onnx", _run, {"from": MODEL, "core": GRAPH}),
+    "export": Stage("export", Send, "bundle", _run, {"from": GRAPH}),
+    "benchmark": Stage("benchmark", Time, "measurement", _run, {"models": frozenset({"onnx"})}),
+}
+TASKS = {"toy": TaskKind("toy", ToySpec, _make_task)}
+
+FILE = """\
+version: 1
+name: toy
+task: {type: toy, data: here}
+steps:
+  big: {stage: make, model: net, optimizer: adamw}
+  small: {stage: make, model: {name: net, widths: [4, 8]}, teacher: big, temperature: 6, seed: 3}
+  int8: {stage: pack, from: small}
+  edge: {stage: export, from: int8}
+  fast: {stage: benchmark, threads: [1, 2]}
+budget: {accuracy: {max_drop: 0.02, min: 0.9}, latency_p50_ms: {max: 1}}
+"""
+
+
+def parse(text: str, *sets: str, path: str = "folder/x.yaml") -> Pipeline:
+    """A pipeline over the toys; InputError as `spec.load` raises it."""
+    return spec.parse(yaml_file.scan(text, Path(path), sets), stages=STAGES, tasks=TASKS)

@@ -1,0 +1,63 @@
+"""Importance by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from compressor.pruning import importance
+from compressor.pruning.channels import Channels, Family
+
+WEIGHT = torch.tensor([[[[1.0, -2.0]], [[2.0, 0.0]]], [[[0.0, 0.0]], [[-3.0, 4.0]]]])  # [out 2, in 2, 1, 2]
+
+
+def test_norms_by_hand() -> None:
+    assert importance.by_norm(WEIGHT, 0, 1).tolist() == [5.0, 7.0]
+    assert importance.by_norm(WEIGHT, 1, 1).tolist() == [3.0, 9.0]
+    assert importance.by_norm(WEIGHT, 0, 2).tolist() == [3.0, 5.0]
+    assert importance.by_norm(WEIGHT, 1, 2).tolist() == pytest.approx([math.sqrt(5), math.sqrt(29)])
+
+
+def test_taylor_by_hand() -> None:
+    gradient = torch.tensor([[[[1.0, 1.0]], [[0.5, 9.0]]], [[[7.0, 7.0]], [[1.0, 1.0]]]])
+    assert importance.by_taylor(WEIGHT, gradient, 0).tolist() == [0.0, 1.0]  # |1 - 2 + 1|, |-3 + 4|
+    assert importance.by_taylor(WEIGHT, gradient, 1).tolist() == [1.0, 2.0]  # |1 - 2|, |1 - 3 + 4|
+
+
+def tiny() -> nn.Sequential:
+    model = nn.Sequential(nn.Conv2d(2, 2, (1, 2), bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(WEIGHT)
+        model[1].weight.copy_(torch.tensor([-3.0, 1.0]))
+    return model
+
+
+def test_axes_are_scaled_to_a_mean_of_one() -> None:
+    axes = importance.of_axes(tiny(), "l1")
+    assert set(axes) == {("0", "in"), ("0", "out"), ("2", "in"), ("2", "out")}
+    assert axes["0", "out"].tolist() == pytest.approx([5 / 6, 7 / 6])
+    assert axes["2", "in"].mean() == pytest.approx(1)
+
+
+def test_bn_reads_the_size_of_scales() -> None:
+    axes = importance.of_axes(tiny(), "bn")
+    assert {axis: values.tolist() for axis, values in axes.items()} == {("1", "out"): [1.5, 0.5]}
+
+
+def test_units_have_the_mean_of_their_axes() -> None:
+    family = Family({("a", "out"): 1, ("b", "in"): 2}, ({("a", "out"): (1,), ("b", "in"): (0, 1)},))
+    blind = Family({("c", "out"): 1}, ({("c", "out"): (0,)}, {("c", "out"): (1,)}))
+    axes = {("a", "out"): torch.tensor([9.0, 3.0]), ("b", "in"): torch.tensor([2.0, 4.0])}
+    scores, unmeasured = importance.of_units(Channels((family, blind), {}), axes)  # type: ignore[arg-type]
+    assert scores == [[3.0], [1.0, 1.0]]
+    assert unmeasured == 1
+
+
+def test_gradients_are_summed_and_leave_no_trace() -> None:
+    model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.BatchNorm1d(1)).eval()
+    model[1].running_var.fill_(1 - 1e-5)
+    inputs = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    found = importance.gradients(model, (model(row[None]).sum() for row in inputs))
+    assert found["0"].tolist() == [pytest.approx([4.0, 6.0], rel=1e-4)]
+    assert model[0].weight.grad is None

@@ -1,0 +1,246 @@
+"""From artifacts' files to the report: figures that can be counted by hand, and the warnings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compressor.errors import InputError, IntegrityError
+from compressor.report.build import Row, RunFacts, build
+from compressor.report.report import Report
+
+HASHES = {"teacher": "1" * 64, "int8": "2" * 64}
+
+
+def small(tmp_path: Path, **changes: object) -> RunFacts:
+    """Two models over eight samples: the teacher errs on the last, the int8 one on the first two."""
+    scores = {"teacher": [1, 1, 1, 1, 1, 1, 1, 0], "int8": [0, 0, 1, 1, 1, 1, 1, 1]}
+    rows = []
+    for step, right in scores.items():
+        folder = tmp_path / step
+        folder.mkdir(parents=True, exist_ok=True)
+        unseen = np.array([True] * 6 + [False] * 2) if changes.get("seen") else np.ones(8, dtype=bool)
+        np.savez(
+            folder / "predictions.npz", score_accuracy=np.array(right, float), unseen=unseen, test_indices=np.arange(8)
+        )
+        about = {
+            "precision": "float32" if step == "teacher" else "int8",
+            "size_bytes": 4000 if step == "teacher" else 1000,
+            "params": 10 if step == "teacher" else None,
+            "macs": 20_000 if step == "teacher" else None,
+            "model_sha256": HASHES[step],
+            "operators": {"QLinearConv": 1},
+            "float_convolutions": 0,
+            "warnings": [],
+            "breakdown": {"per_class": [{"name": "a|b"}, {"name": "<i>"}], "confusion": [[3, 1], [0, 4]]},
+        }
+        (folder / "evaluation.json").write_text(json.dumps({**about, **changes.get("about", {})}))  # type: ignore[dict-item]
+        stage, parent = ("load", None) if step == "teacher" else ("quantize", "teacher")
+        rows.append(Row(step=step, stage=stage, kind="onnx", key=step, parent=parent, evaluation=folder))
+    timed = tmp_path / "timed"
+    timed.mkdir(exist_ok=True)
+    slow = float(changes.get("int8_ms", 1.0))  # type: ignore[arg-type]
+    rounds = {HASHES["teacher"]: {"1x1": [2.0] * 20}, HASHES["int8"]: {"1x1": [slow] * 20}, "busy": [False] * 20}
+    (timed / "rounds.json").write_text(json.dumps(rounds))
+    row = {
+        "threads": 1,
+        "batch": 1,
+        "p50_ms": slow,
+        "low_ms": slow,
+        "high_ms": slow,
+        "rounds": 20,
+        "samples": 100,
+        "other": 1,
+    }
+    (timed / "latency.json").write_text(
+        json.dumps({"machine": {}, "rows": {HASHES["int8"]: [row], HASHES["teacher"]: [row]}})
+    )
+    return RunFacts(
+        name="small",
+        created="2026-11-22T12:00:00+00:00",
+        compress_version="0",
+        pipeline_text="",
+        pipeline_sha256="0" * 64,
+        task={"type": "image-classification", "metric": "accuracy", "samples": {"test": 8}},
+        rows=rows,
+        baseline="teacher",
+        ship="int8",
+        budget=[{"measure": "accuracy", "min": 0.1}],
+        latency=timed,
+    )
+
+
+def test_quality_drop_and_counts_are_those_of_the_samples(tmp_path: Path) -> None:
+    report = build(small(tmp_path))
+    teacher, int8 = report.models
+    assert teacher.quality is not None
+    assert teacher.quality["accuracy"].value == 7 / 8
+    assert teacher.against_baseline is None
+    assert teacher.speedup is None
+    assert int8.against_baseline is not None
+    drop = int8.against_baseline["accuracy"]
+    assert (drop.drop, drop.only_baseline_right, drop.only_this_right) == (1 / 8, 2, 1)
+    assert int8.speedup is not None
+    assert (int8.speedup.value, int8.speedup.low) == (2.0, 2.0)
+    assert (int8.params, int8.macs) == (10, 20_000)  # quantizing changes neither
+    assert int8.quality_unseen is None
+    assert report.exit_code == 0
+
+
+def test_statements_count_the_unseen_samples_alone(tmp_path: Path) -> None:
+    report = build(replace(small(tmp_path, seen=True), budget=[{"measure": "accuracy", "min": 0.9, "max_drop": 0.2}]))
+    quality, drop = report.verdict.statements
+    assert quality.value == 4 / 6
+    assert drop.value == pytest.approx(2 / 6)
+    assert report.models[1].quality_unseen is not None
+    assert report.models[1].quality_unseen["accuracy"].n == 6
+    assert report.models[1].quality is not None
+    assert report.models[1].quality["accuracy"].n == 8
+    assert report.task.samples.test_unseen == 6
+    assert any("2 of the 8 test samples served as validation" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({}, "too small"),
+        (
+            {"float_convolutions": 2, "float_names": ["conv1", "conv2"]},
+            "2 of its convolutions or Gemms still run in float (conv1, conv2)",
+        ),
+        (
+            {"operators": {"QuantizeLinear": 9, "DequantizeLinear": 9}},
+            "18 quantize and dequantize operators were not fused",
+        ),
+    ],
+    ids=["small", "float-island", "unfused"],
+)
+def test_slower_int8_is_said_with_its_reason(tmp_path: Path, about: dict[str, object], reason: str) -> None:
+    report = build(small(tmp_path, int8_ms=3.0, about=about))
+    warnings = [warning for warning in report.warnings if warning.startswith("int8, which")]
+    assert len(warnings) == 1
+    assert "1.50 times as long as the float teacher" in warnings[0]
+    assert reason in warnings[0]
+
+
+def test_faster_int8_needs_no_warning(tmp_path: Path) -> None:
+    assert build(small(tmp_path)).warnings == ()
+
+
+def test_deciding_by_the_value_is_said(tmp_path: Path) -> None:
+    report = build(replace(small(tmp_path), decide="point", budget=[{"measure": "accuracy", "min": 0.7}]))
+    assert report.verdict.state == "pass"
+    assert "8 test samples cannot decide" in report.warnings[0]
+
+
+def test_eight_bit_weights_limit_the_claim(tmp_path: Path) -> None:
+    facts = small(tmp_path)
+    rows = [facts.rows[0], replace(facts.rows[1], facts={"weight_bits": 8, "holds_on": "holds on VNNI"})]
+    report = build(replace(facts, rows=rows))
+    assert "8-bit weights" in report.warnings[0]
+    assert "holds on VNNI" in report.warnings[0]
+    assert build(replace(facts, rows=rows, warnings=["8-bit weights: said"])).warnings == ("8-bit weights: said",)
+
+
+def test_a_step_that_was_not_reached_is_measured_and_no_more(tmp_path: Path) -> None:
+    report = build(replace(small(tmp_path), ship="edge", latency=None))
+    assert report.verdict.state == "measured"
+    assert report.verdict.ship is None
+    assert report.shipped is None
+    assert report.models[1].latency is None
+    assert report.models[1].speedup is None
+
+
+def test_curves_that_are_no_number_become_null(tmp_path: Path) -> None:
+    facts = small(tmp_path)
+    rows = [replace(facts.rows[0], facts={"curves": [{"epoch": 1, "train_loss": float("nan")}]}), facts.rows[1]]
+    report = build(replace(facts, rows=rows))
+    assert report.models[0].curves == ({"epoch": 1, "train_loss": None},)
+    assert "NaN" not in report.text()
+
+
+def test_a_metric_that_is_no_share_gets_a_bootstrap(tmp_path: Path) -> None:
+    facts = small(tmp_path)
+    folder = facts.rows[1].evaluation
+    assert folder is not None
+    np.savez(folder / "predictions.npz", score_accuracy=np.linspace(0, 0.9, 8), test_indices=np.arange(8))
+    report = build(facts)
+    assert "bootstrap" in report.verdict.statements[0].how
+    drop = (report.models[1].against_baseline or {})["accuracy"]
+    assert drop.only_baseline_right is None
+    assert drop.low is not None
+
+
+def test_a_damaged_evaluation_is_an_integrity_error(tmp_path: Path) -> None:
+    facts = small(tmp_path)
+    folder = facts.rows[0].evaluation
+    assert folder is not None
+    (folder / "predictions.npz").write_bytes(b"PK")
+    with pytest.raises(IntegrityError, match=r"predictions.npz: cannot be read"):
+        build(facts)
+
+
+def test_the_file_is_the_report(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == report
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["schema"] == "compress.report/1"
+    assert content["verdict"]["statements"][0]["limit"] == {"min": 0.85}
+    assert [model["step"] for model in content["models"]] == ["teacher", "plain", "student", "slim", "int8", "edge"]
+    assert content["models"][5]["kind"] == "onnx"
+    assert content["models"][5]["stage"] == "export"
+    assert set(content) == {
+        "schema",
+        "name",
+        "created",
+        "compress_version",
+        "pipeline",
+        "task",
+        "verdict",
+        "models",
+        "shipped",
+        "environment",
+        "reproduce",
+        "warnings",
+        "details",
+    }
+
+
+def test_the_design_s_chain_is_undecided(report: Report) -> None:
+    assert report.verdict.state == "undecided"
+    assert report.exit_code == 6
+    states = {(one.measure, *one.limit.model_dump()): one.state for one in report.verdict.statements}
+    assert states[("accuracy", "max_drop")] == "open"
+    assert states[("accuracy", "min")] == "holds"
+    assert "exact McNemar p" in report.verdict.statements[1].how
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "compress.report/2"}'])
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"compress.report/1"):
+        Report.load(path)
+
+
+def test_the_schema_is_published() -> None:
+    schema = Report.model_json_schema(mode="serialization")
+    assert "schema" in schema["properties"]
+    assert "schema_" not in schema["properties"]
+
+
+def test_the_report_loads_nothing_heavy() -> None:
+    heavy = ("torch", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib", "jinja2")
+    code = (
+        "import sys, compressor.report.build, compressor.report.save, compressor.cli.report_commands;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -1,0 +1,159 @@
+"""Intervals and tests against cases worked by hand, published ones, and properties that must hold everywhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compressor.report import statistics
+from compressor.report.statistics import Z
+
+Z2 = Z * Z
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [
+        (0, 10, 0.0, Z2 / (10 + Z2)),
+        (10, 10, 10 / (10 + Z2), 1.0),
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (1, 29, 0.0061, 0.1718),
+    ],
+    ids=["none", "all", "newcombe-1998-a", "newcombe-1998-b", "newcombe-1998-d"],
+)
+def test_wilson_gives_the_published_bounds(right: int, n: int, low: float, high: float) -> None:
+    found = statistics.wilson(right, n)
+    assert found.value == right / n
+    assert found.low == pytest.approx(low, abs=5e-5)
+    assert found.high == pytest.approx(high, abs=5e-5)
+
+
+def test_wilson_refuses_what_is_no_share() -> None:
+    with pytest.raises(ValueError, match="no share"):
+        statistics.wilson(11, 10)
+
+
+def test_tango_gives_the_published_bounds() -> None:
+    """Newcombe's airway data: 50 pairs, 12 against 2 discordant."""
+    found = statistics.tango(12, 2, 50)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0611, 0.3447), abs=5e-5)
+
+
+def test_tango_without_discordant_samples_is_as_wide_as_the_samples_allow() -> None:
+    """By hand: the score is n·delta² / (delta(1 - delta)) = z², so delta = z² / (n + z²)."""
+    found = statistics.tango(0, 0, 360)
+    assert found.high == pytest.approx(Z2 / (360 + Z2))
+    assert found.low == pytest.approx(-Z2 / (360 + Z2))
+
+
+def test_tango_with_all_samples_discordant() -> None:
+    """By hand: the likeliest shares are (1 ± delta)/2, so 5(1 - delta)/(1 + delta) = z²."""
+    found = statistics.tango(5, 0, 5)
+    assert found.low == pytest.approx((5 - Z2) / (5 + Z2))
+    assert found.high == pytest.approx(1.0)
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.integers(0, n), st.just(n))))
+def test_tango_encloses_the_difference_and_turns_with_it(counts: tuple[int, int, int]) -> None:
+    b, c, n = counts[0], min(counts[1], counts[2] - counts[0]), counts[2]
+    found, turned = statistics.tango(b, c, n), statistics.tango(c, b, n)
+    assert found.low is not None
+    assert found.high is not None
+    assert turned.low is not None
+    assert turned.high is not None
+    assert -1 <= found.low <= found.value + 1e-9
+    assert found.value - 1e-9 <= found.high <= 1
+    assert found.low == pytest.approx(-turned.high, abs=1e-7)
+
+
+def test_tango_agrees_with_the_score_found_by_search() -> None:
+    """An independent way: the likelihood under a fixed difference is searched on a grid, and the score compared."""
+    b, c, n = 9, 4, 80
+    found = statistics.tango(b, c, n)
+    for delta in (found.low, found.high):
+        assert delta is not None
+        shares = np.linspace(max(0.0, -delta) + 1e-9, (1 - delta) / 2 - 1e-9, 400_001)
+        likelihood = b * np.log(shares + delta) + c * np.log(shares) + (n - b - c) * np.log1p(-2 * shares - delta)
+        share = shares[np.nanargmax(likelihood)]
+        score = (b - c - n * delta) / math.sqrt(n * (2 * share + delta * (1 - delta)))
+        assert abs(score) == pytest.approx(Z, abs=1e-3)
+
+
+@pytest.mark.parametrize(("b", "c", "p"), [(1, 9, 22 / 1024), (0, 0, 1.0), (5, 5, 1.0), (6, 0, 2 / 64)])
+def test_mcnemar_by_hand(b: int, c: int, p: float) -> None:
+    assert statistics.mcnemar(b, c) == pytest.approx(p)
+    assert statistics.mcnemar(c, b) == pytest.approx(p)
+
+
+def test_median_interval_takes_the_order_statistics() -> None:
+    """Of 20: P(at most 5 heads) = 0.0207, P(at most 6) = 0.0577, so the 6th and the 15th."""
+    shuffled = [float(value) for value in np.random.default_rng(0).permutation(np.arange(1, 21))]
+    found = statistics.median_interval(shuffled)
+    assert (found.value, found.low, found.high) == (10.5, 6.0, 15.0)
+
+
+def test_median_interval_of_few_values_does_not_exist() -> None:
+    """2 · (1/2)^5 is more than 0.05, 2 · (1/2)^6 is less."""
+    five, six = statistics.median_interval([1, 2, 3, 4, 5]), statistics.median_interval([1, 2, 3, 4, 5, 6])
+    assert (five.value, five.low, five.high) == (3.0, None, None)
+    assert (six.low, six.high) == (1.0, 6.0)
+
+
+def test_ratio_interval_pairs_the_rounds() -> None:
+    """A slow machine in half of the rounds slows both models: the ratio does not see it."""
+    slow = [1.0, 2.0] * 10
+    found = statistics.ratio_interval([4 * factor for factor in slow], slow)
+    assert (found.value, found.low, found.high) == (4.0, 4.0, 4.0)
+
+
+def test_ratio_interval_refuses_other_rounds() -> None:
+    with pytest.raises(ValueError, match="same rounds"):
+        statistics.ratio_interval([1.0, 2.0], [1.0])
+
+
+def test_bootstrap_is_seeded_and_near_the_normal_interval() -> None:
+    scores = np.random.default_rng(1).normal(5, 2, 1_000)
+    found, again = statistics.bootstrap_mean(scores), statistics.bootstrap_mean(scores)
+    half = Z * scores.std() / math.sqrt(1_000)
+    assert found == again
+    assert found.low == pytest.approx(found.value - half, abs=0.15 * half)
+    assert found.high == pytest.approx(found.value + half, abs=0.15 * half)
+
+
+def test_samples_needed_is_the_first_number_that_decides() -> None:
+    def at(n: float) -> statistics.Interval:
+        return statistics.wilson(0.96 * n, n)
+
+    needed = statistics.samples_needed(at, 360, 0.95)
+    assert needed is not None
+    before, then = at(needed - 1).low, at(needed).low
+    assert before is not None
+    assert then is not None
+    assert before <= 0.95 < then
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.integers(2, 5_000))
+def test_samples_needed_decides_or_says_that_none_do(share: float, limit: float, n: int) -> None:
+    needed = statistics.samples_needed(lambda samples: statistics.wilson(share * samples, samples), n, limit)
+    if needed is None:
+        assert abs(share - limit) < 1e-3
+    else:
+        found = statistics.wilson(share * needed, needed)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low > limit or found.high < limit
+
+
+def test_no_number_of_samples_decides_a_value_that_is_the_limit() -> None:
+    assert statistics.samples_needed(lambda n: statistics.wilson(0.95 * n, n), 360, 0.95) is None
+
+
+def test_rounds_needed_follow_the_root() -> None:
+    """An interval of ±0.2 from 30 rounds must shrink to less than ±0.1: four times the rounds, and one."""
+    at = statistics.scaled(statistics.Interval(1.0, 0.8, 1.2), 30)
+    assert statistics.samples_needed(at, 30, 1.1) in (120, 121)

@@ -1,0 +1,126 @@
+"""The prune stage: its settings, what it writes, and what it refuses before anything trains."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from compressor.errors import InputError
+from compressor.models import cost, network
+from compressor.stages.prune import STAGE, PruneSpec
+from tests.toy import ToyTask, toy_artifact, toy_context, toy_model
+
+WIDE = {"name": "mlperf_resnet8", "widths": [16, 16, 32]}
+
+
+def spec(**changes: Any) -> PruneSpec:
+    given = {"from": "student", "keep": {"macs": 0.5}, "epochs": 1, "batch_size": 16, "precision": "float32", **changes}
+    return PruneSpec.model_validate(given)
+
+
+@pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "bn"])
+@pytest.mark.parametrize("keep", [{"macs": 0.5}, {"params": 0.4}])
+def test_the_share_is_met_and_told(tmp_path: Path, importance: str, keep: dict[str, float]) -> None:
+    before = toy_artifact(tmp_path / "before", "resnet8")
+    context = toy_context(tmp_path)
+    facts = STAGE.run(spec(importance=importance, keep=keep), {"from": before}, context)
+    old, new = (cost.count(network.read(folder), (1, 8, 8)) for folder in (before.folder, context.folder))
+    shares = {"macs": new.macs / old.macs, "params": new.params / old.params}
+    assert facts["kept"] == pytest.approx(shares)
+    ((resource, asked),) = keep.items()
+    assert abs(shares[resource] - asked) <= 0.02
+    assert facts["widths"]["linear"] == [3, 3]
+    assert all(after % 8 == 0 for name, (_, after) in facts["widths"].items() if name != "linear")
+    assert facts["loss"] == "the task's loss"
+    assert len(facts["curves"]) == 1
+    assert context.progress.lines[0].startswith("kept: ")  # type: ignore[attr-defined]
+
+
+def test_a_teacher_changes_the_loss_and_stays_as_it_is(tmp_path: Path) -> None:
+    before, teacher = toy_artifact(tmp_path / "before", WIDE), toy_artifact(tmp_path / "teacher", seed=3)
+    held = teacher.file("weights.safetensors").read_bytes()
+    plain = STAGE.run(spec(), {"from": before}, toy_context(tmp_path / "plain"))
+    context = toy_context(tmp_path / "taught")
+    taught = STAGE.run(spec(teacher="teacher"), {"from": before, "teacher": teacher}, context)
+    assert taught["loss"].startswith("0.1 * cross-entropy") and "temperature 4" in taught["loss"]  # noqa: PT018
+    assert f"loss: {taught['loss']}" in context.progress.lines  # type: ignore[attr-defined]
+    assert taught["widths"] == plain["widths"]
+    assert taught["curves"] != plain["curves"]
+    assert teacher.file("weights.safetensors").read_bytes() == held
+
+
+@pytest.mark.parametrize("importance", ["l2", "taylor"])
+def test_equal_runs_leave_equal_bytes(tmp_path: Path, importance: str) -> None:
+    before = toy_artifact(tmp_path / "before", WIDE)
+    for place in "ab":
+        STAGE.run(spec(importance=importance), {"from": before}, toy_context(tmp_path / place))
+    for name in ("network.json", "weights.safetensors"):
+        a, b = ((tmp_path / place / "out" / name).read_bytes() for place in "ab")
+        assert a == b
+
+
+def test_the_sketch_needs_no_trained_weights_and_leaves_its_input_alone(tmp_path: Path) -> None:
+    model, context = toy_model(ref="resnet8"), toy_context(tmp_path)
+    other = toy_model(ref="resnet8", seed=5)
+    first, second = (STAGE.sketch(spec(), {"from": one}, context) for one in (model, other))  # type: ignore[misc]
+    assert network.shapes(first) == network.shapes(second)
+    assert network.shapes(model) == network.shapes(toy_model(ref="resnet8"))
+    whole, kept = cost.count(model, (1, 8, 8)), cost.count(first, (1, 8, 8))
+    assert abs(kept.macs / whole.macs - 0.5) <= 0.02
+
+
+def test_a_share_that_cannot_be_had_names_its_neighbours_before_training(tmp_path: Path) -> None:
+    task, context = ToyTask(), toy_context(tmp_path, step="slim")
+    model = toy_model(ref={"name": "mlperf_resnet8", "widths": [16, 16, 16]}, task=task)
+    with pytest.raises(InputError) as refused:
+        STAGE.sketch(spec(keep={"macs": 0.9}, round_to=16), {"from": model}, context)  # type: ignore[misc]
+    assert refused.value.sentence() == (
+        "steps.slim.keep.macs: no widths in multiples of 16 keep 0.9 of the macs within 0.02; the nearest share is "
+        "1.000; ask for one of these or for a smaller round_to"
+    )
+    with pytest.raises(InputError, match=r"nearest shares are 0\.[0-8]\d\d and 0\.9\d\d"):
+        STAGE.sketch(spec(keep={"macs": 0.885}, round_to=8), {"from": model}, context)  # type: ignore[misc]
+
+
+def test_bn_without_batch_norms_is_refused_before_training(tmp_path: Path) -> None:
+    plain = nn.Sequential(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    with pytest.raises(InputError, match=r"steps\.toy\.importance: 'bn' reads batch norms"):
+        STAGE.sketch(spec(importance="bn"), {"from": plain}, toy_context(tmp_path))  # type: ignore[misc]
+
+
+def test_a_network_without_anything_to_remove_is_refused(tmp_path: Path) -> None:
+    only = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with pytest.raises(InputError, match=r"steps\.toy\.from: no channel"):
+        STAGE.sketch(spec(), {"from": only}, toy_context(tmp_path))  # type: ignore[misc]
+
+
+def test_a_pruned_network_can_be_pruned_again(tmp_path: Path) -> None:
+    before = toy_artifact(tmp_path / "before", "resnet8")
+    STAGE.run(spec(keep={"macs": 0.7}), {"from": before}, toy_context(tmp_path / "once"))
+    once = type(before)("once", "model", "prune", tmp_path / "once/out")
+    facts = STAGE.run(spec(keep={"macs": 0.6}, round_to=1), {"from": once}, toy_context(tmp_path / "twice"))
+    assert facts["kept"]["macs"] == pytest.approx(0.6, abs=0.02)
+    twice = network.read(tmp_path / "twice/out")
+    assert twice(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("keep", [{}, {"macs": 0.5, "params": 0.5}, {"macs": 0}, {"macs": 1}, {"flops": 0.5}])
+def test_keep_is_one_share(keep: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        spec(keep=keep)
+
+
+def test_options_without_effect_are_named() -> None:
+    def named(**changes: Any) -> set[str]:
+        return {name for name, _ in spec(epochs=3, **changes).ineffective()}
+
+    assert named() == {"temperature", "alpha"}
+    assert named(teacher="t") == set()
+    assert named(teacher="t", alpha=1) == {"teacher", "temperature"}
+    assert named(teacher="t", alpha=0) == {"label_smoothing"}
+    assert {"round_to", "keep"} & set(PruneSpec.model_fields)
+    with pytest.raises(ValidationError):
+        spec(round_to=3)
