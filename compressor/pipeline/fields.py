@@ -49,7 +49,13 @@ def _rows(name: str, node: Node, owner: Node, root: Node, default: str | None = 
         default = shown(node.get("default"))
     meaning = str(node.get("description", ""))
     options = choices(node, root)
-    yield Row(name, wanted(node, root), default, meaning or str(options[0].get("description", "")).split("\n")[0])
+    nullable = default not in ("", REQUIRED) and {"type": "null"} in node.get("anyOf", ())
+    yield Row(
+        name,
+        wanted(node, root) + (", or null" if nullable else ""),
+        default,
+        meaning or str(options[0].get("description", "")).split("\n")[0],
+    )
     for option in options:
         inside = name
         while option.get("type") == "array" and isinstance(option.get("items"), Mapping):

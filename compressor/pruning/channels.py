@@ -182,7 +182,7 @@ def _map_paddings(graph: Any, shapes: Shapes) -> list[Any]:
     """
     nodes = []
     for node in list(graph.module2node.values()):
-        around = getattr(node.grad_fn, "_saved_pad", ())
+        around: Sequence[int] = getattr(node.grad_fn, "_saved_pad", ())
         if len(around) < 6 or not (around[4] or around[5]):  # pairs from the last dimension on; channels are the third
             continue
         nodes.append(node)

@@ -143,15 +143,24 @@ def _choose(search: widths.Search, wanted: Wanted, scores: Sequence[Sequence[flo
     try:
         return widths.choose(search, wanted.share, scores)
     except widths.OutOfReachError as reach:
-        nearest = [f"{share:.3f}" for share in (reach.below, reach.above) if share is not None]
-        rounded = f"in multiples of {wanted.round_to} " if wanted.round_to > 1 else ""
-        several = "the nearest shares are" if len(nearest) > 1 else "the nearest share is"
-        raise InputError(
-            f"{wanted.where}.keep.{wanted.resource}",
-            f"no widths {rounded}keep {wanted.share:g} of the {wanted.resource} within {widths.TOLERANCE:g}; "
-            f"{several} {' and '.join(nearest)}",
-            f"ask for one of these{' or for a smaller round_to' if wanted.round_to > 1 else ''}",
-        ) from reach
+        raise _out_of_reach(wanted, reach.below, reach.above) from reach
+
+
+def _out_of_reach(wanted: Wanted, below: float | None, above: float) -> InputError:
+    """What was asked for, and the nearest that can be had."""
+    where = f"{wanted.where}.keep.{wanted.resource}"
+    rounded = f"in multiples of {wanted.round_to} " if wanted.round_to > 1 else ""
+    finer = " or for a smaller round_to" if wanted.round_to > 1 else ""
+    if below is None and above == 1:
+        todo = f"ask{finer.removeprefix(' or')}" if finer else "prune another network"
+        return InputError(where, f"no widths {rounded}are smaller than those of the network", todo)
+    nearest = [f"{below:.3f} below" if below else "none below", f"{above:.3f} above" if above < 1 else "all of it above"]
+    return InputError(
+        where,
+        f"no widths {rounded}keep {wanted.share:g} of the {wanted.resource} within {widths.TOLERANCE:g}; "
+        f"the nearest shares are {' and '.join(nearest)}",
+        f"ask for {'that' if below is None or above == 1 else 'one of these'}{finer}",
+    )
 
 
 def _layers(model: nn.Module, pruned: nn.Module) -> dict[str, tuple[int, int]]:

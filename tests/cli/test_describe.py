@@ -75,6 +75,8 @@ def test_rows_of_a_spec() -> None:
     assert rows["model.name"].default == fields.REQUIRED
     assert rows["model.widths"].type == "a list, each a whole number from 1 to 4096"
     assert "stage" not in rows
+    limit = next(row for row in fields.rows(toy_stages.Pack) if row.name == "limit")
+    assert (limit.type, limit.default) == ("a number, or null", "1.0")
     only = {row.name for row in fields.rows(toy_stages.Make, training=False)}
     assert {"temperature", "seed"} < only
     assert "epochs" not in only

@@ -1,5 +1,6 @@
 """The prune stage: its settings, what it writes, and what it refuses before anything trains."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,25 @@ def test_the_sketch_needs_no_trained_weights_and_leaves_its_input_alone(tmp_path
 
 
 def test_a_share_that_cannot_be_had_names_its_neighbours_before_training(tmp_path: Path) -> None:
-    task, context = ToyTask(), toy_context(tmp_path, step="slim")
-    model = toy_model(ref={"name": "mlperf_resnet8", "widths": [16, 16, 16]}, task=task)
-    with pytest.raises(InputError) as refused:
-        STAGE.sketch(spec(keep={"macs": 0.9}, round_to=16), {"from": model}, context)  # type: ignore[misc]
-    assert refused.value.sentence() == (
-        "steps.slim.keep.macs: no widths in multiples of 16 keep 0.9 of the macs within 0.02; the nearest share is "
-        "1.000; ask for one of these or for a smaller round_to"
+    def refused(widths: list[int], share: float, round_to: int) -> str:
+        model = toy_model(ref={"name": "mlperf_resnet8", "widths": widths})
+        with pytest.raises(InputError) as found:
+            STAGE.sketch(spec(keep={"params": share}, round_to=round_to), {"from": model}, context)  # type: ignore[misc]
+        return found.value.sentence()
+
+    context = toy_context(tmp_path, step="slim")
+    assert refused([16, 16, 16], 0.5, 16) == (
+        "steps.slim.keep.params: no widths in multiples of 16 are smaller than those of the network; "
+        "ask for a smaller round_to"
     )
-    with pytest.raises(InputError, match=r"nearest shares are 0\.[0-8]\d\d and 0\.9\d\d"):
-        STAGE.sketch(spec(keep={"macs": 0.885}, round_to=8), {"from": model}, context)  # type: ignore[misc]
+    # 11,107 parameters; without 8 of the 16 channels between the two convolutions of a block 2,304 + 16 less
+    assert refused([16, 16, 16], 0.9, 8) == (
+        "steps.slim.keep.params: no widths in multiples of 8 keep 0.9 of the params within 0.02; the nearest shares "
+        "are 0.839 below and all of it above; ask for that or for a smaller round_to"
+    )
+    lower, upper = re.findall(r"0\.\d\d\d", refused([16, 16, 16], 0.87, 8))[:1], refused([16, 16, 16], 0.02, 8)
+    assert "none below" in upper
+    assert lower
 
 
 def test_bn_without_batch_norms_is_refused_before_training(tmp_path: Path) -> None:
