@@ -20,7 +20,12 @@ __all__ = ["load_bundle", "run"]
 
 
 def run(
-    path: str | Path, *, out: str | Path | None = None, store: str | Path | None = None, device: str = "auto", sets: Sequence[str] = ()
+    path: str | Path,
+    *,
+    out: str | Path | None = None,
+    store: str | Path | None = None,
+    device: str = "auto",
+    sets: Sequence[str] = (),
 ) -> Report:
     """Run a pipeline file as `compress run` does and return its report.
 

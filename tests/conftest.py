@@ -53,7 +53,9 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def compress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: None) -> Callable[..., tuple[int, str, str]]:
+def compress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: None
+) -> Callable[..., tuple[int, str, str]]:
     """The command line in this process: words in; exit code, standard output and standard error out."""
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "store": {"errors"},
     "errors": set(),
     "runner": set(),
-    **{room: GROUND | OUTCOME for room in OUTCOME},
+    **dict.fromkeys(OUTCOME, GROUND | OUTCOME),
     **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
     "tasks": {"tasks", "data", "distillation"} | GROUND,
     "stages": {"stages", "tasks.base"} | CRAFTS | GROUND | OUTCOME,
@@ -54,7 +54,11 @@ def imports(path: Path, *, whole: bool) -> set[str]:
                 visit(node.orelse)
             elif whole or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 for child in ast.iter_child_nodes(node):
-                    visit([child] if isinstance(child, ast.stmt) else [s for s in ast.walk(child) if isinstance(s, ast.stmt)])
+                    visit(
+                        [child]
+                        if isinstance(child, ast.stmt)
+                        else [s for s in ast.walk(child) if isinstance(s, ast.stmt)]
+                    )
 
     visit(ast.parse(path.read_text()).body)
     return found

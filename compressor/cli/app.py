@@ -30,7 +30,12 @@ Sets = Annotated[
 ]
 StoreFolder = Annotated[
     Path | None,
-    typer.Option("--store", envvar="COMPRESS_STORE", help="Where artifacts are kept. Default: your cache folder.", show_default=False),
+    typer.Option(
+        "--store",
+        envvar="COMPRESS_STORE",
+        help="Where artifacts are kept. Default: your cache folder.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="What trains.")]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)]
@@ -47,7 +52,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """From one pipeline file to a verified edge bundle and a report that decides."""
     if debug:
@@ -60,7 +67,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.", show_default=False)] = None,
     store: StoreFolder = None,
     until: Annotated[str | None, typer.Option(metavar="STEP", help="End after this step.", show_default=False)] = None,
-    fresh: Annotated[str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)] = None,
+    fresh: Annotated[
+        str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)
+    ] = None,
     device: Device = "auto",
     sets: Sets = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
@@ -85,7 +94,9 @@ def plan(
     pipeline: PipelineFile,
     store: StoreFolder = None,
     until: Annotated[str | None, typer.Option(metavar="STEP", help="End after this step.", show_default=False)] = None,
-    fresh: Annotated[str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)] = None,
+    fresh: Annotated[
+        str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)
+    ] = None,
     device: Device = "auto",
     sets: Sets = None,
 ) -> None:
@@ -120,9 +131,12 @@ def smoke(
 
 @app.command()
 def report(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/NAME.", show_default=False)],
+    run_folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/NAME.", show_default=False)
+    ],
     add: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A device's rows, as `run.py --bench` prints them.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="A device's rows, as `run.py --bench` prints them.", show_default=False),
     ] = None,
 ) -> None:
     """Render a run's pages again from its report.json."""
@@ -155,10 +169,16 @@ def schema(
 @app.command()
 def init(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("pipeline.yaml"),
-    model: Annotated[str | None, typer.Option(help="The teacher's network: `timm:NAME`, `torchvision:NAME`, …", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The teacher's network: `timm:NAME`, `torchvision:NAME`, …", show_default=False)
+    ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="The teacher's weights.", show_default=False)] = None,
-    data: Annotated[str | None, typer.Option(help="A data set's name, or a folder of pictures.", show_default=False)] = None,
-    goal: Annotated[str | None, typer.Option(help="The budget: `accuracy>=0.9`, `latency_p50_ms<=5`, …", show_default=False)] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A data set's name, or a folder of pictures.", show_default=False)
+    ] = None,
+    goal: Annotated[
+        str | None, typer.Option(help="The budget: `accuracy>=0.9`, `latency_p50_ms<=5`, …", show_default=False)
+    ] = None,
 ) -> None:
     """Write a commented pipeline file to start from."""
     from compressor.cli.init import write
@@ -177,7 +197,9 @@ def verify(bundle: BundleFolder) -> None:
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="BUNDLE|MODEL.onnx", help="What to evaluate.", show_default=False)],
-    task: Annotated[Path, typer.Option("--task", metavar="PIPELINE", help="The pipeline file whose task gives the data.")],
+    task: Annotated[
+        Path, typer.Option("--task", metavar="PIPELINE", help="The pipeline file whose task gives the data.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure quality and latency of a bundle or an ONNX file on a pipeline's data."""
@@ -192,7 +214,9 @@ def evaluate(
 @app.command()
 def export(
     bundle: BundleFolder,
-    to: Annotated[tuple[str, Path], typer.Option("--to", metavar="python DIR", help="The runner's language, and where to.")],
+    to: Annotated[
+        tuple[str, Path], typer.Option("--to", metavar="python DIR", help="The runner's language, and where to.")
+    ],
 ) -> None:
     """Copy a bundle with the runner that needs no torch beside it."""
     from compressor.cli.bundle_commands import export as export_bundle
@@ -211,8 +235,12 @@ def store_list(store: StoreFolder = None) -> None:
 @store_app.command("clean")
 def store_clean(
     store: StoreFolder = None,
-    older_than: Annotated[str | None, typer.Option(help="Remove what was not used for so long: `30d`, `12h`.", show_default=False)] = None,
-    max_size: Annotated[str | None, typer.Option(help="Remove the least recently used until it fits: `5GB`.", show_default=False)] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Remove what was not used for so long: `30d`, `12h`.", show_default=False)
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(help="Remove the least recently used until it fits: `5GB`.", show_default=False)
+    ] = None,
 ) -> None:
     """Make room in the store."""
     from compressor.cli import store_commands
@@ -246,7 +274,10 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.PASS
     except Exception as error:
-        typer.echo(f"a bug of ours: {type(error).__name__}: {error}; run again with --debug and report what it prints", err=True)
+        typer.echo(
+            f"a bug of ours: {type(error).__name__}: {error}; run again with --debug and report what it prints",
+            err=True,
+        )
         if os.environ.get("COMPRESS_DEBUG"):
             traceback.print_exc()
         code = Exit.BUG

@@ -27,7 +27,7 @@ VERDICT_STYLE = {"pass": "bold green", "measured": "bold green", "fail": "bold r
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
     return table
 
 
@@ -37,12 +37,18 @@ def show_plan(console: Console, prepared: Prepared) -> None:
     for node in prepared.plan.nodes:
         style = STATUS_STYLE.get(node.status, "")
         table.add_row(
-            escape(node.name), node.stage.name, f"[{style}]{node.status}[/]", escape(node.why), f"[dim]{node.key[:8]}[/]"
+            escape(node.name),
+            node.stage.name,
+            f"[{style}]{node.status}[/]",
+            escape(node.why),
+            f"[dim]{node.key[:8]}[/]",
         )
     console.print(table)
     waiting = sum(node.status != "reuse" for node in prepared.plan.nodes)
     total = len(prepared.plan.nodes)
-    console.print(f"{waiting} of {total} to run, on {prepared.device}; artifacts in {prepared.store.root}", soft_wrap=True)
+    console.print(
+        f"{waiting} of {total} to run, on {prepared.device}; artifacts in {prepared.store.root}", soft_wrap=True
+    )
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
@@ -60,10 +66,8 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
 
 def _models(report: Report) -> Table:
     metric = report.task.metric
-    table = _table(
-        "step", metric, "95 % interval", "size", "MACs", "p50", "speed-up", "precision",
-        right=(metric, "95 % interval", "size", "MACs", "p50", "speed-up"),
-    )  # fmt: skip
+    columns = (metric, "95 % interval", "size", "MACs", "p50", "speed-up")
+    table = _table("step", *columns, right=columns)
     for row in report.models:
         table.add_row(*_model_cells(row, metric))
     return table
@@ -72,7 +76,9 @@ def _models(report: Report) -> Table:
 def _model_cells(row: ModelRow, metric: str) -> list[str]:
     quality = (row.quality or {}).get(metric)
     latency = row.latency[0] if row.latency else None
-    interval = f"{quality.low:.4f} – {quality.high:.4f}" if quality and quality.low is not None and quality.high is not None else ""
+    interval = ""
+    if quality and quality.low is not None and quality.high is not None:
+        interval = f"{quality.low:.3f}–{quality.high:.3f}"
     return [
         escape(row.step),
         f"{quality.value:.4f}" if quality else "",
@@ -81,7 +87,6 @@ def _model_cells(row: ModelRow, metric: str) -> list[str]:
         _count(row.macs),
         f"{latency.p50_ms:.3f} ms" if latency and latency.p50_ms is not None else "",
         f"{row.speedup.value:.2f}×" if row.speedup else "",
-        row.precision or "",
     ]
 
 
@@ -89,12 +94,12 @@ def _statements(statements: Sequence[Statement]) -> Table:
     table = _table("budget", "limit", "measured", "95 % interval", "", right=("measured", "95 % interval"))
     for one in statements:
         ((kind, limit),) = one.limit.model_dump().items()
-        interval = f"{one.low:.4g} – {one.high:.4g}" if one.low is not None and one.high is not None else "exact"
+        interval = f"{one.low:.4g}–{one.high:.4g}" if one.low is not None and one.high is not None else "exact"
         needed = ""
         if one.needed and one.needed.samples:
-            needed = f" (about {one.needed.samples} samples would decide)"
+            needed = f"; {one.needed.samples} samples would decide"
         elif one.needed and one.needed.rounds:
-            needed = f" (about {one.needed.rounds} rounds would decide)"
+            needed = f"; {one.needed.rounds} rounds would decide"
         value = f"{one.value:.4g}" if one.value is not None else "not measured"
         style = STATE_STYLE[one.state]
         table.add_row(one.measure, f"{kind} {limit:g}", value, interval, f"[{style}]{one.state}[/]{needed}")
@@ -109,8 +114,8 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
     console.print(table)
     console.print(
         f"smoke passed in {duration(estimate.smoke_seconds)}; the real run takes about "
-        f"{duration(estimate.seconds)}, {_bytes(estimate.memory_bytes)} of memory and {_bytes(estimate.disk_bytes)} of disk "
-        "on a machine as busy as this one was",
+        f"{duration(estimate.seconds)}, {_bytes(estimate.memory_bytes)} of memory and "
+        f"{_bytes(estimate.disk_bytes)} of disk on a machine as busy as this one was",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
 

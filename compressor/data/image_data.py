@@ -38,6 +38,7 @@ class ImageData:
     shape: tuple[int, int, int]
     unseen: np.ndarray | None
     notes: tuple[str, ...]
+    whole: Mapping[Split, int]
 
 
 def load(
@@ -58,12 +59,13 @@ def load(
     augment = spec.augment_steps()
     _check_augment(augment, size, channels)
     chosen, unseen = _split(spec, found)
+    whole: dict[Split, int] = {split: len(one.targets) for split, one in chosen.items()}
     if smoke:
         chosen, unseen = _smaller(chosen, unseen)
     shape = (*size, channels)
     keep = sum(len(one.targets) for one in chosen.values()) * int(np.prod(shape)) <= MEMORY_LIMIT
     splits = {split: PreparedSplit(one, steps, shape, keep=keep) for split, one in chosen.items()}
-    return ImageData(splits, tuple(found.classes), steps, augment, shape, unseen, found.notes)
+    return ImageData(splits, tuple(found.classes), steps, augment, shape, unseen, found.notes, whole)
 
 
 def _from_folder(

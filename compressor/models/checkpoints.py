@@ -18,6 +18,8 @@ SUFFIXES = (".safetensors", ".pt", ".th", ".pth", ".ckpt", ".bin")
 # Counters that old files lack and that an average with a fixed momentum never reads; `n_averaged` is AveragedModel's.
 _OPTIONAL = "num_batches_tracked"
 _IGNORED = ("n_averaged",)
+# Heads that only helped the authors' training; the catalogue builds the networks without them.
+_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 
 
 def load_into(model: nn.Module, path: Path, key: str | None = None, *, new_head: bool = False) -> list[str]:
@@ -139,7 +141,7 @@ def stripped(state: Mapping[str, Tensor], wanted: Iterable[str]) -> dict[str, Te
 def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: bool = False) -> list[str]:
     """Copy weights into the model by name. See `load_into`; `where` leads the messages."""
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    given = {name: value for name, value in stripped(state, own).items() if name not in _IGNORED}
+    given = {name: value for name, value in stripped(state, own).items() if name in own or not _is_extra(name)}
     kept = _other_head(model, own, given) if new_head else []
     given = {name: value for name, value in given.items() if name not in kept}
     missing = [name for name in own if name not in given and name not in kept and not name.endswith(_OPTIONAL)]
@@ -152,6 +154,10 @@ def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: 
             if name in own:
                 own[name].copy_(value)
     return kept
+
+
+def _is_extra(name: str) -> bool:
+    return name in _IGNORED or name.startswith(_AUXILIARY)
 
 
 def _other_head(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

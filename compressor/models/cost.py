@@ -37,7 +37,8 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     modes = [(one, one.training) for one in model.modules()]
     example = next(model.parameters(), torch.zeros(()))
     try:
-        model.eval()
+        for one, _ in modes:  # not `model.eval()`, which exported modules refuse
+            one.training = False
         with torch.no_grad():
             model(torch.zeros(1, *input_shape, device=example.device, dtype=example.dtype))
     finally:

@@ -11,9 +11,6 @@ from compressor.errors import InputError
 from compressor.models import catalogue, names
 from compressor.models.names import Reference
 
-# Heads that only helped the authors' training; the catalogue builds the networks without them.
-_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
-
 
 def default_weights(ref: object, input_shape: Sequence[int]) -> dict[str, Tensor]:
     """Weights by name: torchvision's `DEFAULT`, or timm's `pretrained`, for inputs of [channels, height, width].
@@ -33,7 +30,7 @@ def default_weights(ref: object, input_shape: Sequence[int]) -> dict[str, Tensor
             f"its default weights are not in the cache and cannot be fetched ({reason})",
             "go online once, or write `weights: PATH` with a file that you have",
         ) from problem
-    return {name: value for name, value in state.items() if not name.startswith(_AUXILIARY)}
+    return dict(state)
 
 
 def _of_torchvision(one: Reference) -> Mapping[str, Any]:

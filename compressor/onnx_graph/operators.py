@@ -61,4 +61,3 @@ def _kind(node: onnx.NodeProto) -> str:
     """The operator's name; those of the blocked layout, which share ONNX's names, get `Nchwc` in front."""
     blocked = node.domain == "com.microsoft.nchwc" and not node.op_type.startswith("Reorder")
     return f"Nchwc{node.op_type}" if blocked else str(node.op_type)
-

@@ -81,16 +81,13 @@ def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent) -> 
 
 def _real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> float:
     """The smoke's seconds, and what more batches, samples and rounds add to them."""
-    each = pace.seconds_each()
-    if each is None:
-        return pace.seconds
+    batch, sample, round_ = (pace.seconds_each(unit) or 0.0 for unit in ("batches", "samples", "rounds"))
     if name.endswith(".evaluation"):
-        return pace.seconds + each * (sizes["test"] + sizes["validation"])
+        return pace.seconds + sample * (sizes["test"] + sizes["validation"])
     if step is not None and hasattr(step, "epochs") and getattr(step, "method", "qat") == "qat":
-        batches = step.epochs * math.ceil(sizes["train"] / step.batch_size)
-        return pace.seconds + each * batches
+        return pace.seconds + batch * float(step.epochs) * math.ceil(sizes["train"] / step.batch_size)
     if step is not None and hasattr(step, "rounds"):
-        return pace.seconds + max(each * step.rounds, step.min_seconds)
+        return pace.seconds + max(round_ * float(step.rounds), float(step.min_seconds))
     return pace.seconds
 
 

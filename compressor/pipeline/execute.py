@@ -56,7 +56,8 @@ class Execution:
                 self._pipeline.task, base=self._pipeline.base, seed=self._pipeline.seed, smoke=prepared.wanted.smoke,
                 declared=prepared.declared(), digests=prepared.digests, cache=prepared.store.root / "digests",
             )  # fmt: skip
-            for note in getattr(self._task, "notes", ()):
+            self._events.send("sizes", sizes=dict(self._task.whole))
+            for note in self._task.notes:
                 self._events.send("say", node="", text=note)
             steps = ", ".join(f"{name}: {value}" for item in self._task.preprocess for name, value in item.items())
             self._events.send("say", node="", text=f"preprocess: {steps or 'nothing'}")
@@ -71,7 +72,9 @@ class Execution:
             elif self._store.find(key) is not None:
                 self._store.open(key)
                 return
-            self._events.send("step", node=node.name, stage=node.stage.name, batch_size=getattr(node.spec, "batch_size", None))
+            self._events.send(
+                "step", node=node.name, stage=node.stage.name, batch_size=getattr(node.spec, "batch_size", None)
+            )
             began = time.monotonic()
             folder = self._store.staging(key)
             try:
@@ -98,9 +101,9 @@ class Execution:
     def _context(self, node: Node, folder: Any) -> Context:
         pipeline = self._pipeline
         return Context(
-            task=self.task, seed=node.seed, device=self._prepared.device, folder=folder, work=self._store.work(node.key),
-            progress=StepProgress(self._events, node.name), step=node.name, base=pipeline.base, opset=pipeline.onnx.opset,
-            smoke=self._prepared.wanted.smoke,
+            task=self.task, seed=node.seed, device=self._prepared.device, folder=folder,
+            work=self._store.work(node.key), progress=StepProgress(self._events, node.name), step=node.name,
+            base=pipeline.base, opset=pipeline.onnx.opset, smoke=self._prepared.wanted.smoke,
             pipeline={"name": pipeline.name, "sha256": pipeline.sha256, "step_key": node.key},
         )  # fmt: skip
 

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from compressor.report.report import Report
     from compressor.store.artifact import Artifact
 
-LIBRARIES = ("torch", "torchvision", "timm", "torch-pruning", "onnx", "onnxruntime", "onnxscript", "numpy", "pillow", "scikit-learn")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "torch-pruning",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+)
 
 
 def collect(prepared: Prepared, begun: set[str], folder: RunFolder) -> Report:
@@ -84,7 +95,7 @@ def _row(pipeline: Any, name: str, node: Node, artifacts: dict[str, Artifact], b
 
 def _task(prepared: Prepared, artifacts: dict[str, Artifact]) -> dict[str, Any]:
     task: Any = prepared.pipeline.task
-    samples = next((one.facts["samples"] for one in artifacts.values() if "samples" in one.facts), {})
+    samples: dict[str, int] = next((one.facts["samples"] for one in artifacts.values() if "samples" in one.facts), {})
     return {
         "type": task.type,
         "metric": task.metric,

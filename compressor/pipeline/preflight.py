@@ -65,8 +65,9 @@ def _network(
         made: Any = network.read(artifact.folder)
     else:
         wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
-        inputs = {role: _network(one, context, find, networks) for role, one in wanted.items()}
-        if any(one is None for one in inputs.values()):
+        found = {role: _network(one, context, find, networks) for role, one in wanted.items()}
+        inputs = {role: one for role, one in found.items() if one is not None}
+        if len(inputs) < len(wanted):
             return None
         made = node.stage.sketch(node.spec, inputs, context(node)) if node.stage.sketch else inputs.get("from")
         _check_shapes(made, node, context(node).task)

@@ -220,7 +220,9 @@ class _Contents:
         found = importlib.util.find_spec(package)
         if found is None or found.origin is None:
             raise InputError(
-                f"steps.{step}.model.factory", f'no package "{package}"', "put it beside the pipeline file or install it"
+                f"steps.{step}.model.factory",
+                f'no package "{package}"',
+                "put it beside the pipeline file or install it",
             )
         origin = Path(found.origin)
         if found.submodule_search_locations:

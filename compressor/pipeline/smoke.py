@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SHORT: Mapping[str, Any] = {
@@ -25,22 +25,16 @@ def shortened(spec: Any) -> Any:
 
 @dataclass
 class Pace:
-    """How quickly one node went, from its progress events."""
+    """How quickly one node went, from its progress events: for each unit the first and the last that was seen."""
 
-    first: tuple[float, int] | None = None
-    last: tuple[float, int] | None = None
-    unit: str = ""
     seconds: float = 0.0
+    _seen: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
 
     def see(self, at: float, done: int, unit: str) -> None:
         """Take one progress event, seen at `at` seconds, into account."""
-        if unit != self.unit or (self.last and done < self.last[1]):
-            self.first, self.unit = None, unit
-        self.first = self.first or (at, done)
-        self.last = (at, done)
+        self._seen.setdefault(unit, [(at, done)])[1:] = [(at, done)]
 
-    def seconds_each(self) -> float | None:
+    def seconds_each(self, unit: str) -> float | None:
         """Seconds per unit between the first and the last event; None where only one was seen."""
-        if not self.first or not self.last or self.last[1] <= self.first[1]:
-            return None
-        return (self.last[0] - self.first[0]) / (self.last[1] - self.first[1])
+        (first, begun), (last, done) = [*self._seen.get(unit, [(0.0, 0)] * 2), (0.0, 0)][:2]
+        return (last - first) / (done - begun) if done > begun else None

@@ -154,11 +154,12 @@ def _out_of_reach(wanted: Wanted, below: float | None, above: float) -> InputErr
     if below is None and above == 1:
         todo = f"ask{finer.removeprefix(' or')}" if finer else "prune another network"
         return InputError(where, f"no widths {rounded}are smaller than those of the network", todo)
-    nearest = [f"{below:.3f} below" if below else "none below", f"{above:.3f} above" if above < 1 else "all of it above"]
+    lower = f"{below:.3f} below" if below else "none below"
+    upper = f"{above:.3f} above" if above < 1 else "all of it above"
     return InputError(
         where,
         f"no widths {rounded}keep {wanted.share:g} of the {wanted.resource} within {widths.TOLERANCE:g}; "
-        f"the nearest shares are {' and '.join(nearest)}",
+        f"the nearest shares are {lower} and {upper}",
         f"ask for {'that' if below is None or above == 1 else 'one of these'}{finer}",
     )
 

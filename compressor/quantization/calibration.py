@@ -115,7 +115,7 @@ class Histogram:
         filled = values[values != 0]
         self.zeros += values.size - filled.size
         if self.high > self.low:
-            self.counts += np.histogram(filled, BINS, (self.low, self.high))[0]
+            self.counts += np.histogram(filled, len(self.counts), (self.low, self.high))[0]
 
     @property
     def edges(self) -> np.ndarray:

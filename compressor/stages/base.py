@@ -54,7 +54,9 @@ class StageSpec(Frozen):
     """Settings that every step has. `from` is written `from_` in Python."""
 
     stage: str
-    seed: int | None = Field(None, ge=0, lt=2**32, description="Seed of this step; the pipeline's where it is left out.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**32, description="Seed of this step; the pipeline's where it is left out."
+    )
 
 
 class CatalogueModel(Frozen):
@@ -69,7 +71,10 @@ class CatalogueModel(Frozen):
 class FactoryModel(Frozen):
     """A model from the user's own code: `factory: package.module:function`."""
 
-    factory: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="`package.module:function`, called with `args`; returns a torch module.")
+    factory: str = Field(
+        pattern=r"^[\w.]+:[\w.]+$",
+        description="`package.module:function`, called with `args`; returns a torch module.",
+    )
     args: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the factory.")
 
 
@@ -83,16 +88,28 @@ class TrainingFields(Frozen):
     epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training samples.")
     batch_size: int = Field(128, ge=2, le=65_536, description="Samples a step of the optimizer sees.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW.")
-    learning_rate: float = Field(0.1, gt=0, le=100, description="Peak learning rate; 0.001 where adamw is asked for without one.")
+    learning_rate: float = Field(
+        0.1, gt=0, le=100, description="Peak learning rate; 0.001 where adamw is asked for without one."
+    )
     weight_decay: float = Field(5e-4, ge=0, le=1, description="Decay of weights; biases and norms are spared.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD; without effect on AdamW and refused there.")
-    schedule: Literal["cosine", "onecycle", "step", "constant"] = Field("cosine", description="How the learning rate falls.")
+    schedule: Literal["cosine", "onecycle", "step", "constant"] = Field(
+        "cosine", description="How the learning rate falls."
+    )
     warmup_epochs: float = Field(0, ge=0, le=1000, description="Epochs over which the rate rises to its peak.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label spread over all classes.")
-    mixup: float = Field(0.0, ge=0, le=10, description="Alpha of the Beta distribution that mixes pairs; 0 mixes nothing.")
+    mixup: float = Field(
+        0.0, ge=0, le=10, description="Alpha of the Beta distribution that mixes pairs; 0 mixes nothing."
+    )
     clip_norm: float | None = Field(None, gt=0, description="Largest gradient norm; larger ones are scaled down.")
-    ema: float | None = Field(None, gt=0, lt=1, description="Decay a step of the weights' moving average, which is then what is kept.")
-    early_stopping: int | None = Field(None, ge=1, description="Epochs without a better validation metric before training ends; the best epoch is kept.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay a step of the weights' moving average, which is then what is kept."
+    )
+    early_stopping: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs without a better validation metric before training ends; the best epoch is kept.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="`auto` is bfloat16 autocast where the device has units for it, else float32."
     )
@@ -114,7 +131,12 @@ class TrainingFields(Frozen):
         elif self.warmup_epochs >= self.epochs:
             found.append(("schedule", f"warmup_epochs {self.warmup_epochs:g} takes all of the {self.epochs} epochs"))
         if self.early_stopping is not None and self.early_stopping >= self.epochs:
-            found.append(("early_stopping", f"{self.epochs} epochs end before {self.early_stopping} can pass without a better one"))
+            found.append(
+                (
+                    "early_stopping",
+                    f"{self.epochs} epochs end before {self.early_stopping} can pass without a better one",
+                )
+            )
         return found
 
 

@@ -66,7 +66,7 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
         seed=context.seed,
         quick=context.smoke,
     )
-    measured = experiment.measure(models, settings, lambda done, total: context.progress.advance(done, total, "round"))
+    measured = experiment.measure(models, settings, lambda done, total: context.progress.advance(done, total, "rounds"))
     context.folder.joinpath("latency.json").write_text(json.dumps(measured.latency, indent=1))
     context.folder.joinpath("rounds.json").write_text(json.dumps(measured.rounds))
     warnings = remarks(measured.latency, measured.rounds["busy"], spec.threads, machine.default_threads())

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from compressor.tasks.base import Split
 
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+FACTS = ("precision", "size_bytes", "float_convolutions")
 BATCH = 64
 TORCH_SAMPLES = 64
 LARGER = "the int8 file is larger than the float one: the network is too small for the scales it adds"
@@ -84,7 +86,8 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     text = json.dumps(evaluation, indent=1, allow_nan=False, ensure_ascii=False)
     (context.folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     quality = {name: float(np.mean(values)) for name, values in scores.items()}
-    return quality | {name: evaluation[name] for name in ("precision", "size_bytes", "float_convolutions")}
+    samples = {split: task.size(split) for split in SPLITS}
+    return quality | {name: evaluation[name] for name in FACTS} | {"samples": samples}
 
 
 def _subject(source: Artifact, context: Context) -> Subject:

@@ -61,7 +61,11 @@ class RawSample:
 
 
 class Task(Protocol):
-    """What a stage asks; it never looks inside."""
+    """What a stage asks; it never looks inside.
+
+    notes: sentences about the data that a person should read. whole: samples of each split, all of them, also where a
+    smoke run sees but a few.
+    """
 
     name: str
     metric: str
@@ -69,6 +73,8 @@ class Task(Protocol):
     signature: Signature
     answers: Sequence[str]
     preprocess: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+    whole: Mapping[Split, int]
 
     def size(self, split: Split) -> int:
         """Number of samples in a split."""

@@ -55,7 +55,8 @@ class ImageClassification:
         self.metric: str = spec.metric
         self.answers: Sequence[str] = data.classes
         self.preprocess: Sequence[Mapping[str, Any]] = data.steps
-        self.notes = data.notes
+        self.notes: Sequence[str] = data.notes
+        self.whole: Mapping[Split, int] = data.whole
         height, width, channels = data.shape
         meaning = f"one {'RGB' if channels == 3 else 'grey'} picture, preprocessed as `preprocess` says"
         self.signature = Signature(

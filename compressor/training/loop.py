@@ -120,6 +120,9 @@ class _Training:
     def run(self) -> None:
         """Go on from the checkpoint if there is one, train to the end, and choose the weights to keep."""
         self._resume()
+        if self.precision == "bfloat16":
+            quick = precision.has_bf16(self.context.device)
+            self.context.progress.say(f"computes in bfloat16{'' if quick else ', in which this device is slower'}")
         hook = self.model.register_forward_hook(_in_float32) if self.precision == "bfloat16" else None
         try:
             while self.position.epoch < self.settings.epochs and not self.position.stopped:

@@ -1,7 +1,5 @@
 """What the training loop needs from those above it: settings, a problem, and surroundings."""
 
-# ruff: noqa: D102 - a setting means what the field of the same name says
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping

@@ -239,7 +239,7 @@ LARGEST_SAMPLES = 2**30  # unpacked
 NOT_A_BUNDLE, ALTERED = 2, 4
 
 
-class Refused(Exception):  # noqa: N818  # the sentence a person reads, not a fault of the code
+class Refused(Exception):  # the sentence a person reads, not a fault of the code
     """What the person is told in one line, and the exit code: 2 for a wrong request, 4 for an altered bundle.
 
     place: the file it is about. problem: what is wrong with it. todo: what to do.

@@ -93,3 +93,9 @@ def test_default_weights_come_from_the_cache(tmp_path: Path, monkeypatch: pytest
 def test_a_network_without_published_weights_says_so() -> None:
     with pytest.raises(InputError, match="timm publishes no weights for it"):
         pretrained.default_weights("timm:efficientnet_b8", (3, 64, 64))
+
+
+def test_auxiliary_heads_of_the_authors_are_left_out() -> None:
+    model = catalogue.build("torchvision:squeezenet1_1", outputs=5, input_shape=(3, 64, 64))
+    given = {**model.state_dict(), "aux1.fc.weight": torch.zeros(2), "AuxLogits.fc.bias": torch.zeros(2)}
+    assert checkpoints.put(model, given, "w") == []

@@ -12,14 +12,18 @@ from onnx import TensorProto, helper, numpy_helper
 from compressor.onnx_graph import cost, operators
 
 
-def graph(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], given: list[int], made: list[int]) -> Path:
+def graph(
+    path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], given: list[int], made: list[int]
+) -> Path:
     ports = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
         for name, shape in (("x", given), ("y", made))
     ]
     tensors = [numpy_helper.from_array(values, name) for name, values in weights.items()]
     model = helper.make_model(
-        helper.make_graph(nodes, "g", ports[:1], ports[1:], tensors), opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+        helper.make_graph(nodes, "g", ports[:1], ports[1:], tensors),
+        opset_imports=[helper.make_opsetid("", 21)],
+        ir_version=10,
     )
     onnx.save(model, path)
     return path

@@ -45,10 +45,9 @@ def test_a_pruned_network_computes_what_the_zeroed_one_does(name: str) -> None:
     assert after.macs < 0.7 * before.macs
     with torch.no_grad():
         got, whole = pruned.double()(inputs), model.double()(inputs)
-        if name == "flattened":  # a sigmoid makes 0.5 of the zeros, so only the consumers' weights can be masked
-            expected = surgery.masked(model, removed)(inputs)
-        else:
-            expected = zeroed(model, removed)(inputs)
+        # A sigmoid makes 0.5 of the zeros: there the consumers' weights have to be masked as well.
+        masked = surgery.masked(model, removed) if name == "flattened" else zeroed(model, removed)
+        expected = masked(inputs)
     torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-10)
     assert not torch.allclose(got, whole, rtol=1e-3)  # the test would see nothing if the removed channels were idle
 

@@ -38,17 +38,23 @@ def test_it_learns_and_tells(tmp_path: Path) -> None:
     assert set(numbers) == {"loss", "learning_rate", "accuracy"}
 
 
-def test_one_step_of_sgd_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
-    class Slope(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.tensor([[2.0]]))
-            self.bias = nn.Parameter(torch.tensor([1.0]))
+class Slope(nn.Module):
+    """A weight, which decays, and a bias, which does not."""
 
+    def __init__(self, weight: float, bias: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[weight]]))
+        self.bias = nn.Parameter(torch.tensor([bias]))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.weight + self.bias
+
+
+def test_one_step_of_sgd_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
     def objective(model: nn.Module, batch: Any) -> Tensor:
         return (model.weight * 3 + model.bias).sum()
 
-    model = Slope()
+    model = Slope(2, 1)
     task = ToyTask(train=16)
     wanted = settings(epochs=1, learning_rate=0.1, momentum=0.5, weight_decay=0.2, schedule="constant")
     curves = loop.fit(model, objective, task, wanted, context=toy_context(tmp_path, task), validate=False)
@@ -72,8 +78,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 
 
 def test_the_average_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(model.weight)
+    model = Slope(0)
     wanted = settings(
         epochs=1, batch_size=16, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", ema=0.25
     )
@@ -169,8 +174,14 @@ def test_weights_that_are_no_numbers_are_found_in_the_last_step_too(tmp_path: Pa
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("problem", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."),
-                                     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")])  # fmt: skip
+SHORTAGES = (
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+)
+
+
+@pytest.mark.parametrize("problem", SHORTAGES)
 def test_a_shortage_of_memory_names_a_batch_size(tmp_path: Path, problem: Exception) -> None:
     def objective(model: nn.Module, batch: Any) -> Tensor:
         raise problem
@@ -188,8 +199,7 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
 
 
 def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(model.weight)
+    model = Slope(0)
     wanted = settings(epochs=1, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", clip_norm=0.5)
     task = ToyTask(train=16)
     loop.fit(
@@ -237,3 +247,11 @@ def test_bfloat16_computes_the_network_but_not_the_loss(tmp_path: Path) -> None:
     assert {value.dtype for value in model.parameters()} == {torch.float32}
     assert not model._forward_hooks
     assert loop.facts(curves, wanted, context) == {"curves": curves, "precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(("has", "said"), [(True, "computes in bfloat16"), (False, "in which this device is slower")])
+def test_bfloat16_is_told_and_its_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has: bool, said: str) -> None:
+    monkeypatch.setattr("compressor.training.precision.has_bf16", lambda device: has)
+    context = toy_context(tmp_path)
+    loop.fit(toy_model(), labels, ToyTask(), settings(epochs=1, precision="bfloat16"), context=context)
+    assert said in context.progress.lines[0]

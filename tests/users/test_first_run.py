@@ -14,7 +14,15 @@ Run = tuple[Path, Path, Path]
 def test_a_run_leaves_what_the_design_promises(tiny_run: Run) -> None:
     _, out, _ = tiny_run
     names = {path.name for path in out.iterdir()}
-    assert {"report.html", "report.md", "report.json", "bundle", "log.jsonl", "pipeline.yaml", "pipeline.resolved.yaml"} <= names
+    assert {
+        "report.html",
+        "report.md",
+        "report.json",
+        "bundle",
+        "log.jsonl",
+        "pipeline.yaml",
+        "pipeline.resolved.yaml",
+    } <= names
     report = json.loads((out / "report.json").read_text())
     assert report["schema"] == "compress.report/1"
     assert report["verdict"]["state"] == "pass"

@@ -24,7 +24,18 @@ steps:
 
 
 def start(pipeline: Path, store: Path, out: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "compressor", "run", str(pipeline), "--store", str(store), "--out", str(out), "--log-json"]
+    words = [
+        sys.executable,
+        "-m",
+        "compressor",
+        "run",
+        str(pipeline),
+        "--store",
+        str(store),
+        "--out",
+        str(out),
+        "--log-json",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
 
