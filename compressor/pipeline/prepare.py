@@ -104,12 +104,12 @@ def prepare(wanted: Wanted) -> Prepared:
     store = Store(wanted.store)
     digests = Digests(store.root / "digests")
     device = resolve_device(wanted.device)
-    parts: dict[str, Any] = dict(pipeline.task.fingerprint(pipeline.base, digests, declared=declaration(pipeline)))
+    parts, contents = _read(pipeline, digests)
     if wanted.smoke:
         parts = {name: {"smoke": part} for name, part in parts.items()}
     made = planning.plan(
         pipeline, store=store, task_parts=parts, device=device, versions=installed, isa=machine.isa_level(),
-        machine=machine.identity(), threads=machine.default_threads(), contents=_Contents(pipeline, digests),
+        machine=machine.identity(), threads=machine.default_threads(), contents=contents.__getitem__,
         until=wanted.until, fresh=wanted.fresh, command=wanted.command(),
     )  # fmt: skip
     store.rebuild = made.rebuild
@@ -185,46 +185,67 @@ def declaration(pipeline: Pipeline) -> dict[str, str] | None:
     return {"declared_by": name, "weights": str(weights), library: installed(library)}
 
 
-class _Contents:
-    """Digests of what a step reads beside its inputs: a weights file, a factory's package."""
+def _read(pipeline: Pipeline, digests: Digests) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+    """The task's fingerprint by part, and for each step what stands in its key for the files that it reads.
 
-    def __init__(self, pipeline: Pipeline, digests: Digests) -> None:
-        self._pipeline, self._digests = pipeline, digests
+    Raises:
+        InputError: everything that is missing, together.
+    """
+    mistakes: list[InputError] = []
+    parts: dict[str, Any] = {}
+    contents: dict[str, dict[str, str]] = {}
+    try:
+        parts = dict(pipeline.task.fingerprint(pipeline.base, digests, declared=declaration(pipeline)))
+    except InputError as error:
+        mistakes.append(error)
+    for step in pipeline.steps:
+        try:
+            contents[step] = _contents(pipeline, digests, step)
+        except InputError as error:
+            mistakes.append(error)
+    if mistakes:
+        raise located(InputError.together(mistakes), pipeline)
+    return parts, contents
 
-    def __call__(self, step: str) -> dict[str, str]:
-        """Field -> what stands for it in the key.
 
-        Raises:
-            InputError: a file or a package that is not there.
-        """
-        chosen: Any = self._pipeline.steps[step]
-        found: dict[str, str] = {}
-        weights = getattr(chosen, "weights", None)
-        if isinstance(weights, str) and weights not in ("none", "default"):
-            path = self._pipeline.base / weights
-            if not path.is_file():
-                raise InputError(f"steps.{step}.weights", f'no file "{path}"', "give the path of a checkpoint")
-            found["weights"] = self._digests.file(path)
-        model = getattr(chosen, "model", None)
-        if isinstance(model, FactoryModel):
-            found["factory"] = self._factory(step, model.factory)
-        return found
+def located(error: InputError, pipeline: Pipeline) -> InputError:
+    """The error, and those found with it, with the file and the line in front of a place such as `steps.int8.from`."""
+    for one in (error, *error.others):
+        place = tuple(one.where.split("."))
+        if place[0] in ("steps", "task"):
+            one.where = pipeline.where(*place)
+    return error
 
-    def _factory(self, step: str, factory: str) -> str:
-        package = factory.partition(":")[0].split(".")[0]
-        beside = self._pipeline.base / package
-        if beside.is_dir():
-            return self._digests.tree(beside, suffixes=(".py",))
-        if beside.with_suffix(".py").is_file():
-            return self._digests.file(beside.with_suffix(".py"))
-        found = importlib.util.find_spec(package)
-        if found is None or found.origin is None:
-            raise InputError(
-                f"steps.{step}.model.factory",
-                f'no package "{package}"',
-                "put it beside the pipeline file or install it",
-            )
-        origin = Path(found.origin)
-        if found.submodule_search_locations:
-            return self._digests.tree(origin.parent, suffixes=(".py",))
-        return self._digests.file(origin)
+
+def _contents(pipeline: Pipeline, digests: Digests, step: str) -> dict[str, str]:
+    """Field -> digest of the weights file or of the factory's package."""
+    chosen: Any = pipeline.steps[step]
+    found: dict[str, str] = {}
+    weights = getattr(chosen, "weights", None)
+    if isinstance(weights, str) and weights not in ("none", "default"):
+        path = pipeline.base / Path(weights).expanduser()
+        if not path.is_file():
+            where = f"steps.{step}.weights"
+            raise InputError(where, f'no file "{path}"', "give the path of a checkpoint")
+        found["weights"] = digests.file(path)
+    model = getattr(chosen, "model", None)
+    if isinstance(model, FactoryModel):
+        source = _source(pipeline.base, model.factory)
+        if source is None:
+            package = model.factory.partition(":")[0].split(".")[0]
+            where = f"steps.{step}.model"
+            raise InputError(where, f'no package "{package}"', "put it beside the pipeline file or install it")
+        found["factory"] = digests.tree(source, suffixes=(".py",)) if source.is_dir() else digests.file(source)
+    return found
+
+
+def _source(base: Path, factory: str) -> Path | None:
+    """The folder or file of a factory's package, found without importing it."""
+    package = factory.partition(":")[0].split(".")[0]
+    for beside in (base / package, base / f"{package}.py"):
+        if beside.exists():
+            return beside
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)

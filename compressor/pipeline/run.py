@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import CompressError, Exit, Interrupted
+from compressor.errors import CompressError, Exit, InputError, Interrupted
 from compressor.pipeline.outcome import collect
-from compressor.pipeline.prepare import Prepared, Wanted, needs_download, prepare
+from compressor.pipeline.prepare import Prepared, Wanted, located, needs_download, prepare
 from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, run_child
 from compressor.report.report import Report
@@ -92,6 +92,8 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
 def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log, command: str) -> CompressError:
     """The error with what only the run knows: the command that goes on, the log of a bug."""
     folder.retire()
+    if isinstance(error, InputError):
+        located(error, prepared.pipeline)
     if isinstance(error, Interrupted):
         error.todo = f"go on with: {command or f'compress run {prepared.wanted.path}'}"
     if isinstance(error, ChildBug):

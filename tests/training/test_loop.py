@@ -54,7 +54,7 @@ def test_one_step_of_sgd_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
     def objective(model: nn.Module, batch: Any) -> Tensor:
         return (model.weight * 3 + model.bias).sum()
 
-    model = Slope(2, 1)
+    model = Slope(2.0, 1.0)
     task = ToyTask(train=16)
     wanted = settings(epochs=1, learning_rate=0.1, momentum=0.5, weight_decay=0.2, schedule="constant")
     curves = loop.fit(model, objective, task, wanted, context=toy_context(tmp_path, task), validate=False)
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 
 
 def test_the_average_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
-    model = Slope(0)
+    model = Slope(0.0)
     wanted = settings(
         epochs=1, batch_size=16, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", ema=0.25
     )
@@ -199,7 +199,7 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
 
 
 def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
-    model = Slope(0)
+    model = Slope(0.0)
     wanted = settings(epochs=1, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", clip_norm=0.5)
     task = ToyTask(train=16)
     loop.fit(
