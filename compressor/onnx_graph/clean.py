@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -33,7 +33,8 @@ def quiet() -> Iterator[None]:
 
 
 def strip(model: onnx.ModelProto) -> None:
-    """Removes doc strings, metadata (stack traces, paths), shape notes and the producer's version, in place."""
+    """Removes doc strings, metadata (stack traces, paths), shape notes, operator sets without an operator and the
+    producer's version, in place."""
     model.producer_name, model.producer_version, model.domain, model.doc_string = PRODUCER, "", "", ""
     model.model_version = 0
     del model.metadata_props[:]
@@ -45,6 +46,17 @@ def strip(model: onnx.ModelProto) -> None:
         for node in function.node:
             _strip_node(node)
     _strip_graph(model.graph)
+    # onnxruntime lists all the operator sets it knows, and older releases refuse a file that names a newer one.
+    used = {"", "ai.onnx", *_domains(model.graph.node)}
+    used.update(*({entry.domain for entry in function.opset_import} for function in model.functions))
+    for entry in [entry for entry in model.opset_import if entry.domain not in used]:
+        model.opset_import.remove(entry)
+
+
+def _domains(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """The operator sets that the nodes and those inside them come from."""
+    inner = [graph for node in nodes for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    return {node.domain for node in nodes}.union(*(_domains(graph.node) for graph in inner))
 
 
 def _strip_graph(graph: onnx.GraphProto) -> None:

@@ -33,6 +33,10 @@ def export_core(
     network = copy.deepcopy(model).to("cpu", torch.float32).eval().to(memory_format=torch.contiguous_format)
     graph = _translate(network, signature, opset)
     clean.strip(graph)
+    written = next(entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx"))
+    if written != opset:
+        todo = f"set onnx.opset to {written}"
+        raise StepError("", f"torch writes this network in opset {written}, not in {opset}", todo)
     _check_signature(graph, signature)
     clean.rename(graph)
     subnormal = clean.flush_subnormals(graph)

@@ -90,6 +90,7 @@ def test_outputs_stay_float_so_that_answers_do_not_tie(
 def test_nothing_in_the_file_tells_who_made_it(written: tuple[int, Path]) -> None:
     model = onnx.load(written[1])
     assert not model.metadata_props
+    assert [entry.domain for entry in model.opset_import] == [""]
     assert all(not node.metadata_props and not node.doc_string for node in model.graph.node)
     assert all(word not in written[1].read_bytes() for word in (b"/tmp", b"onnx.quantize", b"onnx.infer"))
 
