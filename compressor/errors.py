@@ -49,6 +49,11 @@ class CompressError(Exception):
         """This mistake and those found with it, one sentence each."""
         return [self.sentence(), *(other.sentence() for other in self.others)]
 
+    def under(self, place: str) -> None:
+        """Give the error a place in the pipeline file; where it was before leads what is wrong."""
+        if not self.where.startswith(("steps.", "task.")):
+            self.where, self.what = place, f"{self.where}: {self.what}" if self.where else self.what
+
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.where, self.what, self.todo), {"others": self.others}
 

@@ -66,6 +66,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     where = f"weights {path}"
+    _look_at_beginning(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:
@@ -79,6 +80,26 @@ def _read_torch(path: Path) -> Any:
             ) from problem
         reason = (str(problem).strip().splitlines() or ["empty"])[0]
         raise InputError(where, f"this is no whole PyTorch file ({reason})", "fetch or write it again") from problem
+
+
+def _look_at_beginning(path: Path) -> None:
+    """Refuse what is no PyTorch file at all: neither the zip archive of today's nor the pickle of the oldest ones.
+
+    Raises:
+        InputError: saying what lies there instead.
+    """
+    with path.open("rb") as file:
+        begins = file.read(64)
+    if begins.startswith((b"PK", b"\x80")):
+        return
+    if begins.startswith(b"version https://git-lfs"):
+        what, todo = "this is a pointer of Git LFS and not the file itself", "fetch it: git lfs pull"
+    elif not begins:
+        what, todo = "the file is empty", "fetch or write it again"
+    else:
+        shown = begins[:20].decode("ascii", "backslashreplace").splitlines()[0]
+        what, todo = f"this is no PyTorch file (it begins with {shown!r})", "fetch or write it again"
+    raise InputError(f"weights {path}", what, todo)
 
 
 def _conversion(path: Path, script: bool = False) -> str:

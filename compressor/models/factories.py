@@ -29,9 +29,9 @@ def from_factory(factory: str, args: Mapping[str, Any], base: Path | None) -> nn
             raise InputError(
                 f"factory {factory}",
                 f"there is no module {problem.name!r}",
-                f"put it into {base or 'a folder on PYTHONPATH'}",
+                f"install it, or put it into {base or 'a folder on PYTHONPATH'}",
             ) from problem
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise _raised(factory, "its module cannot be imported", problem) from problem
         for part in attribute.split("."):
             if not hasattr(found, part):
@@ -43,7 +43,7 @@ def from_factory(factory: str, args: Mapping[str, Any], base: Path | None) -> nn
             model = found(**args)
         except CompressError:
             raise
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise _raised(factory, "it failed when it was called", problem) from problem
     if not isinstance(model, nn.Module):
         raise InputError(f"factory {factory}", f"it returned a {type(model).__name__}", "return a torch.nn.Module")
@@ -77,6 +77,6 @@ def _forget(top: str, here: Path) -> None:
             del sys.modules[name]
 
 
-def _raised(factory: str, what: str, problem: Exception) -> InputError:
+def _raised(factory: str, what: str, problem: BaseException) -> InputError:
     reason = (str(problem).strip().splitlines() or [""])[0]
     return InputError(f"factory {factory}", f"{what} ({type(problem).__name__}: {reason})", "mend it, or its `args`")

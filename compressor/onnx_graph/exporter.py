@@ -93,9 +93,18 @@ def _why_not_translated(error: BaseException, program: torch.export.ExportedProg
     operator, overload = named.groups()
     operator = operator.replace("::", ".")
     names = {operator, f"{operator}.{overload}"}
-    module = next((_module_of(node) for node in program.graph.nodes if str(node.target) in names), "")
+    module = _module_with(names, program)
     inside = f" in module `{module}`" if module else ""
     return f"operator `{operator}`{inside} has no form in ONNX", "replace it by operators that have one"
+
+
+def _module_with(names: set[str], program: torch.export.ExportedProgram) -> str:
+    """The module that calls one of the operators, as it was written or as the exporter takes it apart."""
+    written = next((node for node in program.graph.nodes if str(node.target) in names), None)
+    if written is not None:
+        return _module_of(written)
+    apart = program.run_decompositions().graph.nodes
+    return next((_module_of(node) for node in apart if str(node.target) in names), "")
 
 
 def _chain(error: BaseException) -> list[BaseException]:

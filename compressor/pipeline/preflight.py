@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, InputError
@@ -38,12 +40,16 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
         raise InputError.together(mistakes)
 
 
+def _trains(spec: Any) -> bool:
+    return hasattr(spec, "epochs") and getattr(spec, "method", "qat") == "qat"
+
+
 def _check_samples(node: Node, task: Task) -> None:
     batch = getattr(node.spec, "batch_size", None)
-    if not hasattr(node.spec, "epochs") or not isinstance(batch, int):
+    if not _trains(node.spec) or not isinstance(batch, int):
         return
     have = task.size("train")
-    if getattr(node.spec, "method", "qat") == "qat" and have < batch:
+    if have < batch:
         raise InputError(
             f"steps.{node.name}.batch_size",
             f"{batch} samples a batch, and the training split has {have}",
@@ -71,6 +77,8 @@ def _network(
             return None
         made = node.stage.sketch(node.spec, inputs, context(node)) if node.stage.sketch else inputs.get("from")
         _check_shapes(made, node, context(node).task)
+        if made is not None and _trains(node.spec):
+            _check_training(made, node, context(node).task)
     networks[node.key] = made
     return networks[node.key]
 
@@ -89,7 +97,7 @@ def _check_shapes(network: Any, node: Node, task: Task) -> None:
     except Exception as problem:
         raise InputError(
             f"steps.{node.name}.model",
-            f"the network does not take inputs of shape {list(put.shape)} ({str(problem).splitlines()[0]})",
+            f"the network does not take inputs of shape {list(put.shape)}{_place(problem)} ({_reason(problem)})",
             "choose a network made for this size, or another task.preprocess",
         ) from problem
     shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
@@ -100,3 +108,45 @@ def _check_shapes(network: Any, node: Node, task: Task) -> None:
             f"the network answers with {found}, and the task has {list(get.shape)}",
             "use a network with one output for each class",
         )
+
+
+def _reason(problem: BaseException) -> str:
+    return f"{type(problem).__name__}: {(str(problem).strip().splitlines() or ['no words'])[0]}"
+
+
+def _place(problem: BaseException) -> str:
+    """` at nets.py, line 24`: the last line of the user's own code that it came through, where there is one."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(problem.__traceback__)
+        if "site-packages" not in frame.filename and Path(frame.filename).is_file() and not _ours(frame.filename)
+    ]
+    return f" at {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+
+
+def _ours(file: str) -> bool:
+    return Path(file).is_relative_to(Path(__file__).parents[1])
+
+
+def _check_training(network: nn.Module, node: Node, task: Task) -> None:
+    """Take a copy through one step forward and back, and freeze what is to be frozen."""
+    import copy
+
+    import torch
+
+    from compressor.training.optimizer import frozen_parts
+
+    copied = copy.deepcopy(network).train()
+    for resting in frozen_parts(copied, getattr(node.spec, "freeze", ()), node.name):
+        resting.eval()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            copied(torch.zeros(2, *task.signature.inputs[0].shape)).sum().backward()
+    except CompressError:
+        raise
+    except Exception as problem:
+        raise InputError(
+            f"steps.{node.name}.{'model' if getattr(node.spec, 'model', None) else 'from'}",
+            f"the network cannot be trained{_place(problem)} ({_reason(problem)})",
+            "mend its `forward`, or choose another network",
+        ) from problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import shlex
 import sys
@@ -223,7 +224,7 @@ def _contents(pipeline: Pipeline, digests: Digests, step: str) -> dict[str, str]
     found: dict[str, str] = {}
     weights = getattr(chosen, "weights", None)
     if isinstance(weights, str) and weights not in ("none", "default"):
-        path = pipeline.base / Path(weights).expanduser()
+        path = Path(os.path.normpath(pipeline.base / Path(weights).expanduser()))
         if not path.is_file():
             where = f"steps.{step}.weights"
             raise InputError(where, f'no file "{path}"', "give the path of a checkpoint")

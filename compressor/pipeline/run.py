@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressError, Exit, InputError, Interrupted
+from compressor.pipeline import spec
 from compressor.pipeline.outcome import collect
 from compressor.pipeline.prepare import Prepared, Wanted, located, needs_download, prepare
 from compressor.pipeline.run_folder import RunFolder
@@ -62,10 +63,16 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
     Raises:
         CompressError: of the kind that decides the exit code; what was finished is kept in the store.
     """
-    if needs_download(wanted):
-        on_event({"event": "say", "node": "", "text": "downloading the data that the file asks for"})
-        run_child({"fetch": wanted.request()}, on_event)
-    prepared = prepare(wanted)
+    try:
+        if needs_download(wanted):
+            on_event({"event": "say", "node": "", "text": "downloading the data that the file asks for"})
+            run_child({"fetch": wanted.request()}, on_event)
+        prepared = prepare(wanted)
+    except CompressError:
+        name = spec.name_in(wanted.path, wanted.sets)
+        if shown := out or (Path("runs") / name if name else None):
+            RunFolder(shown).give_up()
+        raise
     folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
     log = Log(on_event)
     waiting = [node for node in prepared.plan.nodes if node.status != "reuse"]
@@ -91,7 +98,7 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
 
 def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log, command: str) -> CompressError:
     """The error with what only the run knows: the command that goes on, the log of a bug."""
-    folder.retire()
+    folder.give_up(leave_nothing=isinstance(error, InputError))
     if isinstance(error, InputError):
         located(error, prepared.pipeline)
     if isinstance(error, Interrupted):

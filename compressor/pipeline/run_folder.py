@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor.bundle.bundle import deliver
+from compressor.errors import CompressError
 from compressor.store.disk import writing
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._new = False
 
     @property
     def previous(self) -> Path:
@@ -37,6 +40,7 @@ class RunFolder:
         from compressor.pipeline.spec import resolved_yaml
 
         with writing(self.path):
+            self._new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self.retire()
             (self.path / "pipeline.yaml").write_text(prepared.pipeline.text, encoding="utf-8")
@@ -53,6 +57,16 @@ class RunFolder:
             self.previous.mkdir()
             for one in old:
                 os.replace(one, self.previous / one.name)
+
+    def give_up(self, *, leave_nothing: bool = False) -> None:
+        """After a run that failed: no older result is shown any more; on request a folder of this run goes as well.
+
+        Says nothing where the folder refuses: there is an error to tell already.
+        """
+        with suppress(CompressError, OSError):
+            self.retire()
+        if leave_nothing and self._new:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def put_bundle(self, source: Path, pipeline: Pipeline) -> None:
         """Copy a bundle in with this run's names in it, whole or not at all."""

@@ -6,12 +6,14 @@ Nothing here looks at data or at models, and nothing loads torch: a mistake in t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, field_validator
 
+from compressor.errors import InputError
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import explain, roles
 from compressor.pipeline import steps as reading
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from compressor.tasks.base import TaskKind
 
 
+NAME = r"^[a-z0-9-]+$"
+
+
 class OnnxSettings(Frozen):
     """Settings of every ONNX graph made here."""
 
@@ -39,7 +44,7 @@ class PipelineFile(Frozen):
     """A pipeline: a task, its steps, what ships and the budget it must meet."""
 
     version: Literal[1] = Field(description="Version of this file format.")
-    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=100, description="Names the run folder.")
+    name: str = Field(pattern=NAME, max_length=100, description="Names the run folder.")
     seed: int = Field(
         0, ge=0, lt=2**32, description="Seed of all that is random; splits of the data do not depend on it."
     )
@@ -129,6 +134,16 @@ class Pipeline(Frozen):
     def where(self, *place: str | int) -> str:
         """`file:line: steps.student.weights`, for errors found later than here."""
         return self._document.mistake(place, "").error.where
+
+
+def name_in(path: Path | str, sets: Sequence[str] = ()) -> str | None:
+    """The name that a file gives its pipeline, as far as it can be read, whatever else is wrong with it."""
+    try:
+        data: Any = scan(text_of(Path(path)), Path(path), sets).data
+    except InputError:
+        return None
+    name = data.get("name") if isinstance(data, dict) else None
+    return name if isinstance(name, str) and re.match(NAME, name) else None
 
 
 def load(path: Path | str, sets: Sequence[str] = ()) -> Pipeline:

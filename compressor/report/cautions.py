@@ -30,6 +30,7 @@ def of(
     told = [*told, *_evaluated(evaluations)]
     sentences = [
         *_slower_int8(report, evaluations, latencies),
+        *_wrapped(report, evaluations, latencies),
         *_cheaper_but_slower(report, evaluations, latencies),
         *_seen_samples(report),
         *_by_point(report),
@@ -56,10 +57,10 @@ def _float_ancestor(row: ModelRow, by_step: Mapping[str, ModelRow]) -> ModelRow 
 
 def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
     by_step = {row.step: row for row in report.models}
-    exported = {row.parent for row in report.models if row.stage == "export"}
     for row in report.models:
         before = _float_ancestor(row, by_step)
-        if row.precision not in ("int8", "mixed") or before is None or row.step in exported:
+        # A shipped file does more than its core graph, so it is no fair partner of a float one.
+        if row.precision not in ("int8", "mixed") or before is None or row.stage == "export":
             continue
         ratio = latencies.speedup(_sha(evaluations, before.step), _sha(evaluations, row.step))
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
@@ -69,6 +70,20 @@ def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencie
             f"same rounds, because {_reason(row, evaluations[row.step], report.environment.isa)}; "
             f"ship {before.step}, unless size is what counts"
         )
+
+
+def _wrapped(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
+    by_step = {row.step: row for row in report.models}
+    for row in report.models:
+        core = by_step.get(row.parent or "")
+        if row.stage != "export" or core is None:
+            continue
+        ratio = latencies.speedup(_sha(evaluations, core.step), _sha(evaluations, row.step))
+        if ratio is not None and ratio.value and ratio.high is not None and ratio.high < _CLEARLY_CHEAPER:
+            yield (
+                f"{row.step} takes {1 / ratio.value:.2f} times as long as {core.step}, the graph inside it: that is "
+                "what preprocessing and softmax in the file cost, which the other rows leave to their caller"
+            )
 
 
 def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from compressor.errors import InputError
 from compressor.models import names
 from compressor.stages.base import Context, Frozen, ModelRef, TrainingFields
 from compressor.store.artifact import Artifact
@@ -130,18 +134,31 @@ def sketch(spec: Any, networks: Mapping[str, nn.Module], context: Context, *, ne
 def _named(spec: Any, context: Context, *, new_head: bool, download: bool) -> Start:
     from compressor.models import catalogue, checkpoints, pretrained
 
-    outputs, input_shape = sizes(context)
-    model = catalogue.build(spec.model, outputs=outputs, input_shape=input_shape, base=context.base, seed=context.seed)
+    outputs, shape = sizes(context)
+    with _at(f"steps.{context.step}.model"):
+        model = catalogue.build(spec.model, outputs=outputs, input_shape=shape, base=context.base, seed=context.seed)
     kept: list[str] = []
     weights = spec.weights or "none"
-    if weights == "default" and download:
-        state = pretrained.default_weights(spec.model, input_shape)
-        kept = checkpoints.put(model, state, f"default weights of {names.reference(spec.model)}", new_head=new_head)
-    elif weights not in ("none", "default"):
-        kept = checkpoints.load_into(model, context.base / weights, spec.key, new_head=new_head)
+    with _at(f"steps.{context.step}.weights"):
+        if weights == "default" and download:
+            state = pretrained.default_weights(spec.model, shape)
+            kept = checkpoints.put(model, state, f"default weights of {names.reference(spec.model)}", new_head=new_head)
+        elif weights not in ("none", "default"):
+            path = Path(os.path.normpath(context.base / Path(weights).expanduser()))
+            kept = checkpoints.load_into(model, path, spec.key, new_head=new_head)
     if kept and download:
         context.progress.say(f"the last layer is new, for {outputs} classes: {', '.join(kept)}")
-    return Start(model, spec.model, None, outputs, input_shape)
+    return Start(model, spec.model, None, outputs, shape)
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Let what is wrong with a network or its weights name the field that asked for them."""
+    try:
+        yield
+    except InputError as error:
+        error.under(place)
+        raise
 
 
 def trained_facts(curves: list[dict[str, Any]], spec: TrainingFields, context: Context, loss: str) -> dict[str, Any]:

@@ -244,3 +244,13 @@ def test_the_report_loads_nothing_heavy() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_what_preprocessing_in_the_file_costs_is_said(tmp_path: Path) -> None:
+    facts = small(tmp_path, int8_ms=3.0)
+    core, file = facts.rows
+    report = build(replace(facts, rows=[core, replace(file, stage="export")]))
+    assert [warning for warning in report.warnings if "preprocessing and softmax in the file" in warning] == [
+        "int8 takes 1.50 times as long as teacher, the graph inside it: that is what preprocessing and softmax in the "
+        "file cost, which the other rows leave to their caller"
+    ]

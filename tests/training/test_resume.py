@@ -137,14 +137,14 @@ from compressor.stages.base import TrainingFields
 from compressor.training import loop
 from tests.training.test_resume import train
 loop.CHECKPOINT_SECONDS = 0
-print(train(Path(sys.argv[1]), TrainingFields(epochs=40, batch_size=16, learning_rate=0.02, precision="float32"))[0])
+print(train(Path(sys.argv[1]), TrainingFields(epochs=16, batch_size=16, learning_rate=0.02, precision="float32"))[0])
 """
 
 
 def test_sigkill_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 3600.0)
     torch.set_num_threads(1)
-    wanted = TrainingFields(epochs=40, batch_size=16, learning_rate=0.02, precision="float32")
+    wanted = TrainingFields(epochs=16, batch_size=16, learning_rate=0.02, precision="float32")
     whole = train(tmp_path / "whole", wanted)[0]
     command = [sys.executable, "-c", CHILD, str(tmp_path / "killed")]
     environment = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
@@ -152,7 +152,7 @@ def test_sigkill_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tmp_path / "killed/work/train.safetensors"
     while not path.exists() and child.poll() is None:
         time.sleep(0.01)
-    time.sleep(0.3)
+    time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     assert path.exists()
