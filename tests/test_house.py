@@ -25,7 +25,7 @@ MAY_IMPORT = {
     **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
     "tasks": {"tasks", "data", "distillation"} | GROUND,
     "stages": {"stages", "tasks.base"} | CRAFTS | GROUND | OUTCOME,
-    "pipeline": {"pipeline", "stages", "tasks", "models", "latency"} | GROUND | OUTCOME,
+    "pipeline": {"pipeline", "stages", "tasks", "models", "training", "latency"} | GROUND | OUTCOME,
 }
 """Room -> rooms it may know. `tasks.base` and `stages.base` are the interfaces, not the rooms."""
 

@@ -1,8 +1,8 @@
 """The folder that goes to a device: its contract in types, reading it without trust, writing it, answering with it.
 
-    bundle/
-      model.onnx    one file         bundle.json   all that a device must know, with a digest of itself
-      samples.npz   golden samples   README.md     the model card         run.py   only when asked
+bundle/
+  model.onnx    one file         bundle.json   all that a device must know, with a digest of itself
+  samples.npz   golden samples   README.md     the model card         run.py   only when asked
 """
 
 from __future__ import annotations

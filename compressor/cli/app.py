@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from compressor.errors import CompressError, Exit
+from compressor.store.disk import refusal
 
 app = typer.Typer(
     name="compress",
@@ -263,6 +264,14 @@ def _show(error: CompressError) -> None:
         traceback.print_exception(error)
 
 
+def _bug(error: Exception) -> None:
+    typer.echo(
+        f"a bug of ours: {type(error).__name__}: {error}; run again with --debug and report what it prints", err=True
+    )
+    if os.environ.get("COMPRESS_DEBUG"):
+        traceback.print_exc()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The `compress` command. Exits with the code of the design's table, whatever happens."""
     try:
@@ -273,12 +282,14 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.PASS
+    except OSError as error:
+        refused = refusal(error, Path(error.filename or "."))
+        if refused is None:
+            _bug(error)
+        else:
+            _show(refused)
+        code = Exit.BUG if refused is None else refused.exit_code
     except Exception as error:
-        typer.echo(
-            f"a bug of ours: {type(error).__name__}: {error}; run again with --debug and report what it prints",
-            err=True,
-        )
-        if os.environ.get("COMPRESS_DEBUG"):
-            traceback.print_exc()
+        _bug(error)
         code = Exit.BUG
     raise SystemExit(int(code))

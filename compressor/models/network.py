@@ -32,7 +32,7 @@ def save(
 
     The same model gives the same bytes, whatever its device and memory format.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     description = {
         "model": names.reference(ref).json(),
@@ -42,7 +42,8 @@ def save(
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, folder / WEIGHTS)
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    (folder / WEIGHTS).write_bytes(save(tensors))  # not save_file, whose error about a full disk is no OSError
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The chain of parity from torch to the file that ships, and the limits that hold for it.
 
-    torch ──torch_to_float──► float core ──float_to_int8──► int8 core ──core_to_shipped──► model.onnx
+torch ──torch_to_float──► float core ──float_to_int8──► int8 core ──core_to_shipped──► model.onnx
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -53,7 +53,7 @@ def strip(model: onnx.ModelProto) -> None:
         model.opset_import.remove(entry)
 
 
-def _domains(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+def _domains(nodes: Sequence[onnx.NodeProto]) -> set[str]:
     """The operator sets that the nodes and those inside them come from."""
     inner = [graph for node in nodes for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
     return {node.domain for node in nodes}.union(*(_domains(graph.node) for graph in inner))

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError
@@ -13,6 +14,7 @@ from compressor.pipeline import preflight
 from compressor.pipeline.events import Events, StepProgress
 from compressor.pipeline.prepare import Prepared
 from compressor.stages.base import Context
+from compressor.store.disk import refusal
 
 if TYPE_CHECKING:
     from compressor.pipeline.plan import Node
@@ -97,6 +99,12 @@ class Execution:
             if not error.where:
                 error.where = f"step {node.name}"
             raise
+        except OSError as problem:
+            root, place = self._store.root, Path(problem.filename or self._store.root)
+            refused = refusal(problem, root if place.is_relative_to(root) else place)
+            if refused is None:
+                raise
+            raise refused from problem
 
     def _context(self, node: Node, folder: Any) -> Context:
         pipeline = self._pipeline

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from compressor.pipeline.prepare import Prepared, Wanted, located, needs_downloa
 from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, run_child
 from compressor.report.report import Report
+from compressor.store.disk import writing
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -44,7 +46,8 @@ class Log:
             if self._path is None:
                 self._early.append(line)
             else:
-                with self._path.open("a", encoding="utf-8") as file:
+                # A full disk ends the run where a result is lost by it, and not for a line of the log.
+                with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
                     file.write(line)
             if event["event"] != "output":
                 self._on_event(event)
@@ -53,7 +56,8 @@ class Log:
         """Begin the file, with what was kept so far."""
         with self._lock:
             if self._path is None:
-                path.write_text("".join(self._early), encoding="utf-8")
+                with suppress(OSError):
+                    path.write_text("".join(self._early), encoding="utf-8")
                 self._path = path
 
 
@@ -73,6 +77,8 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
         if shown := out or (Path("runs") / name if name else None):
             RunFolder(shown).give_up()
         raise
+    except KeyboardInterrupt:
+        raise Interrupted("", "interrupted before anything ran", _goes_on(wanted, command)) from None
     folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
     log = Log(on_event)
     waiting = [node for node in prepared.plan.nodes if node.status != "reuse"]
@@ -90,9 +96,13 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
             log.open(folder.begin(prepared))
             for node in prepared.plan.nodes:
                 prepared.remember(node)
-        report = collect(prepared, begun, folder)
+        with writing(folder.path):
+            report = collect(prepared, begun, folder)
     except CompressError as error:
         raise _told(error, prepared, folder, log, command) from error
+    except KeyboardInterrupt:
+        stopped = Interrupted("", "interrupted; everything finished so far is kept")
+        raise _told(stopped, prepared, folder, log, command) from None
     return Outcome(report, folder.path)
 
 
@@ -102,7 +112,7 @@ def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log,
     if isinstance(error, InputError):
         located(error, prepared.pipeline)
     if isinstance(error, Interrupted):
-        error.todo = f"go on with: {command or f'compress run {prepared.wanted.path}'}"
+        error.todo = _goes_on(prepared.wanted, command)
     if isinstance(error, ChildBug):
         path = folder.path / "log.jsonl"
         log.open(folder.begin(prepared) if not path.parent.is_dir() else path)
@@ -112,3 +122,7 @@ def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log,
     if error.exit_code is Exit.INTEGRITY and not error.todo:
         error.todo = f"build it again with: compress run {prepared.wanted.path} --fresh STEP"
     return error
+
+
+def _goes_on(wanted: Wanted, command: str) -> str:
+    return f"go on with: {command or wanted.command()}"

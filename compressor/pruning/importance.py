@@ -12,7 +12,7 @@ from compressor.pruning.channels import Axis, Channels
 
 Measure = Literal["l1", "l2", "taylor", "bn"]
 Gradients = Mapping[str, Tensor]
-"""Gradient of the loss for each layer's weight, by the module's name."""
+"""Size of the loss's gradient for each layer's weight, by the module's name."""
 
 
 def by_norm(weight: Tensor, dimension: int, power: Literal[1, 2]) -> Tensor:
@@ -22,10 +22,11 @@ def by_norm(weight: Tensor, dimension: int, power: Literal[1, 2]) -> Tensor:
 
 
 def by_taylor(weight: Tensor, gradient: Tensor, dimension: int) -> Tensor:
-    """|sum of weight · gradient| of each slice, float64 [channels]: how much the loss changes, to first order, when
-    the slice becomes zero (Molchanov et al., Importance Estimation for Neural Network Pruning, 2019).
+    """Sum of |weight · gradient| of each slice, float64 [channels]: to first order, the most that the loss can change
+    when the weights of the slice become zero one by one (after Molchanov et al., Importance Estimation for Neural
+    Network Pruning, 2019, who square the sum: on a trained network its parts cancel, and little is left to tell).
     """
-    return (weight.double() * gradient.double()).movedim(dimension, 0).flatten(1).sum(dim=1).abs()
+    return (weight.double() * gradient.double()).abs().movedim(dimension, 0).flatten(1).sum(dim=1)
 
 
 def of_axes(model: nn.Module, measure: Measure, gradients: Gradients | None = None) -> dict[Axis, Tensor]:
@@ -60,9 +61,10 @@ def of_units(channels: Channels, axes: Mapping[Axis, Tensor]) -> tuple[list[list
 
 
 def gradients(model: nn.Module, losses: Iterable[Tensor]) -> Gradients:
-    """The summed gradient of some losses for the weights of all convolutions and dense layers.
+    """The size of the gradient, summed over some losses, for the weights of all convolutions and dense layers.
 
-    Each loss is computed, and its graph freed, before the next is asked for.
+    Losses of few samples each tell more: over many, the gradients of a trained network cancel. Each loss is computed,
+    and its graph freed, before the next is asked for.
     """
     kinds = (nn.modules.conv._ConvNd, nn.Linear)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
@@ -71,7 +73,7 @@ def gradients(model: nn.Module, losses: Iterable[Tensor]) -> Gradients:
     for loss in losses:
         for name, gradient in zip(layers, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
             if gradient is not None:
-                sums[name] += gradient
+                sums[name] += gradient.abs()
     return sums
 
 

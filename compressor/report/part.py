@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -29,4 +30,6 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         todo = "free space or choose another --out"
-        raise ResourceError(str(path), f"cannot be written ({error.strerror})", todo) from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else f"cannot be written ({error.strerror})"
+        raise ResourceError(str(path), what, "free space or choose another --out") from None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from compressor.pruning import narrow
 
-TAYLOR_SAMPLES = 512
+TAYLOR_SAMPLES, TAYLOR_BATCH = 512, 16
 
 
 class Keep(Frozen):
@@ -76,7 +76,7 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
 
     model = network.read(inputs["from"].folder, context.base)
     outputs, input_shape = starting.sizes(context)
-    gradients = _gradients(model, context, spec.batch_size) if spec.importance == "taylor" else None
+    gradients = _gradients(model, context) if spec.importance == "taylor" else None
     axes = importance.of_axes(model, spec.importance, gradients)
     pruned = narrow.narrow(model, input_shape, _wanted(spec, context), axes)
     for line in _words(pruned, spec):
@@ -116,16 +116,16 @@ def _wanted(spec: PruneSpec, context: Context) -> narrow.Wanted:
     return narrow.Wanted("params", spec.keep.params, spec.round_to, where)
 
 
-def _gradients(model: nn.Module, context: Context, batch_size: int) -> Mapping[str, Tensor]:
-    """Gradients of the task's loss over the first training samples in the training's own order."""
+def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
+    """Sizes of the loss's gradients over the first training samples in the training's own order."""
     from compressor.pruning import importance
     from compressor.training.evaluation import memory_errors, place, to_device
 
     task = context.task
-    limit = min(batch_size, task.size("train")) if context.smoke else TAYLOR_SAMPLES
+    limit = TAYLOR_BATCH if context.smoke else TAYLOR_SAMPLES
     place(model.eval(), context.device)
-    with memory_errors(context.step, batch_size):
-        batches = task.batches("train", min(batch_size, limit), seed=context.seed, limit=limit)
+    with memory_errors(context.step, TAYLOR_BATCH):
+        batches = task.batches("train", TAYLOR_BATCH, seed=context.seed, limit=limit)
         given = (to_device(batch, context.device) for batch in batches)
         gradients = importance.gradients(model, (task.loss(model(batch.inputs), batch) for batch in given))
     model.to("cpu")

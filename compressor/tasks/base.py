@@ -80,8 +80,16 @@ class Task(Protocol):
         """Number of samples in a split."""
 
     def batches(
-        self, split: Split, batch_size: int, *, seed: int | None = None, epoch: int = 0, start: int = 0,
-        limit: int | None = None, pixels: bool = False, drop_last: bool = False,
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        epoch: int = 0,
+        start: int = 0,
+        limit: int | None = None,
+        pixels: bool = False,
+        drop_last: bool = False,
     ) -> Iterator[Batch]:
         """Batches in a fixed order, or, with a seed, shuffled and augmented as (seed, epoch) says.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-POSITION = "position"
+POSITION, CHECKSUM = "position", "crc32"
 
 
 @dataclass
@@ -37,37 +38,53 @@ Tensors = Mapping[str, Mapping[str, Tensor]]
 """Tensors by part (`model`, `optimizer`, `average`, `best`) and name."""
 
 
-def write(path: Path, position: Position, parts: Tensors) -> None:
-    """Write the file under a temporary name, sync it, and rename it: there is always a whole one."""
-    from safetensors.torch import save_file
+def write(path: Path, position: Position, parts: Tensors, *, sync: bool = True) -> None:
+    """Write the file under a temporary name and rename it: whenever this process ends, there is a whole one.
+
+    sync: wait until the disk has it, which a busy disk makes slow. Without, a power cut can leave a damaged file;
+    `read` sees that by the checksum.
+    """
+    from safetensors.torch import save
 
     named = {f"{part}/{name}": value for part, held in parts.items() for name, value in held.items()}
     flat = {name: value.detach().cpu().contiguous().clone() for name, value in named.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    save_file(flat, new, metadata={POSITION: json.dumps(asdict(position))})
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
+    with new.open("wb") as file:  # not save_file, whose error about a full disk is no OSError
+        file.write(save(flat, metadata={POSITION: json.dumps(asdict(position)), CHECKSUM: _checksum(flat)}))
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
     new.replace(path)
 
 
+def _checksum(flat: Mapping[str, Tensor]) -> str:
+    """A checksum of all names and bytes. Tensors lie on the CPU, contiguous."""
+    found = 0
+    for name in sorted(flat):
+        found = zlib.crc32(flat[name].reshape(-1).view(torch.uint8).numpy(), zlib.crc32(name.encode(), found))
+    return f"{found:08x}"
+
+
 def read(path: Path, identity: str) -> tuple[Position, dict[str, dict[str, Tensor]]] | None:
-    """The position and the tensors by part; None where there is no file, or one of another training."""
+    """The position and the tensors by part; None where there is no file, a damaged one, or another training's."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         return None
-    parts: dict[str, dict[str, Tensor]] = {}
     try:
         with safe_open(path, framework="pt") as file:
             position = Position(**json.loads(file.metadata()[POSITION]))
-            if position.identity != identity:
-                return None
-            for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                part, _, rest = name.partition("/")
-                parts.setdefault(part, {})[rest] = file.get_tensor(name)
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+            whole = file.metadata()[CHECKSUM] == _checksum(flat)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError):
         return None
+    if not whole or position.identity != identity:
+        return None
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        part, _, rest = name.partition("/")
+        parts.setdefault(part, {})[rest] = value
     return position, parts
 
 

@@ -23,6 +23,7 @@ from compressor.training.seeds import derive
 from compressor.training.wanted import Objective, Problem, SetMode, Settings, Surroundings
 
 CHECKPOINT_SECONDS = 60.0
+SYNC_SECONDS = 10.0
 PROGRESS_SECONDS = 0.2
 SMOKE_BATCHES = 2
 
@@ -87,7 +88,7 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.path = context.work / f"{name}.safetensors"
         self.position = Position(identity=self._identity())
-        self.saved = self.shown = time.monotonic()
+        self.saved = self.synced = self.shown = time.monotonic()
         self.accuracy: dict[str, float] = {}
 
     def _steps(self) -> tuple[int, int]:
@@ -158,8 +159,10 @@ class _Training:
             "average": self.average.values if self.average is not None else {},
             "best": self.best,
         }
-        checkpoint.write(self.path, self.position, parts)
+        sync = time.monotonic() - self.synced >= SYNC_SECONDS
+        checkpoint.write(self.path, self.position, parts, sync=sync)
         self.saved = time.monotonic()
+        self.synced = self.saved if sync else self.synced
 
     def _epoch(self) -> None:
         """Train what is left of the epoch, look at the validation split, and save."""

@@ -91,7 +91,9 @@ def test_evaluate_a_bundle(bundle: Path, pipeline: Path, capsys: pytest.CaptureF
 
 
 def test_evaluate_a_foreign_file_by_the_pipelines_preprocessing(
-    world: World, pipeline: Path, tmp_path: Path  # noqa: F811
+    world: World,
+    pipeline: Path,
+    tmp_path: Path,
 ) -> None:
     onnx.save(core_graph(), str(tmp_path / "mine.onnx"))
     found = evaluate_file(tmp_path / "mine.onnx", pipeline)

@@ -147,7 +147,9 @@ def test_bench_prints_rows_of_the_report(device: Path, capsys: pytest.CaptureFix
 
 
 def test_a_fixed_batch_is_filled_and_its_bench_takes_no_other(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+    world: World,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, _ = world.export(tmp_path, "float32", batch_size=5)
     assert run("--bundle", folder, "--check") == 0

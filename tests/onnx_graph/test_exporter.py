@@ -115,7 +115,7 @@ def test_weights_too_small_for_full_precision_become_zero_and_are_counted(tmp_pa
 
 
 def test_an_opset_that_torch_does_not_write_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="in opset 18, not in 17; set onnx.opset to 18"):
+    with pytest.raises(StepError, match=r"in opset 18, not in 17; set onnx\.opset to 18"):
         exporter.export_core(net(), signature(), tmp_path / "core.onnx", 17)
 
 

@@ -21,8 +21,8 @@ def test_norms_by_hand() -> None:
 
 def test_taylor_by_hand() -> None:
     gradient = torch.tensor([[[[1.0, 1.0]], [[0.5, 9.0]]], [[[7.0, 7.0]], [[1.0, 1.0]]]])
-    assert importance.by_taylor(WEIGHT, gradient, 0).tolist() == [0.0, 1.0]  # |1 - 2 + 1|, |-3 + 4|
-    assert importance.by_taylor(WEIGHT, gradient, 1).tolist() == [1.0, 2.0]  # |1 - 2|, |1 - 3 + 4|
+    assert importance.by_taylor(WEIGHT, gradient, 0).tolist() == [4.0, 7.0]  # 1 + 2 + 1 + 0, 0 + 0 + 3 + 4
+    assert importance.by_taylor(WEIGHT, gradient, 1).tolist() == [3.0, 8.0]  # 1 + 2 + 0 + 0, 1 + 0 + 3 + 4
 
 
 def tiny() -> nn.Sequential:
@@ -54,10 +54,10 @@ def test_units_have_the_mean_of_their_axes() -> None:
     assert unmeasured == 1
 
 
-def test_gradients_are_summed_and_leave_no_trace() -> None:
+def test_sizes_of_gradients_are_summed_and_leave_no_trace() -> None:
     model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.BatchNorm1d(1)).eval()
     model[1].running_var.fill_(1 - 1e-5)
-    inputs = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    inputs = torch.tensor([[1.0, 2.0], [-3.0, 4.0]])
     found = importance.gradients(model, (model(row[None]).sum() for row in inputs))
     assert found["0"].tolist() == [pytest.approx([4.0, 6.0], rel=1e-4)]
     assert model[0].weight.grad is None

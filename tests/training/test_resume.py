@@ -109,13 +109,23 @@ def test_the_file_is_safetensors_with_a_position_and_is_never_half(tmp_path: Pat
     (path,) = (tmp_path / "work").iterdir()
     with safe_open(path, "pt") as file:
         parts = {name.partition("/")[0] for name in file.keys()}  # noqa: SIM118
-        assert set(file.metadata()) == {"position"}
+        assert set(file.metadata()) == {"position", "crc32"}
     assert parts == {"model", "optimizer", "average"}
     assert checkpoint.read(path, "another") is None
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert checkpoint.read(path, "another") is None
     assert checkpoint.read(path.with_name("none"), "another") is None
+
+
+def test_a_damaged_file_is_not_believed(tmp_path: Path) -> None:
+    held = {"model": {"weight": torch.ones(100)}}
+    checkpoint.write(tmp_path / "x.safetensors", Position("mine"), held, sync=False)
+    assert checkpoint.read(tmp_path / "x.safetensors", "mine") is not None
+    content = bytearray((tmp_path / "x.safetensors").read_bytes())
+    content[-200:] = bytes(200)
+    (tmp_path / "x.safetensors").write_bytes(content)
+    assert checkpoint.read(tmp_path / "x.safetensors", "mine") is None
 
 
 def test_position_and_tensors_come_back_exactly(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_every_model_is_measured_in_one_experiment(tiny_run: Run) -> None:
         assert row["quality"]["accuracy"]["n"] == 360
         assert row["latency"][0]["p50_ms"] > 0
         assert row["latency"][0]["rounds"] == 20
-        assert row["speedup"] is not None
+        assert (row["speedup"] is None) == (row["step"] == "teacher")
 
 
 def test_all_convolutions_of_int8_are_integer_kernels(tiny_run: Run) -> None:
@@ -128,4 +128,4 @@ def test_the_pages_come_from_report_json_alone(tiny_run: Run, compress: Compress
     shutil.copyfile(tiny_run[1] / "report.json", tmp_path / "report.json")
     assert compress("report", tmp_path)[0] == 0
     assert "<html" in (tmp_path / "report.html").read_text()
-    assert "pass" in (tmp_path / "report.md").read_text()
+    assert "pass" in (tmp_path / "report.md").read_text().lower()

@@ -150,7 +150,10 @@ def weights(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("other.safetensors", "they are of another architecture: 37 missing, the first conv1.weight [16, 1, 3, 3]; 2 un"),
+        (
+            "other.safetensors",
+            "they are of another architecture: 37 missing, the first conv1.weight [16, 1, 3, 3]; 2 un",
+        ),
         ("other.pt", "they are of another architecture"),
         ("code.pt", "reading it would run code that it holds, which is refused; if you trust it, convert it once"),
         ("cut.pt", "this is no whole PyTorch file"),
@@ -215,12 +218,10 @@ def untrained(): return Net(Untrained())
         ("nothing", "it returned a NoneType; return a torch.nn.Module"),
         ("absent", "users_nets has no 'absent'"),
         ("choosi", "did you mean 'choosy'?"),
-        ("untrained", "the network cannot be trained at users_nets.py, line 24 (ValueError: not for training)"),
+        ("untrained", "the network cannot be trained at users_nets.py, line 23 (ValueError: not for training)"),
     ],
 )
-def test_a_factory_that_gives_no_network(
-    refused: Callable[..., str], tmp_path: Path, factory: str, says: str
-) -> None:
+def test_a_factory_that_gives_no_network(refused: Callable[..., str], tmp_path: Path, factory: str, says: str) -> None:
     (tmp_path / "users_nets.py").write_text(NETS)
     said = refused(pipeline(f"a: {{stage: finetune, model: {{factory: 'users_nets:{factory}'}}, epochs: 1}}"))
     assert "wrong.yaml:5: steps.a.model: " in said
@@ -350,10 +351,21 @@ def test_parity_missed(tiny_run: Run, compress: Compress, tmp_path: Path) -> Non
         ("choosy", "the network cannot be traced at users_nets.py, line 18"),
     ],
 )
-def test_a_network_that_cannot_be_exported(
-    fails: Callable[..., str], tmp_path: Path, factory: str, says: str
-) -> None:
+def test_a_network_that_cannot_be_exported(fails: Callable[..., str], tmp_path: Path, factory: str, says: str) -> None:
     (tmp_path / "users_nets.py").write_text(NETS)
     said = fails(pipeline(f"a: {{stage: load, model: {{factory: 'users_nets:{factory}'}}}}"))
     assert "step a.evaluation: " in said
     assert says in said
+
+
+def test_ctrl_c_before_anything_ran(compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(wanted: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("compressor.pipeline.run.prepare", pressed)
+    monkeypatch.setattr("sys.argv", ["compress", "run", "tiny.yaml"])
+    (tmp_path / "tiny.yaml").write_text(pipeline(f"a: {TRAINED}"))
+    code, _, said = compress("run", tmp_path / "tiny.yaml", "--out", tmp_path / "run")
+    assert code == 130
+    assert said.strip().splitlines()[-1].endswith("go on with: compress run tiny.yaml")
+    assert not (tmp_path / "run").exists()
