@@ -85,7 +85,7 @@ def _real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> fl
     if name.endswith(".evaluation"):
         return pace.seconds + sample * (sizes["test"] + sizes["validation"])
     if step is not None and hasattr(step, "epochs") and getattr(step, "method", "qat") == "qat":
-        return pace.seconds + batch * float(step.epochs) * math.ceil(sizes["train"] / step.batch_size)
+        return pace.seconds + batch * float(step.epochs * math.ceil(sizes["train"] / step.batch_size))
     if step is not None and hasattr(step, "rounds"):
         return pace.seconds + max(round_ * float(step.rounds), float(step.min_seconds))
     return pace.seconds

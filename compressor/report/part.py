@@ -29,7 +29,6 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        todo = "free space or choose another --out"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = "the disk is full" if full else f"cannot be written ({error.strerror})"
         raise ResourceError(str(path), what, "free space or choose another --out") from None

@@ -62,7 +62,7 @@ def _checksum(flat: Mapping[str, Tensor]) -> str:
     """A checksum of all names and bytes. Tensors lie on the CPU, contiguous."""
     found = 0
     for name in sorted(flat):
-        found = zlib.crc32(flat[name].reshape(-1).view(torch.uint8).numpy(), zlib.crc32(name.encode(), found))
+        found = zlib.crc32(flat[name].reshape(-1).view(torch.uint8).numpy().data, zlib.crc32(name.encode(), found))
     return f"{found:08x}"
 
 

@@ -23,7 +23,7 @@ from tests.exported import bundle, world  # noqa: F401
 
 
 @pytest.fixture
-def copy(bundle: Path, tmp_path: Path) -> Path:  # noqa: F811
+def copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / "copy"))
 
 
@@ -38,7 +38,7 @@ def resign(folder: Path, change: Callable[[dict[str, Any]], object], *, files: b
     (folder / "bundle.json").write_text(json.dumps(facts))
 
 
-def test_a_whole_bundle_passes_every_check(bundle: Path) -> None:  # noqa: F811
+def test_a_whole_bundle_passes_every_check(bundle: Path) -> None:
     checks = verify(bundle)
     assert [check.name for check in checks] == ["description", "files", "model", "golden samples"]
     assert "16 reproduced" in checks[-1].found
@@ -170,7 +170,7 @@ def test_samples_that_unpack_to_too_much_are_refused(copy: Path, monkeypatch: py
         verify(copy)
 
 
-def test_delivery_names_the_bundle_and_leaves_the_source_alone(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_delivery_names_the_bundle_and_leaves_the_source_alone(bundle: Path, tmp_path: Path) -> None:
     before = (bundle / "bundle.json").read_bytes()
     made = bundles.deliver(bundle, tmp_path / "out", name="digits", pipeline={"sha256": "1" * 64}, data="digits")
     assert (bundle / "bundle.json").read_bytes() == before
@@ -182,7 +182,7 @@ def test_delivery_names_the_bundle_and_leaves_the_source_alone(bundle: Path, tmp
     verify(tmp_path / "out")
 
 
-def test_a_loaded_bundle_answers_pictures_and_paths(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_loaded_bundle_answers_pictures_and_paths(bundle: Path, tmp_path: Path) -> None:
     arrays = samples_of(bundle)
     path = tmp_path / "digit.png"
     path.write_bytes(arrays["encoded_3"].tobytes())

@@ -32,14 +32,14 @@ def pipeline(tmp_path: Path) -> Path:
     return path
 
 
-def test_verify_prints_a_line_a_check(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_verify_prints_a_line_a_check(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands.verify(bundle)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[3].startswith("golden samples  16 reproduced")
 
 
-def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp_path: Path) -> None:
     target = tmp_path / "device"
     for _ in range(2):
         commands.export(bundle, "python", target)
@@ -51,7 +51,7 @@ def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp
     assert (target / "bundle.json").read_bytes() == (tmp_path / "again" / "bundle.json").read_bytes()
 
 
-def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"thesis\.txt"):
         commands.export(bundle, "python", tmp_path)
@@ -68,7 +68,7 @@ def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path
         commands.export(bundle, "cobol", tmp_path / "new")
 
 
-def test_export_of_an_altered_bundle_leaves_nothing(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_export_of_an_altered_bundle_leaves_nothing(bundle: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     (copy / "README.md").write_text("the best model")
     with pytest.raises(IntegrityError, match=r"README\.md"):
@@ -76,7 +76,7 @@ def test_export_of_an_altered_bundle_leaves_nothing(bundle: Path, tmp_path: Path
     assert not (tmp_path / "device").exists()
 
 
-def test_evaluate_a_bundle(bundle: Path, pipeline: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_evaluate_a_bundle(bundle: Path, pipeline: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands.evaluate(bundle, pipeline, as_json=True)
     found = json.loads(capsys.readouterr().out)
     quality = found["quality"]["accuracy"]

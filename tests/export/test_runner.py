@@ -31,7 +31,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def device(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def device(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with run.py beside it, as `compress export` makes it."""
     return deliver(bundle, tmp_path_factory.mktemp("device"), name="digits", with_runner=True).folder
 

@@ -24,7 +24,7 @@ INPUTS = ("float", "pixels_nhwc", "pixels_nchw")
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("kind", INPUTS)
-def test_every_form_computes_what_the_core_does(world: World, tmp_path: Path, precision: str, kind: str) -> None:  # noqa: F811
+def test_every_form_computes_what_the_core_does(world: World, tmp_path: Path, precision: str, kind: str) -> None:
     folder, facts = world.export(tmp_path, precision, input=kind)
     link = facts["parity"]["core_to_shipped"]
     assert link["max_abs"] == 0
@@ -37,7 +37,7 @@ def test_every_form_computes_what_the_core_does(world: World, tmp_path: Path, pr
     assert manifest.precision == precision
 
 
-def test_softmax_gives_probabilities_and_a_fixed_batch_is_fixed(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_softmax_gives_probabilities_and_a_fixed_batch_is_fixed(world: World, tmp_path: Path) -> None:
     folder, facts = world.export(tmp_path, softmax=True, batch_size=3)
     manifest = bundles.read(folder).manifest
     assert manifest.inputs[0].shape == (3, 1, 8, 8)
@@ -50,13 +50,13 @@ def test_softmax_gives_probabilities_and_a_fixed_batch_is_fixed(world: World, tm
     assert facts["parity"]["core_to_shipped"]["same_answers"] == 1
 
 
-def test_the_same_export_gives_the_same_bytes(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_the_same_export_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
     first, second = (world.export(tmp_path / name, input="pixels_nchw")[0] for name in ("one", "two"))
     for name in ("model.onnx", "bundle.json", "samples.npz", "README.md"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
-def test_nothing_private_is_in_the_file(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_private_is_in_the_file(world: World, tmp_path: Path) -> None:
     graph = core_graph()
     graph.doc_string = graph.graph.node[0].doc_string = "/home/someone/secret.py"
     graph.producer_version = "9.9"
@@ -74,14 +74,14 @@ def test_nothing_private_is_in_the_file(world: World, tmp_path: Path) -> None:  
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, 10), (11, 11)])
-def test_ir_version_and_the_oldest_onnxruntime(world: World, tmp_path: Path, asked: int | None, expected: int) -> None:  # noqa: F811
+def test_ir_version_and_the_oldest_onnxruntime(world: World, tmp_path: Path, asked: int | None, expected: int) -> None:
     folder, _ = world.export(tmp_path, "float32", ir_version=asked)
     manifest = bundles.read(folder).manifest
     assert onnx.load(str(folder / "model.onnx")).ir_version == manifest.ir_version == expected
     assert manifest.onnxruntime.oldest == {10: "1.18", 11: "1.23"}[expected]
 
 
-def test_a_missed_limit_fails_the_step_and_names_it(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_a_missed_limit_fails_the_step_and_names_it(world: World, tmp_path: Path) -> None:
     with pytest.raises(StepError) as missed:
         world.export(tmp_path, parity={"sqnr_db": 150})
     said = missed.value.sentence()
@@ -91,19 +91,19 @@ def test_a_missed_limit_fails_the_step_and_names_it(world: World, tmp_path: Path
     assert "parity.sqnr_db" in said
 
 
-def test_smoke_has_no_limits_on_answers(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_smoke_has_no_limits_on_answers(world: World, tmp_path: Path) -> None:
     spec = export.ExportSpec.model_validate({"from": "x", "parity": {"sqnr_db": 150}})
     facts = export.run(spec, {"core": world.int8, "float": world.float_}, world.context(tmp_path, smoke=True))
     assert facts["parity"]["float_to_int8"]["sqnr_db"] < 150
 
 
-def test_another_tasks_graph_is_refused(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_another_tasks_graph_is_refused(world: World, tmp_path: Path) -> None:
     other = with_core(world.float_, core_graph(channels=3), tmp_path / "core")
     with pytest.raises(StepError, match=r"the input of the graph is input float32 \[batch, 3, 8, 8\]"):
         replace(world, float_=other).export(tmp_path / "out", "float32")
 
 
-def test_golden_samples_are_of_the_test_set_one_of_each_class(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_golden_samples_are_of_the_test_set_one_of_each_class(world: World, tmp_path: Path) -> None:
     folder, _ = world.export(tmp_path)
     with np.load(folder / "samples.npz", allow_pickle=False) as stored:
         targets, indices = stored["target"], stored["index"]
@@ -115,7 +115,7 @@ def test_golden_samples_are_of_the_test_set_one_of_each_class(world: World, tmp_
     assert [world.task.raw("test", int(index)).target for index in indices] == list(targets)
 
 
-def test_the_model_card_says_how_good_on_what_and_no_time(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_the_model_card_says_how_good_on_what_and_no_time(world: World, tmp_path: Path) -> None:
     folder, _ = world.export(tmp_path, licence="CC-BY-4.0 by nobody")
     card = (folder / "README.md").read_text()
     quality = json.loads((folder / "bundle.json").read_text())["quality"]["accuracy"]
@@ -140,7 +140,7 @@ def test_eight_bits_limit_what_is_claimed() -> None:
     assert "VNNI" in sentence
 
 
-def test_a_file_that_this_onnxruntime_cannot_read_fails_the_step(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_a_file_that_this_onnxruntime_cannot_read_fails_the_step(world: World, tmp_path: Path) -> None:
     graph = core_graph()
     graph.graph.node[1].op_type = "NoSuchOperator"
     graph.graph.node[1].domain = "somewhere"
@@ -153,7 +153,7 @@ def test_a_file_that_this_onnxruntime_cannot_read_fails_the_step(world: World, t
         chain.core_to_shipped(core, (shipped, samples), world.task.answer, softmax=False, exact=True)
 
 
-def test_a_difference_is_refused_where_nothing_was_added(world: World, tmp_path: Path) -> None:  # noqa: F811
+def test_a_difference_is_refused_where_nothing_was_added(world: World, tmp_path: Path) -> None:
     onnx.save(core_graph(seed=1), str(tmp_path / "other.onnx"))
     samples = [np.ones((2, 1, 8, 8), np.float32)]
     core, other = (world.float_.file("core.onnx"), samples), (tmp_path / "other.onnx", samples)
