@@ -21,7 +21,8 @@ task: {type: image-classification, data: digits}
 steps:
   teacher: {stage: finetune, model: {name: mlperf_resnet8, widths: [8, 8, 16]}, epochs: 2, batch_size: 64, learning_rate: 0.1}
   student: {stage: distill, teacher: teacher, model: {name: mlperf_resnet8, widths: [4, 8, 8]}, epochs: 1, batch_size: 64}
-  int8: {stage: quantize, from: student, method: ptq, calibration_samples: 64}
+  slim: {stage: prune, from: student, keep: {macs: 0.7}, round_to: 1, teacher: teacher, epochs: 1, batch_size: 64}
+  int8: {stage: quantize, from: slim, method: ptq, calibration_samples: 64}
   edge: {stage: export, from: int8, input: pixels_nhwc, softmax: true, parity: {sqnr_db: 0, cosine: 0, same_answers: 0}}
   latency: {stage: benchmark, rounds: 20, min_seconds: 0.1}
 budget:

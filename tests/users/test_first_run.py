@@ -26,7 +26,7 @@ def test_a_run_leaves_what_the_design_promises(tiny_run: Run) -> None:
     report = json.loads((out / "report.json").read_text())
     assert report["schema"] == "compress.report/1"
     assert report["verdict"]["state"] == "pass"
-    assert [row["step"] for row in report["models"]] == ["teacher", "student", "int8", "edge"]
+    assert [row["step"] for row in report["models"]] == ["teacher", "student", "slim", "int8", "edge"]
     assert report["task"]["samples"]["test"] == 360
 
 
@@ -37,6 +37,13 @@ def test_every_model_is_measured_in_one_experiment(tiny_run: Run) -> None:
         assert row["latency"][0]["p50_ms"] > 0
         assert row["latency"][0]["rounds"] == 20
         assert (row["speedup"] is None) == (row["step"] == "teacher")
+
+
+def test_pruning_keeps_the_share_that_was_asked(tiny_run: Run) -> None:
+    report = json.loads((tiny_run[1] / "report.json").read_text())
+    macs = {row["step"]: row["macs"] for row in report["models"]}
+    assert abs(macs["slim"] / macs["student"] - 0.7) <= 0.02
+    assert macs["edge"] == macs["slim"]
 
 
 def test_all_convolutions_of_int8_are_integer_kernels(tiny_run: Run) -> None:
@@ -51,7 +58,7 @@ def test_an_unchanged_run_reuses_everything(tiny_run: Run, compress: Compress, t
     pipeline, _, store = tiny_run
     code, said, _ = compress("plan", pipeline, "--store", store)
     assert code == 0
-    assert "0 of 10 to run" in said
+    assert "0 of 12 to run" in said
     code, said, _ = compress("run", pipeline, "--store", store, "--out", tmp_path / "again")
     assert code == 0
     assert "verdict: pass" in said
@@ -66,7 +73,8 @@ def test_a_changed_temperature_runs_the_student_and_what_follows(tiny_run: Run, 
     assert code == 0
     assert "reuse" in lines["teacher"]
     assert "temperature 4 -> 2" in lines["student"].replace(".0", "")
-    assert "after student" in lines["int8"]
+    assert "after student" in lines["slim"]
+    assert "after slim" in lines["int8"]
 
 
 def test_an_altered_artifact_is_found_and_named(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
