@@ -68,7 +68,7 @@ def _network(
     if artifact is not None and artifact.kind == "model":
         from compressor.models import network
 
-        made: Any = network.read(artifact.folder)
+        made: Any = network.read(artifact.folder, context(node).base)
     else:
         wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
         found = {role: _network(one, context, find, networks) for role, one in wanted.items()}

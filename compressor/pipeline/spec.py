@@ -37,7 +37,7 @@ NAME = r"^[a-z0-9-]+$"
 class OnnxSettings(Frozen):
     """Settings of every ONNX graph made here."""
 
-    opset: int = Field(21, ge=17, le=23, description="Version of the ONNX operators in every graph made here.")
+    opset: int = Field(21, ge=18, le=23, description="Version of the ONNX operators in every graph made here.")
 
 
 class PipelineFile(Frozen):

@@ -78,7 +78,7 @@ def test_a_store_that_may_only_be_read(tiny_run: Run, compress: Compress, tmp_pa
             pytest.skip("a bind mount stays writable here")
         code, said, _ = compress("plan", file, "--store", shared)
         assert code == 0
-        assert "0 of 10 to run" in said
+        assert "0 of 12 to run" in said
         code, _, said = compress("run", file, "--store", shared, "--out", tmp_path / "reused")
         assert code == 0, said
         new = ("--set", "steps.student.temperature=2")
@@ -157,9 +157,11 @@ steps:
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
+    # A job that a script put into the background ignores Ctrl-C, and so would all that it starts.
     return subprocess.Popen(
         [sys.executable, "-m", "compressor", *words, "--log-json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
