@@ -126,7 +126,7 @@ def smoke(
 
     console = Console(stderr=log_json)
     with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
-        estimate = smoke_pipeline(pipeline, tuple(sets or ()), device, shown)
+        estimate = smoke_pipeline(pipeline, tuple(sets or ()), device, shown, _command())
     tables.show_estimate(console, estimate)
 
 

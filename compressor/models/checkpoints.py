@@ -160,7 +160,11 @@ def stripped(state: Mapping[str, Tensor], wanted: Iterable[str]) -> dict[str, Te
 
 
 def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: bool = False) -> list[str]:
-    """Copy weights into the model by name. See `load_into`; `where` leads the messages."""
+    """Copy weights into the model by name. See `load_into`; `where` leads the messages.
+
+    A new last layer begins at zero, so that all classes are alike at first. timm draws one of five classes so wide that
+    training begins at a loss of 5, where trained features need epochs to unlearn it.
+    """
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     given = {name: value for name, value in stripped(state, own).items() if name in own or not _is_extra(name)}
     kept = _other_head(model, own, given) if new_head else []
@@ -174,6 +178,8 @@ def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: 
         for name, value in given.items():
             if name in own:
                 own[name].copy_(value)
+        for name in kept:
+            own[name].zero_()
     return kept
 
 

@@ -74,7 +74,7 @@ def mistake(ref: object) -> tuple[str, str] | None:
         if one.library not in LIBRARIES or not one.bare:
             return (
                 f"{one.name!r} names no library that is known",
-                did_you_mean(one.library, LIBRARIES, "write `torchvision:NAME` or `timm:NAME`"),
+                did_you_mean(one.library, LIBRARIES, "write `torchvision:NAME`, `timm:NAME` or `{factory: …}`"),
             )
         if one.widths:
             return f"widths are given for {one.name!r}", "leave them out: only the catalogue's own networks take widths"

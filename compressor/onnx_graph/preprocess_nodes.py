@@ -44,7 +44,8 @@ def prepend(graph: onnx.GraphProto, preprocess: Sequence[Mapping[str, Any]], lay
     current = _after(nodes, "Cast", [current], f"{name}_float" if last else old.name, to=TensorProto.FLOAT)
     for place, (step, value) in enumerate(numeric, start=1):
         constant = f"{name}_{step}"
-        graph.initializer.append(numpy_helper.from_array(_constant(step, value, int(channels or 0)), constant))
+        numbers = _constant(step, value, int(channels or 0), int(width or 1))
+        graph.initializer.append(numpy_helper.from_array(numbers, constant))
         result = old.name if place == last else f"{name}_after_{step}"
         current = _after(nodes, NUMERIC[step], [current, constant], result)
     shape = [batch, height, width, channels] if layout == "pixels_nhwc" else dims
@@ -61,14 +62,18 @@ def _after(nodes: list[onnx.NodeProto], operator: str, inputs: list[str], output
     return output
 
 
-def _constant(step: str, value: Any, channels: int) -> np.ndarray:
-    """float32, rounded as the runner rounds it: a scalar for scale, [1, channels, 1, 1] for mean and std."""
+def _constant(step: str, value: Any, channels: int, width: int) -> np.ndarray:
+    """float32, rounded as the runner rounds it: a scalar for scale, [1, channels, 1, width] for mean and std.
+
+    onnxruntime moves the transposition of an int8 graph behind these nodes. A constant of one number a channel is then
+    spread over the innermost dimension, three numbers at a time: 2.6 ms for 224 pixels, where a row takes 0.2 ms.
+    """
     if step == "scale":
         return np.asarray(value, dtype=np.float32)
     if len(value) != channels:
         what = f"{step} has {len(value)} numbers, and the network {channels} channels"
         raise StepError("", f"preprocess: {what}", "give each channel one")
-    return np.asarray(value, dtype=np.float32)[None, :, None, None]
+    return np.repeat(np.asarray(value, dtype=np.float32)[None, :, None, None], width, axis=3)
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:

@@ -154,14 +154,23 @@ def _outside(
         low, high = ranges.get(limit.measure, (-inf, inf))
         lowest = low - high if limit.kind == "max_drop" else low
         if not lowest <= limit.value <= high - (low if limit.kind == "max_drop" else 0):
-            share = f"; write {limit.value / 100:g} for {limit.value:g} %" if (low, high) == (0, 1) else ""
-            what = f"{limit.value:g} is out of range"
-            todo = f"{limit.measure} is a number from {low:g} to {high:g}{share}"
-            yield document.mistake(("budget", limit.measure, limit.kind), what, todo)
+            place = ("budget", limit.measure, limit.kind)
+            yield document.mistake(place, *out_of_range(limit.measure, limit.value, low, high))
 
 
-def unmeasured(budget: Budget, benchmark: bool, exports: bool, document: Document) -> list[Mistake]:
-    """Limits that nothing in the pipeline would measure."""
+def out_of_range(metric: str, value: float, low: float, high: float) -> tuple[str, str]:
+    """What is wrong with a limit that a metric of this range always keeps or never can, and what to do."""
+    share = f"; write {value / 100:g} for {value:g} %" if (low, high) == (0, 1) and 1 < value <= 100 else ""
+    return f"{value:g} is out of range", f"{metric} is a number from {low:g} to {high:g}{share}"
+
+
+def unmeasured(
+    budget: Budget, benchmark: bool, exports: bool, document: Document, batches: tuple[int, int] | None = None
+) -> list[Mistake]:
+    """Limits that nothing in the pipeline would measure.
+
+    batches: the batch size that decides, and the only one that the shipped file takes, where there is such a one.
+    """
     mistakes = []
     if budget.limits and not exports:
         todo = "add a step like `edge: {stage: export, from: …}`"
@@ -172,4 +181,8 @@ def unmeasured(budget: Budget, benchmark: bool, exports: bool, document: Documen
     for measure in () if benchmark else timed:
         todo = "add one, like `latency: {stage: benchmark}`"
         mistakes.append(document.mistake(("budget", measure), "needs a benchmark step", todo))
+    if benchmark and batches is not None and batches[0] != batches[1]:
+        what = f"is decided at batch {batches[0]}, and what ships takes batches of {batches[1]} only"
+        todo = f"put {batches[1]} first in the benchmark's batch_sizes, or export with another batch_size"
+        mistakes += [document.mistake(("budget", measure), what, todo) for measure in timed]
     return mistakes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from compressor.pipeline import spec
 from compressor.pipeline.prepare import Wanted, prepare
 from compressor.pipeline.run import run
 from compressor.pipeline.smoke import Pace
+from compressor.pipeline.supervise import ChildBug
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -44,8 +46,10 @@ class Estimate:
         return sum(line.real_seconds for line in self.lines)
 
 
-def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent) -> Estimate:
+def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent, command: str = "") -> Estimate:
     """Run one batch through every stage, export, onnxruntime and report included; leave nothing behind.
+
+    command: what was typed, for the sentence after Ctrl-C.
 
     Raises:
         CompressError: what the real run would have met.
@@ -67,7 +71,12 @@ def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent) -> 
     with tempfile.TemporaryDirectory(prefix="compress-smoke-") as scratch:
         store = Path(scratch) / "store"
         wanted = Wanted(path=path, sets=sets, store=store, device=device, smoke=True)
-        run(wanted, out=Path(scratch) / "run", on_event=listen)
+        try:
+            run(wanted, out=Path(scratch) / "run", on_event=listen, command=command)
+        except ChildBug as bug:
+            kept = shutil.copy(Path(scratch) / "run" / "log.jsonl", f"{scratch}.log.jsonl")
+            bug.todo = f"please report it and attach {kept}"
+            raise
         disk = sum(one.stat().st_size for one in store.rglob("*") if one.is_file())
         nodes = [node.name for node in prepare(wanted).plan.nodes]
     pipeline = spec.load(path, sets)

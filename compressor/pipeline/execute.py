@@ -38,6 +38,7 @@ class Execution:
         """
         nodes = {node.name: node for node in self._prepared.plan.nodes}
         if any(node.status != "reuse" for node in nodes.values()):
+            preflight.check_device(self._prepared.device)
             preflight.check(nodes, self.task, self._context_to_check, self._store.find)
         self._events.send("checked")
         for node in nodes.values():

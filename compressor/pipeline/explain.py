@@ -14,13 +14,12 @@ from compressor.errors import InputError
 from compressor.pipeline.document import Document, Mistake, Place, dotted
 from compressor.pipeline.locate import LENGTHS, Located, locate, worth_telling
 from compressor.pipeline.words import Node, choices, closest, meant, quote, wanted
+from compressor.stages.base import as_written
 
 Spec = TypeVar("Spec", bound=BaseModel)
 
 _RANGES = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 _OWN_WORDS = frozenset({"value_error", "assertion_error"})
-_SCALARS = frozenset({"bool", "float", "int", "str"})
-_NOT_SCHEMAS = frozenset({"default", "expected", "metadata", "serialization"})
 _MOST_NAMES = 12
 _YES_AND_NO = frozenset({"yes", "no", "on", "off", "y", "n"})
 
@@ -60,18 +59,7 @@ def explain(
 @cache
 def _strict(kind: type[BaseModel]) -> SchemaValidator:
     """A validator that takes values as written: `"3"` and `true` are no numbers, `yes` is no `true`."""
-    return SchemaValidator(_as_written(kind.__pydantic_core_schema__))
-
-
-def _as_written(schema: Any) -> Any:
-    """The same core schema with strict scalars; lists still stand for tuples, and text for paths."""
-    if isinstance(schema, dict):
-        made = {name: part if name in _NOT_SCHEMAS else _as_written(part) for name, part in schema.items()}
-        kind = made.get("type")
-        return {"strict": True, **made} if isinstance(kind, str) and kind in _SCALARS else made
-    if isinstance(schema, list | tuple):
-        return type(schema)(_as_written(part) for part in schema)
-    return schema
+    return SchemaValidator(as_written(kind.__pydantic_core_schema__))
 
 
 @cache

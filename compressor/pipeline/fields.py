@@ -43,7 +43,8 @@ def rows(kind: type[BaseModel], *, training: bool = True, roles: Collection[str]
 
 
 def _rows(name: str, node: Node, owner: Node, root: Node, default: str | None = None) -> Iterator[Row]:
-    if name.split(".")[-1].removesuffix("[]") in owner.get("required", ()):
+    needed = (*owner.get("required", ()), *owner.get("then", {}).get("required", ()))
+    if name.split(".")[-1].removesuffix("[]") in needed:
         default = REQUIRED
     elif default is None:
         default = shown(node.get("default"))

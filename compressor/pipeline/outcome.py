@@ -66,7 +66,9 @@ def _facts(prepared: Prepared, nodes: dict[str, Node], artifacts: dict[str, Arti
         rows=rows,
         baseline=pipeline.baseline if pipeline.baseline in made else None,
         ship=pipeline.ship if pipeline.ship in made else None,
-        budget=[{"measure": limit.measure, limit.kind: limit.value} for limit in pipeline.budget],
+        budget=[]
+        if prepared.wanted.until
+        else [{"measure": one.measure, one.kind: one.value} for one in pipeline.budget],
         decide=pipeline.decide,
         latency=timed.folder if timed else None,
         comparison=artifacts["comparison"].folder if "comparison" in artifacts else None,
@@ -108,8 +110,9 @@ def _task(prepared: Prepared, artifacts: dict[str, Artifact]) -> dict[str, Any]:
 def _reproduce(prepared: Prepared) -> list[str]:
     wanted = prepared.wanted
     sets = [word for one in wanted.sets for word in ("--set", one)]
+    until = ["--until", wanted.until] if wanted.until else []
     path = Path(wanted.path).name
     return [
-        shlex.join(["compress", "run", path, *sets, "--device", prepared.device]),
+        shlex.join(["compress", "run", path, *until, *sets, "--device", prepared.device]),
         shlex.join(["compress", "verify", "bundle"]),
     ]

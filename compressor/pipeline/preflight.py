@@ -20,6 +20,26 @@ if TYPE_CHECKING:
 Find = Callable[[str], "Artifact | None"]
 
 
+def check_device(device: str) -> None:
+    """Ask torch for the device, which the plan could only guess by the driver.
+
+    Raises:
+        InputError: the torch here cannot use it.
+    """
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return
+    import torch
+
+    usable = torch.cuda.is_available() if kind == "cuda" else torch.backends.mps.is_available()
+    if not usable:
+        what = f"{device} cannot be used by the torch that is installed ({torch.__version__})"
+        raise InputError("--device", what, "use --device cpu, or install a torch made for it")
+    if index and int(index) >= torch.cuda.device_count():
+        what = f"there is no {device}, the last one is cuda:{torch.cuda.device_count() - 1}"
+        raise InputError("--device", what, "name one that is there")
+
+
 def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Context], find: Find) -> None:
     """Build every network that the steps to run would make, untrained, and send a batch of two through it.
 
@@ -48,7 +68,7 @@ def _check_samples(node: Node, task: Task) -> None:
     batch = getattr(node.spec, "batch_size", None)
     if not _trains(node.spec) or not isinstance(batch, int):
         return
-    have = task.size("train")
+    have = task.whole["train"]
     if have < batch:
         raise InputError(
             f"steps.{node.name}.batch_size",

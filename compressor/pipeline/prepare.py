@@ -144,7 +144,7 @@ def resolve_device(asked: str) -> str:
     """
     cuda = Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
     if asked == "auto":
-        return "cuda" if cuda else "cpu"
+        return "cuda" if cuda and not installed("torch").endswith("+cpu") else "cpu"
     kind, _, index = asked.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
         raise InputError("--device", f'no such device as "{asked}"', "use auto, cpu, cuda, cuda:N or mps")
@@ -169,7 +169,7 @@ def declaring_step(pipeline: Pipeline) -> str | None:
         return None
     for name, one in pipeline.steps.items():
         ref = getattr(one, "model", None)
-        if ref is not None and names.declares(ref):
+        if ref is not None and names.declares(ref, getattr(one, "weights", None)):
             return name
     return None
 

@@ -101,13 +101,14 @@ def _model_or_from(step: Step, fields: Mapping[str, str], document: Document) ->
     assert step.stage is not None
     if not {"model", "from"} <= fields.keys():
         return
-    given = [field for field in ("model", "from") if step.raw.get(field) is not None]
-    if len(given) == 2:
+    named = any(step.raw.get(field) is not None for field in ("model", "factory"))
+    follows = step.raw.get("from") is not None
+    if named and follows:
         todo = "keep model for a new network, or from to go on with that step's"
         yield document.mistake(
             ("steps", step.name, "from"), "stands beside model, and a step starts from one of them", todo
         )
-    elif not given:
+    elif not named and not follows:
         todo = "add `model: NAME` for a new network, or `from: STEP` to go on with an earlier one"
         yield document.mistake(("steps", step.name), f"{step.stage.name} has neither model nor from", todo)
 

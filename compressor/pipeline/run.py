@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from compressor.pipeline.prepare import Prepared, Wanted, located, needs_downloa
 from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, run_child
 from compressor.report.report import Report
-from compressor.store.disk import writing
+from compressor.store.disk import refusal, writing
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -103,6 +104,11 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
     except KeyboardInterrupt:
         stopped = Interrupted("", "interrupted; everything finished so far is kept")
         raise _told(stopped, prepared, folder, log, command) from None
+    except Exception as problem:
+        if isinstance(problem, BrokenPipeError) or (isinstance(problem, OSError) and refusal(problem, folder.path)):
+            raise
+        bug = ChildBug(f"{type(problem).__name__}: {problem}", traceback.format_exc())
+        raise _told(bug, prepared, folder, log, command) from problem
     return Outcome(report, folder.path)
 
 

@@ -25,6 +25,8 @@ from compressor.pipeline.words import listing, meant, quote
 from compressor.pipeline.yaml_file import scan, text_of
 from compressor.stages import WRITTEN
 from compressor.stages.base import Frozen, Stage, StageSpec
+from compressor.stages.benchmark import BenchmarkSpec
+from compressor.stages.export import ExportSpec
 from compressor.tasks.base import TaskSpec
 
 if TYPE_CHECKING:
@@ -167,10 +169,10 @@ def parse(
     mistakes += wrong
     task, wrong = _task(data.get("task"), document, tasks)
     mistakes += wrong
-    metrics = None if task is None else task.metrics
-    steps, wrong = reading.read(data.get("steps"), document, stages, metrics)
+    metrics, ranges = (None, {}) if task is None else (task.metrics, task.metric_ranges)
+    steps, wrong = reading.read(data.get("steps"), document, stages, metrics, ranges)
     mistakes += wrong
-    limits, wrong = budgets.parse(data.get("budget"), metrics, getattr(task, "metric_ranges", {}), document)
+    limits, wrong = budgets.parse(data.get("budget"), metrics, ranges, document)
     mistakes += wrong
     mistakes += _shipping(data, steps, limits, document)
     mistakes = [*document.mistakes, *(mistake for mistake in mistakes if mistake.error.where not in told)]
@@ -240,7 +242,15 @@ def _shipping(data: Mapping[str, Any], steps: Sequence[Step], limits: Budget, do
             )
         )
     benchmark = bool(unsure) or any(step.stage is not None and step.stage.name == "benchmark" for step in steps)
-    return mistakes + budgets.unmeasured(limits, benchmark, bool(unsure) or bool(exports), document)
+    batches = _batches(steps, data.get("ship") or next(iter(exports), None))
+    return mistakes + budgets.unmeasured(limits, benchmark, bool(unsure) or bool(exports), document, batches)
+
+
+def _batches(steps: Sequence[Step], ship: Any) -> tuple[int, int] | None:
+    """The benchmark's first batch size and the shipped file's only one; None where it takes any, or one is wrong."""
+    sizes = next((one.spec.batch_sizes for one in steps if isinstance(one.spec, BenchmarkSpec)), None)
+    only = next((one.spec.batch_size for one in steps if one.name == ship and isinstance(one.spec, ExportSpec)), None)
+    return (sizes[0], only) if sizes and isinstance(only, int) else None
 
 
 __all__ = ["OnnxSettings", "Pipeline", "PipelineFile", "load", "parse", "resolved_yaml"]

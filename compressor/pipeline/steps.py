@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from compressor.pipeline import explain, roles
+from compressor.pipeline.budget import out_of_range
 from compressor.pipeline.document import Document, Mistake
 from compressor.pipeline.roles import Step
 from compressor.pipeline.words import meant, quote
@@ -19,9 +20,16 @@ RESERVED = frozenset({"comparison"})
 
 
 def read(
-    raw: Any, document: Document, stages: Mapping[str, Stage], metrics: Sequence[str] | None
+    raw: Any,
+    document: Document,
+    stages: Mapping[str, Stage],
+    metrics: Sequence[str] | None,
+    ranges: Mapping[str, tuple[float, float]],
 ) -> tuple[list[Step], list[Mistake]]:
-    """The steps as written, and every mistake in them. `metrics` is None where the task itself is wrong."""
+    """The steps as written, and every mistake in them.
+
+    metrics: those of the task; None where the task itself is wrong. ranges: what a metric can be, where that is known.
+    """
     if not isinstance(raw, Mapping):
         return [], []
     steps: list[Step] = []
@@ -32,7 +40,7 @@ def read(
         mistakes += wrong
     told = {mistake.error.where for mistake in mistakes}
     mistakes += [mistake for mistake in roles.check(steps, document) if mistake.error.where not in told]
-    mistakes += _metrics(steps, metrics, document)
+    mistakes += _metrics(steps, metrics, ranges, document)
     benchmarks = [step.name for step in steps if step.stage is not None and step.stage.name == "benchmark"]
     for extra in benchmarks[1:]:
         what = f"is a second benchmark beside {quote(benchmarks[0])}, and one measures every model"
@@ -40,8 +48,13 @@ def read(
     return steps, mistakes
 
 
-def _metrics(steps: list[Step], metrics: Sequence[str] | None, document: Document) -> Iterator[Mistake]:
-    """Names in `expect` that are no metrics of the task."""
+def _metrics(
+    steps: list[Step],
+    metrics: Sequence[str] | None,
+    ranges: Mapping[str, tuple[float, float]],
+    document: Document,
+) -> Iterator[Mistake]:
+    """Names in `expect` that are no metrics of the task, and limits that no metric could pass or miss."""
     if metrics is None:
         return
     for step in steps:
@@ -50,6 +63,11 @@ def _metrics(steps: list[Step], metrics: Sequence[str] | None, document: Documen
             if name not in metrics:
                 what, known = "no such metric of the task", f"its metrics are {', '.join(metrics)}"
                 yield document.mistake(("steps", step.name, "expect", name), what, meant(name, metrics, known))
+            elif name in ranges and step.spec is not None:
+                for limit, value in expect[name].items():
+                    if value is not None and not ranges[name][0] <= value <= ranges[name][1]:
+                        place = ("steps", step.name, "expect", name, limit)
+                        yield document.mistake(place, *out_of_range(name, value, *ranges[name]))
 
 
 def _step(name: str, fields: Any, document: Document, stages: Mapping[str, Stage]) -> tuple[Step, list[Mistake]]:

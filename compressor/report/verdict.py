@@ -6,6 +6,7 @@ open otherwise. With `decide: point` the value alone decides. What is exact (a s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,13 +17,16 @@ from compressor.report.rows import LatencyRow, ModelRow
 
 Decide = Literal["interval", "point"]
 LIMITS = ("min", "max", "max_drop")
+P99_RUNS = 1000
+"""Runs that a 99th percentile needs: ten beyond it."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """One measured value: its interval, where it comes from, and what more of the same would decide.
 
-    interval_at: the interval at another number of samples or rounds, where more would narrow it.
+    interval_at: the interval at another number of samples or rounds, where more would narrow it. needed: where it is
+    known without an interval.
     """
 
     value: float | None
@@ -32,6 +36,7 @@ class Finding:
     n: int = 0
     unit: Literal["samples", "rounds", ""] = ""
     interval_at: Callable[[float], statistics.Interval] | None = None
+    needed: Needed | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def _statement(measure: str, limit: Limit, evidence: Evidence, decide: Decide) -
 
 def _needed(finding: Finding, limit: Limit) -> Needed | None:
     if finding.interval_at is None or not finding.unit:
-        return None
+        return finding.needed
     n = statistics.samples_needed(finding.interval_at, finding.n, limit.value)
     if n is None:
         return None
@@ -145,7 +150,9 @@ def _latency_p99(evidence: Evidence) -> Finding:
     if row is None:
         return Finding(None, how="no latency was measured")
     if row.p99_ms is None:
-        return Finding(None, how=f"{row.samples or 0} runs carry no p99, which needs at least 1,000; {_setting(row)}")
+        how = f"{row.samples or 0} runs carry no p99, which needs at least {P99_RUNS:,}; {_setting(row)}"
+        more = Needed(rounds=math.ceil(P99_RUNS * row.rounds / row.samples)) if row.samples and row.rounds else None
+        return Finding(None, how=how, needed=more)
     return Finding(row.p99_ms, how=f"99th percentile of {row.samples:,} runs, {_setting(row)}; the value alone")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from compressor.store.artifact import Artifact, Kind
@@ -25,14 +25,14 @@ _SCALARS = frozenset({"bool", "float", "int", "str"})
 _NOT_SCHEMAS = frozenset({"default", "expected", "metadata", "serialization"})
 
 
-def _as_written(schema: Any) -> Any:
+def as_written(schema: Any) -> Any:
     """The same core schema with strict scalars; lists still stand for tuples, and text for paths."""
     if isinstance(schema, dict):
-        made = {name: part if name in _NOT_SCHEMAS else _as_written(part) for name, part in schema.items()}
+        made = {name: part if name in _NOT_SCHEMAS else as_written(part) for name, part in schema.items()}
         kind = made.get("type")
         return {"strict": True, **made} if isinstance(kind, str) and kind in _SCALARS else made
     if isinstance(schema, list | tuple):
-        return type(schema)(_as_written(part) for part in schema)
+        return type(schema)(as_written(part) for part in schema)
     return schema
 
 
@@ -47,7 +47,7 @@ class Frozen(BaseModel):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Pydantic's schema of the class, with strict scalars."""
-        return cast(CoreSchema, _as_written(handler(source)))
+        return cast(CoreSchema, as_written(handler(source)))
 
 
 class StageSpec(Frozen):
@@ -68,11 +68,14 @@ class CatalogueModel(Frozen):
     )
 
 
+FACTORY = r"^[\w.]+:[\w.]+$"
+
+
 class FactoryModel(Frozen):
     """A model from the user's own code: `factory: package.module:function`."""
 
     factory: str = Field(
-        pattern=r"^[\w.]+:[\w.]+$",
+        pattern=FACTORY,
         description="`package.module:function`, called with `args`; returns a torch module.",
     )
     args: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the factory.")
@@ -80,6 +83,11 @@ class FactoryModel(Frozen):
 
 ModelRef = str | CatalogueModel | FactoryModel
 """How a file names a network. A bare string stands for `{name: …}`."""
+
+
+def _listed(value: Any) -> Any:
+    """A bare word stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 class TrainingFields(Frozen):
@@ -113,7 +121,9 @@ class TrainingFields(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="`auto` is bfloat16 autocast where the device has units for it, else float32."
     )
-    freeze: tuple[str, ...] = Field((), description="Prefixes of module names whose parameters stay as they are.")
+    freeze: Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=tuple[str, ...] | str)] = Field(
+        (), description="Prefixes of module names whose parameters stay as they are."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -127,16 +137,12 @@ class TrainingFields(Frozen):
         """Options without effect in their combination, and why."""
         found = []
         if self.schedule == "onecycle":
-            found.append(("warmup_epochs", "onecycle rises by itself"))
+            if self.warmup_epochs:
+                found.append(("warmup_epochs", "onecycle rises by itself"))
         elif self.warmup_epochs >= self.epochs:
             found.append(("schedule", f"warmup_epochs {self.warmup_epochs:g} takes all of the {self.epochs} epochs"))
-        if self.early_stopping is not None and self.early_stopping >= self.epochs:
-            found.append(
-                (
-                    "early_stopping",
-                    f"{self.epochs} epochs end before {self.early_stopping} can pass without a better one",
-                )
-            )
+        if self.early_stopping is not None and self.epochs == 1:
+            found.append(("early_stopping", "one epoch leaves nothing to stop, and no better one to keep"))
         return found
 
 

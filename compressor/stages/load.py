@@ -32,7 +32,7 @@ class Bounds(Frozen):
         return self
 
 
-class LoadSpec(StageSpec):
+class LoadSpec(starting.NamesModel, StageSpec):
     """A trained network as it is, with exactly the task's classes."""
 
     stage: Literal["load"] = "load"

@@ -51,7 +51,7 @@ class QuantizeSpec(StageSpec, TrainingFields):
         if self.method == "ptq":
             why = "method ptq does not train, only qat does"
             return [(name, why) for name in (*TrainingFields.model_fields, "teacher", "temperature", "alpha")]
-        found = []
+        found = super().ineffective()
         if self.teacher is None:
             found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
         elif self.alpha == 1:

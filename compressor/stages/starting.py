@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from compressor.errors import InputError
 from compressor.models import names
-from compressor.stages.base import Context, Frozen, ModelRef, TrainingFields
+from compressor.stages.base import FACTORY, Context, Frozen, ModelRef, TrainingFields
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -39,7 +40,36 @@ def right_weights(weights: str | None, model: object) -> str | None:
     return weights
 
 
-class StartFields(Frozen):
+def _with_factory(schema: dict[str, Any]) -> None:
+    """Tell editors and error messages of the short form."""
+    short = {"type": "string", "pattern": FACTORY, "description": "Short for `model: {factory: …}`."}
+    fields = schema.pop("properties")
+    after = list(fields).index("model") + 1
+    schema["properties"] = dict([*list(fields.items())[:after], ("factory", short), *list(fields.items())[after:]])
+    if "model" in schema.get("required", ()):
+        schema["required"].remove("model")
+        schema |= {"if": {"not": {"required": ["factory"]}}, "then": {"required": ["model"]}}
+
+
+class NamesModel(Frozen):
+    """A step with a `model`, which may be written short: `factory: package.module:function`."""
+
+    model_config = ConfigDict(json_schema_extra=_with_factory)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long_factory(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("factory") is None:
+            return data
+        given = data["factory"]
+        if data.get("model") is not None:
+            raise ValueError("factory: stands beside model, and a step begins with one of them; leave one out")
+        if not isinstance(given, str) or not re.match(FACTORY, given):
+            raise ValueError(f"factory: {given!r} has another form; write `package.module:function`")
+        return {**{name: value for name, value in data.items() if name != "factory"}, "model": {"factory": given}}
+
+
+class StartFields(NamesModel):
     """The network that a training step begins with."""
 
     model: ModelRef | None = Field(

@@ -140,6 +140,7 @@ class TaskSpec(BaseModel):
 
     metrics: ClassVar[tuple[str, ...]] = ()
     metric: ClassVar[str] = ""
+    metric_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     type: str
 

@@ -23,6 +23,7 @@ class ImageClassificationSpec(TaskSpec):
 
     metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
     metric: ClassVar[str] = "accuracy"
+    metric_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"accuracy": (0.0, 1.0)}
 
     type: Literal["image-classification"] = Field("image-classification", description="One class a picture.")
     data: Data = Field(

@@ -23,9 +23,9 @@ def has_bf16(device: str) -> bool:
     """Whether the device multiplies bfloat16 in hardware."""
     if device == "cpu":
         return machine.has_bf16()
-    return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.partition(":")[0] == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     """The context in which the network computes."""
-    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
+    return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()

@@ -138,7 +138,7 @@ def test_set_changes_the_pipeline_and_not_its_text() -> None:
         ("version=true", "true is not 1; write 1"),
         ("name=Toy", '"Toy" has another form; write text of a-z, 0-9 and -'),
         ("seed=4294967296", "4294967296 is out of range; give a whole number at least 0 and below 4294967296"),
-        ("onnx.opset=24", "24 is out of range; give a whole number from 17 to 23"),
+        ("onnx.opset=24", "24 is out of range; give a whole number from 18 to 23"),
         ("task.type=toys", 'there is no task "toys"; did you mean "toy"?'),
         ("steps.big.stage=mak", 'there is no stage "mak"; did you mean "make"?'),
         ("steps.big.stage=evaluate", '"evaluate" is put in by the plan where it is needed; leave the step out'),

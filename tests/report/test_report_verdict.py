@@ -84,9 +84,19 @@ def test_an_open_latency_says_how_many_rounds_would_decide() -> None:
     assert one.model_dump()["needed"] == {"rounds": one.needed.rounds}
 
 
+def test_too_few_runs_for_a_p99_say_how_many_rounds_would_do() -> None:
+    (p99,) = statements(
+        [{"measure": "latency_p99_ms", "max": 1}], Evidence(shipped=row(latency=[LATENCY]), baseline=None), "interval"
+    )
+    assert (p99.value, p99.state) == (None, "open")
+    assert p99.needed is not None
+    assert "600 runs carry no p99" in p99.how
+    assert p99.needed.rounds == 50  # 600 runs in 30 rounds are 20 a round
+
+
 @pytest.mark.parametrize("measure", ["latency_p99_ms", "speedup", "accuracy", "latency_p50_ms"])
 def test_what_was_not_measured_is_open_and_says_so(measure: str) -> None:
-    evidence = Evidence(shipped=row(latency=[LATENCY] if measure == "latency_p99_ms" else None), baseline=None)
+    evidence = Evidence(shipped=row(latency=None), baseline=None)
     (one,) = statements([{"measure": measure, "min": 1}], evidence, "interval")
     assert (one.value, one.state, one.needed) == (None, "open", None)
     assert one.how

@@ -95,9 +95,16 @@ def test_weights_are_needed_where_a_library_has_some() -> None:
 
 def test_options_without_effect_are_named() -> None:
     assert spec().ineffective() == []
-    found = spec(schedule="onecycle", warmup_epochs=1, early_stopping=5, key="ema").ineffective()
+    assert spec(schedule="onecycle", warmup_epochs=0, early_stopping=5).ineffective() == []
+    found = spec(epochs=1, schedule="onecycle", warmup_epochs=1, early_stopping=5, key="ema").ineffective()
     assert [field for field, _ in found] == ["warmup_epochs", "early_stopping", "key"]
     assert spec(warmup_epochs=2).ineffective() == [("schedule", "warmup_epochs 2 takes all of the 2 epochs")]
+
+
+def test_short_forms_stand_for_their_long_ones() -> None:
+    assert spec(freeze="conv1") == spec(freeze=["conv1"])
+    short = FinetuneSpec.model_validate({"factory": "nets.mine:make"})
+    assert short == FinetuneSpec.model_validate({"model": {"factory": "nets.mine:make"}})
 
 
 def test_adamw_has_a_rate_of_its_own() -> None:

@@ -22,3 +22,12 @@ def test_autocast_only_where_asked() -> None:
         assert (inputs @ inputs).dtype is torch.bfloat16
     with precision.autocast("float32", "cpu"):
         assert (inputs @ inputs).dtype is torch.float32
+
+
+def test_a_numbered_gpu_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert precision.resolve("auto", "cuda:1") == "bfloat16"
+    asked: list[str] = []
+    monkeypatch.setattr(torch, "autocast", lambda device, dtype: asked.append(device))
+    precision.autocast("bfloat16", "cuda:1")
+    assert asked == ["cuda"]

@@ -115,6 +115,19 @@ def test_until_ends_measured_and_makes_no_bundle(tiny_run: Run, compress: Compre
     assert not (tmp_path / "bundle").exists()
 
 
+def test_until_the_bundle_judges_nothing_and_says_how_to_repeat_it(
+    tiny_run: Run, compress: Compress, tmp_path: Path
+) -> None:
+    pipeline, _, store = tiny_run
+    broken = ("--set", "budget.size_mb.max=0.001")
+    code, said, _ = compress("run", pipeline, "--store", store, "--out", tmp_path, "--until", "edge", *broken)
+    assert code == 0, said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["verdict"]["state"], report["verdict"]["statements"]) == ("measured", [])
+    assert (tmp_path / "bundle" / "model.onnx").exists()
+    assert "--until edge" in report["reproduce"][0]
+
+
 def test_fresh_gives_the_same_bytes(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
     pipeline, _, store = tiny_run
     code, _, said = compress("run", pipeline, "--store", store, "--out", tmp_path, "--fresh", "student")
