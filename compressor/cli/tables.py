@@ -24,16 +24,16 @@ STATE_STYLE = {"holds": "green", "open": "yellow", "broken": "red"}
 VERDICT_STYLE = {"pass": "bold green", "measured": "bold green", "fail": "bold red", "undecided": "bold yellow"}
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+def _table(*columns: str, right: Sequence[str] = (), wide: str = "") -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=column != wide)
     return table
 
 
 def show_plan(console: Console, prepared: Prepared) -> None:
     """A line a step: what would happen, and why."""
-    table = _table("step", "stage", "", "why", "key")
+    table = _table("step", "stage", "", "why", "key", wide="why")
     for node in prepared.plan.nodes:
         style = STATUS_STYLE.get(node.status, "")
         table.add_row(

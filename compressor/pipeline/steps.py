@@ -64,7 +64,7 @@ def _metrics(
                 what, known = "no such metric of the task", f"its metrics are {', '.join(metrics)}"
                 yield document.mistake(("steps", step.name, "expect", name), what, meant(name, metrics, known))
             elif name in ranges and step.spec is not None:
-                for limit, value in expect[name].items():
+                for limit, value in step.raw["expect"][name].items():
                     if value is not None and not ranges[name][0] <= value <= ranges[name][1]:
                         place = ("steps", step.name, "expect", name, limit)
                         yield document.mistake(place, *out_of_range(name, value, *ranges[name]))

@@ -29,6 +29,8 @@ class Bounds(Frozen):
     def _some(self) -> Bounds:
         if self.min is None and self.max is None:
             raise ValueError("there is no limit; give min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"nothing is at least {self.min:g} and at most {self.max:g}; make min the smaller one")
         return self
 
 
