@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 
@@ -57,7 +58,14 @@ def duration(seconds: float) -> str:
 
 
 def _numbers(numbers: dict[str, float]) -> str:
-    return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in numbers.items())
+    return "  ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+
+
+class _Position(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text("")
+        return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
 
 
 class _Rate(ProgressColumn):
@@ -73,10 +81,13 @@ class Live:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        whole = Column(no_wrap=True)
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._bars = Progress(
-            SpinnerColumn(), TextColumn("[bold]{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"), _Rate(),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[numbers]}"),
+            SpinnerColumn(), TextColumn("[bold]{task.description}", table_column=whole), BarColumn(bar_width=16),
+            _Position(table_column=whole), _Rate(table_column=whole),
+            TimeElapsedColumn(table_column=whole), TextColumn("left", table_column=whole),
+            TimeRemainingColumn(table_column=whole), TextColumn("[dim]{task.fields[numbers]}", table_column=rest),
             console=console, transient=True, refresh_per_second=8,
         )  # fmt: skip
         self._task: TaskID | None = None
@@ -99,11 +110,13 @@ class Live:
                 self._advance(event)
             case "done":
                 self._end()
-                self._console.print(f"[green]✓[/] {escape(event['node'])} [dim]{duration(event['seconds'])}[/]")
+                self._console.print(
+                    f"[green]✓[/] {escape(event['node'])} [dim]{duration(event['seconds'])}[/]", highlight=False
+                )
             case "say":
-                self._console.print(f"  [dim]{escape(event['text'])}[/]")
+                self._console.print(f"  [dim]{escape(event['text'])}[/]", highlight=False)
             case "waiting":
-                self._console.print(f"[yellow]{escape(event['text'])}[/]")
+                self._console.print(f"[yellow]{escape(event['text'])}[/]", highlight=False)
 
     def _begin(self, node: str) -> None:
         self._end()
