@@ -1,7 +1,8 @@
 """What the child of a run tells its parent: one JSON object a line on a pipe of their own.
 
 `checked` ends the checks before the first step; `step` begins a node, `progress` and `say` come from within it,
-`done` ends it; `waiting` names who holds a lock; `error` carries a CompressError across; `bug` a traceback.
+`done` ends it; `waiting` names who holds a lock; `error` carries a CompressError across; `bug` a traceback. The parent
+adds `verdict` at the end.
 """
 
 from __future__ import annotations

@@ -99,6 +99,8 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
                 prepared.remember(node)
         with writing(folder.path):
             report = collect(prepared, begun, folder)
+        page = str(folder.path / "report.html")
+        log({"event": "verdict", "state": report.verdict.state, "exit_code": report.exit_code, "report": page})
     except CompressError as error:
         raise _told(error, prepared, folder, log, command) from error
     except KeyboardInterrupt:

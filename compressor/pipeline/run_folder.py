@@ -25,6 +25,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._new = False
+        self._begun = False
 
     @property
     def previous(self) -> Path:
@@ -43,6 +44,7 @@ class RunFolder:
             self._new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self.retire()
+            self._begun = True
             (self.path / "pipeline.yaml").write_text(prepared.pipeline.text, encoding="utf-8")
             (self.path / "pipeline.resolved.yaml").write_text(resolved_yaml(prepared.pipeline), encoding="utf-8")
         return self.path / "log.jsonl"
@@ -61,10 +63,16 @@ class RunFolder:
     def give_up(self, *, leave_nothing: bool = False) -> None:
         """After a run that failed: no older result is shown any more; on request a folder of this run goes as well.
 
-        Says nothing where the folder refuses: there is an error to tell already.
+        What this run wrote before it failed goes, so that `previous/` keeps the last whole results. Says nothing where
+        the folder refuses: there is an error to tell already.
         """
         with suppress(CompressError, OSError):
-            self.retire()
+            if self._begun:
+                shutil.rmtree(self.path / "bundle", ignore_errors=True)
+                for name in RESULTS:
+                    (self.path / name).unlink(missing_ok=True)
+            else:
+                self.retire()
         if leave_nothing and self._new:
             shutil.rmtree(self.path, ignore_errors=True)
 

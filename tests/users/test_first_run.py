@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Compress = Callable[..., tuple[int, str, str]]
 Run = tuple[Path, Path, Path]
 
@@ -150,3 +152,29 @@ def test_the_pages_come_from_report_json_alone(tiny_run: Run, compress: Compress
     assert compress("report", tmp_path)[0] == 0
     assert "<html" in (tmp_path / "report.html").read_text()
     assert "pass" in (tmp_path / "report.md").read_text().lower()
+
+
+def test_a_failure_while_rendering_keeps_the_last_whole_results(
+    tiny_run: Run, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, old, store = tiny_run
+    out = tmp_path / "run"
+    shutil.copytree(old, out)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("compressor.pipeline.outcome.render", fail)
+    code, _, said = compress("run", pipeline, "--store", store, "--out", out)
+    assert code == 1
+    assert "log.jsonl" in said
+    assert not (out / "report.json").exists()
+    assert json.loads((out / "previous" / "report.json").read_text())["verdict"]["state"] == "pass"
+
+
+def test_the_last_event_for_machines_is_the_verdict(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    pipeline, _, store = tiny_run
+    code, said, _ = compress("run", pipeline, "--store", store, "--out", tmp_path, "--log-json")
+    assert code == 0
+    last = json.loads(said.splitlines()[-1])
+    assert (last["event"], last["state"], last["exit_code"]) == ("verdict", "pass", 0)
