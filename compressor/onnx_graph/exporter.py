@@ -72,7 +72,8 @@ def _translate(network: nn.Module, signature: Signature, opset: int) -> onnx.Mod
 
 def _why_not_traced(error: BaseException) -> tuple[str, str]:
     text = str(error)
-    if "Constraints violated" in text or "specialized" in text:
+    by_values = "data-dependent" in text.lower()
+    if not by_values and ("Constraints violated" in text or "specialized" in text):
         return (
             "the network computes with a fixed batch size, so its graph cannot take any other",
             "replace constant batch sizes in its `forward` (such as `x.view(2, -1)`) by `x.shape[0]`",

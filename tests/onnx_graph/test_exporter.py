@@ -139,6 +139,16 @@ class _FiveClasses(nn.Module):
         return x.flatten(1)[:, :5]
 
 
+class _ItemBranch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.mean((2, 3))
+        return self.first(x * 2 if x.sum().item() > 0 else x)
+
+
 class _Inner(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -154,6 +164,7 @@ class _Inner(nn.Module):
     [
         (_Inner(), "operator `aten.linalg_matrix_exp` in module `odd (_Exponential)` has no form in ONNX"),
         (_Branch(), "the network cannot be traced"),
+        (_ItemBranch(), "control flow that depends on the values of tensors"),
         (_FixedBatch(), "fixed batch size"),
         (_FiveClasses(), "('logits', 'float32', ('batch', 5))"),
     ],
