@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,6 @@ from compressor.stages.base import Stage, StageSpec
 Versions = Callable[[str], str]
 Contents = Callable[[str], Mapping[str, Any]]
 
-WITHOUT_SEED = frozenset({"evaluate", "export", "benchmark", "compare"})
 _LIBRARY_MODEL = re.compile(r"(torchvision|timm):")
 
 
@@ -25,7 +24,8 @@ def no_contents(step: str) -> Mapping[str, Any]:
 class World:
     """What keys depend on outside of the pipeline file, as plain values.
 
-    task_parts: fingerprint of each part of the task that a stage may use, as JSON. versions: of a library, by name.
+    task_parts: fingerprint of each part of the task that a stage may use, as JSON. task_libraries: those that make
+    something of a part's contents, by part. versions: of a library, by name.
     isa: the instruction-set level. machine: the identity that timings belong to. threads: of a step that runs now.
     contents: step -> settings that stand for what the step reads beside its inputs (`weights`: the file's digest).
     """
@@ -37,6 +37,7 @@ class World:
     machine: str = ""
     threads: int | None = None
     contents: Contents = field(default=no_contents)
+    task_libraries: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def settings(spec: StageSpec, roles: frozenset[str], contents: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,38 +52,29 @@ def settings(spec: StageSpec, roles: frozenset[str], contents: Mapping[str, Any]
     return {name: value for name, value in made.items() if name not in roles}
 
 
-def seed(stage: Stage, wanted: int, contents: Mapping[str, Any]) -> int | None:
-    """The seed that a step gets and that stands in its key; None where neither needs one.
-
-    Every stage counts as random, except those that only look at or wrap what is there (`WITHOUT_SEED`) and a `load`
-    of a weights file, which leaves nothing to chance. They get a fixed seed, so that nothing can depend on one that
-    is not in the key, and another seed makes none of them run again.
-    """
-    if stage.name in WITHOUT_SEED or (stage.name == "load" and "weights" in contents):
-        return None
-    return wanted
-
-
 def identity(
-    stage: Stage, made: Mapping[str, Any], inputs: Mapping[str, Any], chosen: int | None, world: World, opset: int
-) -> dict[str, Any]:
+    stage: Stage, spec: StageSpec, made: Mapping[str, Any], inputs: Mapping[str, Any], seed: int, world: World,
+    opset: int,
+) -> dict[str, Any]:  # fmt: skip
     """Everything behind a key, as JSON; the key is its digest.
 
-    made: `settings`. inputs: keys by role. chosen: `seed`. The opset counts where a graph is made, the machine where
-    models are timed.
+    made: `settings`. inputs: keys by role. The seed counts where the step leaves something to chance, the opset where
+    a graph is made, the machine where models are timed.
     """
-    libraries = {*stage.libraries, *_library_of(made.get("model"))}
+    uses = sorted(stage.uses - spec.unused())
+    of_task = (name for part in uses for name in world.task_libraries.get(part, ()))
+    libraries = {*stage.libraries, *_library_of(made.get("model")), *of_task}
     found: dict[str, Any] = {
         "stage": stage.name,
         "revision": stage.revision,
         "settings": dict(made),
         "inputs": dict(inputs),
-        "task": {part: _part(world.task_parts, part, stage) for part in sorted(stage.uses)},
+        "task": {part: _part(world.task_parts, part, stage) for part in uses},
         "device": world.device.partition(":")[0],
         "libraries": {name: world.versions(name) for name in sorted(libraries)},
     }
-    if chosen is not None:
-        found["seed"] = chosen
+    if "seed" not in spec.unused():
+        found["seed"] = seed
     if stage.isa:
         found["isa"] = world.isa
     if stage.makes in ("onnx", "bundle"):

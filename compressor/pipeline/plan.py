@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from compressor.errors import InputError
 from compressor.pipeline import identity, why
-from compressor.pipeline.identity import Contents, Versions, World, no_contents
+from compressor.pipeline.identity import World
 from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
 from compressor.store.keys import digest
@@ -130,9 +130,8 @@ class Plan:
 
 
 def plan(
-    pipeline: Wish, *, store: Index, task_parts: Mapping[str, Any], device: str, versions: Versions, isa: str,
-    machine: str = "", threads: int | None = None, contents: Contents = no_contents, until: str | None = None,
-    fresh: str | None = None, stages: Mapping[str, Stage] | None = None, command: str = "",
+    pipeline: Wish, world: World, *, store: Index, until: str | None = None, fresh: str | None = None,
+    stages: Mapping[str, Stage] | None = None, command: str = "",
 ) -> Plan:  # fmt: skip
     """The nodes of a pipeline, and what is to be done for each. Reads the store's index and nothing else.
 
@@ -148,14 +147,13 @@ def plan(
     "after int8", …). With another name for student, or its line elsewhere in the file, all are `reuse`.
 
     until: leave out what this step does not need. fresh: a step to run although its artifact is there.
-    The other arguments are those of `identity.World`. command: what runs this pipeline, options included, for the
+    command: what runs this pipeline, options included, for the
     sentence about a damaged artifact; left out, `compress run FILE`.
 
     Raises:
         InputError: `until` or `fresh` names no step of the plan.
         IntegrityError: an artifact's manifest is damaged; the sentence has the command that rebuilds it.
     """
-    world = World(task_parts, device, versions, isa, machine, threads, contents)
     nodes = list(_Planner(pipeline, world, _registry() if stages is None else stages).nodes())
     names = [node.name for node in nodes]
     for flag, asked in (("--until", until), ("--fresh", fresh)):
@@ -169,7 +167,7 @@ def plan(
             raise InputError("--fresh", f'"{fresh}" is not needed for --until {until}', "leave one of the two out")
     command = command or shlex.join(["compress", "run", str(pipeline.path)])
     judged = _judge(nodes, lambda node: _status(node, pipeline.name, store, world, fresh, command))
-    return Plan(tuple(judged), digest(task_parts), command)
+    return Plan(tuple(judged), digest(world.task_parts), command)
 
 
 def remember(store: Memory, pipeline: Wish, node: Node) -> None:
@@ -234,12 +232,14 @@ class _Planner:
         contents = self._world.contents(name) if name in self._pipeline.steps else {}
         roles = frozenset(stage.takes) | frozenset(inputs)
         settings = identity.settings(spec, roles, contents)
-        chosen = identity.seed(stage, self._pipeline.seed if spec.seed is None else spec.seed, contents)
+        # A fixed seed where none is in the key, so that nothing can depend on one.
+        asked = self._pipeline.seed if spec.seed is None else spec.seed
+        seed = 0 if "seed" in spec.unused() else asked
         keys: dict[str, Any] = {role: one.key for role, one in inputs.items()}
         if identity.is_benchmark(stage):
             keys = {"models": sorted(set(keys.values()))}
-        found = identity.identity(stage, settings, keys, chosen, self._world, self._pipeline.onnx.opset)
-        node = Node(name, step, stage, spec, settings, dict(inputs), chosen or 0, found, digest(found))
+        found = identity.identity(stage, spec, settings, keys, seed, self._world, self._pipeline.onnx.opset)
+        node = Node(name, step, stage, spec, settings, dict(inputs), seed, found, digest(found))
         self._made[name] = node
         return node
 

@@ -17,6 +17,7 @@ from compressor.latency import machine
 from compressor.models import names
 from compressor.pipeline import plan as planning
 from compressor.pipeline import smoke, spec
+from compressor.pipeline.identity import World
 from compressor.stages.base import FactoryModel
 from compressor.store.digests import Digests
 from compressor.store.store import Store
@@ -108,11 +109,11 @@ def prepare(wanted: Wanted) -> Prepared:
     parts, contents = _read(pipeline, digests)
     if wanted.smoke:
         parts = {name: {"smoke": part} for name, part in parts.items()}
-    made = planning.plan(
-        pipeline, store=store, task_parts=parts, device=device, versions=installed, isa=machine.isa_level(),
-        machine=machine.identity(), threads=machine.default_threads(), contents=contents.__getitem__,
-        until=wanted.until, fresh=wanted.fresh, command=wanted.command(),
+    world = World(
+        task_parts=parts, device=device, versions=installed, isa=machine.isa_level(), machine=machine.identity(),
+        threads=machine.default_threads(), contents=contents.__getitem__, task_libraries=pipeline.task.libraries(),
     )  # fmt: skip
+    made = planning.plan(pipeline, world, store=store, until=wanted.until, fresh=wanted.fresh, command=wanted.command())
     store.rebuild = made.rebuild
     return Prepared(wanted, pipeline, store, digests, made, device)
 
@@ -246,7 +247,10 @@ def _source(base: Path, factory: str) -> Path | None:
     for beside in (base / package, base / f"{package}.py"):
         if beside.exists():
             return beside
-    found = importlib.util.find_spec(package)
+    try:
+        found = importlib.util.find_spec(package)
+    except ValueError:  # `__main__`
+        return None
     if found is None or found.origin is None:
         return None
     return Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)

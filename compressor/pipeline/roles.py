@@ -8,7 +8,7 @@ from typing import Any
 
 from compressor.pipeline.document import Document, Mistake
 from compressor.pipeline.words import listing, meant, quote
-from compressor.stages.base import Stage, StageSpec, TrainingFields
+from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Kind
 
 KINDS: Mapping[Kind, str] = {
@@ -115,23 +115,5 @@ def _model_or_from(step: Step, fields: Mapping[str, str], document: Document) ->
 
 def ineffective(spec: StageSpec) -> list[tuple[str, str]]:
     """Fields that do nothing beside the others, as a file names them, and why; written or not."""
-    found: dict[str, str] = {}
-    own = getattr(spec, "ineffective", None)
-    if callable(own):
-        found.update(own())
-    names = {name: alias for alias, name in written(type(spec)).items()}
-    given = spec.model_dump(by_alias=False)
-    training = given.get("method") != "ptq"
-    if isinstance(spec, TrainingFields):
-        if not training:
-            for name in (*TrainingFields.model_fields, "teacher"):
-                found.setdefault(names.get(name, name), "method ptq does not train, only qat does")
-        elif spec.optimizer == "adamw":
-            found.setdefault("momentum", "adamw has no momentum")
-    if "teacher" in given and given["teacher"] is None:
-        for name in ("temperature", "alpha"):
-            if name in given:
-                found.setdefault(name, "there is no teacher to learn from")
-    if given.get("weights") is not None and "from_" in given and given.get("model") is None:
-        found.setdefault("weights", "the weights come from the step that `from` names")
-    return list(found.items())
+    found = spec.ineffective()
+    return [*found, ("seed", "nothing here is left to chance")] if "seed" in spec.unused() else found

@@ -58,6 +58,22 @@ class StageSpec(Frozen):
         None, ge=0, lt=2**32, description="Seed of this step; the pipeline's where it is left out."
     )
 
+    def ineffective(self) -> list[tuple[str, str]]:
+        """Options, as a file names them, without effect in their combination, and why; written or not."""
+        return []
+
+    def unused(self) -> frozenset[str]:
+        """What the stage may use and these settings leave alone: parts of the task (`Stage.uses`), and `seed`."""
+        return frozenset()
+
+
+class SettledSpec(StageSpec):
+    """A step that leaves nothing to chance."""
+
+    def unused(self) -> frozenset[str]:
+        """The seed."""
+        return frozenset({"seed"})
+
 
 class CatalogueModel(Frozen):
     """A model by name, with widths where the catalogue's network has them."""
@@ -134,8 +150,10 @@ class TrainingFields(Frozen):
         return data
 
     def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination, and why."""
+        """Options, as a file names them, without effect in their combination, and why; written or not."""
         found = []
+        if self.optimizer == "adamw" and self.momentum:
+            found.append(("momentum", "adamw has no momentum"))
         if self.schedule == "onecycle":
             if self.warmup_epochs:
                 found.append(("warmup_epochs", "onecycle rises by itself"))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from compressor.stages.base import Context, Stage, StageSpec
+from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 SMOKE_ROUNDS = 2
@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=1, le=1024)]
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 
 
-class BenchmarkSpec(StageSpec):
+class BenchmarkSpec(SettledSpec):
     """onnxruntime on this machine's CPU: rounds of all models in random order, in a process of their own."""
 
     stage: Literal["benchmark"] = "benchmark"
@@ -44,10 +44,6 @@ class BenchmarkSpec(StageSpec):
         if len(set(values)) < len(values):
             raise ValueError("a value is given twice; name each once")
         return values
-
-    def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination: none here."""
-        return []
 
 
 def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:

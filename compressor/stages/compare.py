@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from compressor.stages.base import Context, Stage, StageSpec
+from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ SMALLEST, LARGEST = 96, 192
 """Pixels of a picture's longer side in the report: smaller ones are enlarged in whole steps, larger ones reduced."""
 
 
-class CompareSpec(StageSpec):
+class CompareSpec(SettledSpec):
     """Put in by the plan; it has no settings."""
 
     stage: Literal["compare"] = "compare"

@@ -6,16 +6,13 @@ loss = alpha * CE(student, labels) + (1 - alpha) * T^2 * KL(softmax(teacher / T)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from compressor.stages import starting
+from compressor.stages import objective, starting
 from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
 from compressor.store.artifact import Artifact
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 
 class DistillSpec(TrainingFields, starting.StartFields, StageSpec):
@@ -36,40 +33,20 @@ class DistillSpec(TrainingFields, starting.StartFields, StageSpec):
 
     def ineffective(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
-        found = [*super().ineffective(), *starting.start_ineffective(self)]
-        if self.alpha == 1:
-            why = "alpha 1 leaves the teacher no share in the loss; lower it, or use `finetune`"
-            found += [("teacher", why), ("temperature", why)]
-        if self.alpha == 0:
-            found.append(("label_smoothing", "alpha 0 leaves the labels no share in the loss"))
-        return found
+        return [*super().ineffective(), *starting.ineffective(self), *objective.ineffective(self)]
 
 
 def run(spec: DistillSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the student; the teacher's artifact is only read. The facts hold curves, precision and loss."""
-    import torch
-
-    from compressor.distillation import hinton
-    from compressor.models import network
     from compressor.training import loop
-    from compressor.training.evaluation import place
 
-    start, task = starting.begin(spec, inputs, context), context.task
-    teacher = place(network.read(inputs["teacher"].folder, context.base), context.device).eval().requires_grad_(False)
-
-    def objective(student: nn.Module, batch: Any) -> Tensor:
-        answer = student(batch.inputs)
-        with torch.no_grad():
-            taught = teacher(batch.inputs).float()
-        labels = task.loss(answer, batch, label_smoothing=spec.label_smoothing)
-        return hinton.blend(labels, task.distance(answer, taught, temperature=spec.temperature), spec.alpha)
-
-    loss = hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
-    context.progress.say(f"loss: {loss}")
+    start = starting.begin(spec, inputs, context)
+    loss, words = objective.build(spec, inputs, context)
+    context.progress.say(f"loss: {words}")
     context.progress.say(start.words())
-    curves = loop.fit(start.model, objective, task, spec, context=context)
+    curves = loop.fit(start.model, loss, context.task, spec, context=context)
     start.save(context)
-    return starting.trained_facts(curves, spec, context, loss)
+    return starting.trained_facts(curves, spec, context, words)
 
 
 STAGE = Stage(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from compressor.stages.base import Context, Stage, StageSpec
+from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ TORCH_SAMPLES = 64
 LARGER = "the int8 file is larger than the float one: the network is too small for the scales it adds"
 
 
-class EvaluateSpec(StageSpec):
+class EvaluateSpec(SettledSpec):
     """Put in by the plan; it has no settings."""
 
     stage: Literal["evaluate"] = "evaluate"

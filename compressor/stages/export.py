@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from compressor.errors import StepError
-from compressor.stages.base import Context, Frozen, Stage, StageSpec
+from compressor.stages.base import Context, Frozen, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ParityLimits(Frozen):
         return {**(FLOAT_LIMITS if precision == "float32" else INT8_LIMITS), **given}
 
 
-class ExportSpec(StageSpec):
+class ExportSpec(SettledSpec):
     """One self-contained ONNX file, checked against its float ancestor, in a bundle with golden samples."""
 
     stage: Literal["export"] = "export"

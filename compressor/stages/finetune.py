@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from compressor.stages import starting
+from compressor.stages import objective, starting
 from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
 from compressor.store.artifact import Artifact
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 
 class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):
@@ -20,7 +17,7 @@ class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):
 
     def ineffective(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
-        return [*super().ineffective(), *starting.start_ineffective(self)]
+        return [*super().ineffective(), *starting.ineffective(self)]
 
 
 def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -28,17 +25,11 @@ def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) ->
     from compressor.training import loop
 
     start = starting.begin(spec, inputs, context)
-    task = context.task
-
-    def objective(model: nn.Module, batch: Any) -> Tensor:
-        return task.loss(model(batch.inputs), batch, label_smoothing=spec.label_smoothing)
-
-    smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
-    loss = f"the task's loss{smoothed}"
+    loss, words = objective.build(spec, inputs, context)
     context.progress.say(start.words())
-    curves = loop.fit(start.model, objective, task, spec, context=context)
+    curves = loop.fit(start.model, loss, context.task, spec, context=context)
     start.save(context)
-    return starting.trained_facts(curves, spec, context, loss)
+    return starting.trained_facts(curves, spec, context, words)
 
 
 STAGE = Stage(

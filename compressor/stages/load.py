@@ -65,7 +65,12 @@ class LoadSpec(starting.NamesModel, StageSpec):
 
     def ineffective(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
-        return starting.start_ineffective(self)
+        return starting.ineffective(self)
+
+    def unused(self) -> frozenset[str]:
+        """Only `expect` looks at data, and only untrained weights are drawn."""
+        looks = frozenset[str]() if self.expect else frozenset({"validation"})
+        return looks if self.weights in (None, "none") else looks | {"seed"}
 
 
 def run(spec: LoadSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compressor.stages import starting
+from compressor.stages import objective, starting
 from compressor.stages.base import Context, Frozen, Stage, StageSpec, TrainingFields
 from compressor.store.artifact import Artifact
 
@@ -58,14 +58,7 @@ class PruneSpec(TrainingFields, StageSpec):
 
     def ineffective(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
-        found = super().ineffective()
-        if self.teacher is None:
-            found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
-        elif self.alpha == 1:
-            found += [(name, "alpha 1 leaves the teacher no share in the loss") for name in ("teacher", "temperature")]
-        elif self.alpha == 0:
-            found.append(("label_smoothing", "alpha 0 leaves the labels no share in the loss"))
-        return found
+        return [*super().ineffective(), *objective.ineffective(self)]
 
 
 def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -81,13 +74,13 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     pruned = narrow.narrow(model, input_shape, _wanted(spec, context), axes)
     for line in _words(pruned, spec):
         context.progress.say(line)
-    objective, loss = _objective(spec, inputs, context)
-    context.progress.say(f"loss: {loss}")
-    curves = loop.fit(pruned.model, objective, context.task, spec, context=context)
+    loss, words = objective.build(spec, inputs, context)
+    context.progress.say(f"loss: {words}")
+    curves = loop.fit(pruned.model, loss, context.task, spec, context=context)
     reference = network.describe(inputs["from"].folder)["model"]
     network.save(context.folder, pruned.model, reference, outputs, input_shape, network.shapes(pruned.model))
     widths = {name: list(sizes) for name, sizes in pruned.layers.items()}
-    return {**starting.trained_facts(curves, spec, context, loss), "kept": pruned.kept, "widths": widths}
+    return {**starting.trained_facts(curves, spec, context, words), "kept": pruned.kept, "widths": widths}
 
 
 def sketch(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
@@ -130,34 +123,6 @@ def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
         gradients = importance.gradients(model, (task.loss(model(batch.inputs), batch) for batch in given))
     model.to("cpu")
     return {name: gradient.cpu() for name, gradient in gradients.items()}
-
-
-def _objective(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Any, str]:
-    """(model, batch) -> loss, and the loss in words."""
-    import torch
-
-    from compressor.distillation import hinton
-    from compressor.models import network
-    from compressor.training.evaluation import place
-
-    task = context.task
-    if "teacher" not in inputs:
-
-        def labels(model: nn.Module, batch: Any) -> Tensor:
-            return task.loss(model(batch.inputs), batch, label_smoothing=spec.label_smoothing)
-
-        smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
-        return labels, f"the task's loss{smoothed}"
-    teacher = place(network.read(inputs["teacher"].folder, context.base), context.device).eval().requires_grad_(False)
-
-    def both(model: nn.Module, batch: Any) -> Tensor:
-        answer = model(batch.inputs)
-        with torch.no_grad():
-            taught = teacher(batch.inputs).float()
-        label_loss = task.loss(answer, batch, label_smoothing=spec.label_smoothing)
-        return hinton.blend(label_loss, task.distance(answer, taught, temperature=spec.temperature), spec.alpha)
-
-    return both, hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
 
 
 def _words(pruned: narrow.Narrowed, spec: PruneSpec) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from compressor.stages import objective
 from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
 from compressor.store.artifact import Artifact
 
@@ -51,16 +52,11 @@ class QuantizeSpec(StageSpec, TrainingFields):
         if self.method == "ptq":
             why = "method ptq does not train, only qat does"
             return [(name, why) for name in (*TrainingFields.model_fields, "teacher", "temperature", "alpha")]
-        found = super().ineffective()
-        if self.teacher is None:
-            found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
-        elif self.alpha == 1:
-            found += [(name, "alpha 1 leaves the teacher out") for name in ("teacher", "temperature")]
-        elif self.alpha == 0:
-            found += [("label_smoothing", "alpha 0 leaves the labels out")]
-        if self.optimizer == "adamw":
-            found.append(("momentum", "adamw has no momentum"))
-        return found
+        return [*TrainingFields.ineffective(self), *objective.ineffective(self)]
+
+    def unused(self) -> frozenset[str]:
+        """Calibration takes the first training samples in their fixed order, as they are."""
+        return frozenset({"validation", "augment", "seed"}) if self.method == "ptq" else frozenset()
 
 
 def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -113,43 +109,17 @@ def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context)
     from compressor.quantization import qat
 
     settings = spec.model_copy(update={"precision": "float32"})
-    objective, words = _objective(spec, inputs, context)
+    loss, words = objective.build(spec, inputs, context)
     context.progress.say(f"loss: {words}")
     model = network.read(inputs["from"].folder, context.base)
     signature = context.task.signature
     model, curves = qat.train(
-        model, objective, context.task, settings, spec.weight_bits, example=qat.example(signature), context=context
+        model, loss, context.task, settings, spec.weight_bits, example=qat.example(signature), context=context
     )
     core = context.work / "trained.onnx"
     subnormal = exporter.export_core(model, signature, core, context.opset, context.progress.say)
     facts = {"curves": curves, "loss": words, "precision": "float32", "subnormal_weights": subnormal}
     return core, facts
-
-
-def _objective(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Any, str]:
-    """(model, batch) -> loss, and the loss in words."""
-    import torch
-
-    from compressor.distillation import hinton
-    from compressor.models import network
-
-    task = context.task
-    if "teacher" not in inputs:
-
-        def labels(model: Any, batch: Any) -> Any:
-            return task.loss(model(batch.inputs), batch, label_smoothing=spec.label_smoothing)
-
-        return labels, hinton.words(1, 1, spec.label_smoothing)
-    teacher = network.read(inputs["teacher"].folder, context.base).to(context.device).requires_grad_(False).eval()
-
-    def both(model: Any, batch: Any) -> Any:
-        outputs = model(batch.inputs)
-        with torch.no_grad():
-            wanted = teacher(batch.inputs)
-        label_loss = task.loss(outputs, batch, label_smoothing=spec.label_smoothing)
-        return hinton.blend(label_loss, task.distance(outputs, wanted, temperature=spec.temperature), spec.alpha)
-
-    return both, hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
 
 
 STAGE = Stage(
@@ -160,5 +130,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
+    revision=2,
     isa=True,
 )

@@ -100,8 +100,10 @@ class StartFields(NamesModel):
         return right_weights(weights, model)
 
 
-def start_ineffective(spec: Any) -> list[tuple[str, str]]:
+def ineffective(spec: Any) -> list[tuple[str, str]]:
     """Options about weights without effect in their combination, and why."""
+    if spec.model is None and spec.weights is not None:
+        return [("weights", "the weights come from the step that `from` names")]
     if spec.key is not None and spec.weights in (None, "none", "default"):
         return [("key", "it is a place in a file of weights, and `weights` names none")]
     return []

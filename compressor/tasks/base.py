@@ -161,6 +161,10 @@ class TaskSpec(BaseModel):
         """
         raise NotImplementedError
 
+    def libraries(self) -> Mapping[str, tuple[str, ...]]:
+        """Part of the fingerprint -> distributions whose versions decide what is made of it."""
+        return {}
+
     def class_names(self, base: Path) -> tuple[str, ...] | None:
         """The classes in the order of the outputs, where that is known without loading the data."""
         raise NotImplementedError

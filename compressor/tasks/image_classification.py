@@ -83,6 +83,18 @@ class ImageClassificationSpec(TaskSpec):
             "augment": self.augment_steps(),
         }
 
+    def libraries(self) -> Mapping[str, tuple[str, ...]]:
+        """numpy draws splits and orders; Pillow decodes and resizes; torchvision has TrivialAugment."""
+        data = ("numpy",) if self.data.name else ("numpy", "pillow")
+        resizes = self.preprocess is None or any("resize" in item.step() for item in self.preprocess)
+        made_by = {"random_resized_crop": "pillow", "trivial_augment": "torchvision"}
+        changes = {made_by[name] for item in self.augment for name in item.step() if name in made_by}
+        return {
+            **dict.fromkeys(("train", "validation", "test"), data),
+            "preprocess": ("pillow",) if resizes else (),
+            "augment": tuple(sorted(changes)),
+        }
+
     def preprocess_steps(self, declared: Mapping[str, Any] | None = None) -> list[dict[str, Any]] | dict[str, Any]:
         """The resolved list; `{"declared_by": …}` where the file is silent and the weights speak."""
         if self.preprocess is not None:

@@ -10,8 +10,9 @@ import pytest
 from pydantic import Field
 
 from compressor.errors import InputError
+from compressor.pipeline.identity import World
 from compressor.pipeline.plan import Plan, plan, remember
-from compressor.stages.base import CatalogueModel, ModelRef, Stage, StageSpec
+from compressor.stages.base import CatalogueModel, ModelRef, SettledSpec, Stage, StageSpec
 from compressor.store.artifact import Artifact
 
 MODEL, ONNX = frozenset({"model"}), frozenset({"onnx"})
@@ -21,6 +22,9 @@ class LoadSpec(StageSpec):
     stage: Literal["load"] = "load"
     model: ModelRef = "resnet8"
     weights: str = "none"
+
+    def unused(self) -> frozenset[str]:
+        return frozenset() if self.weights == "none" else frozenset({"seed"})
 
 
 class FinetuneSpec(StageSpec):
@@ -42,22 +46,22 @@ class QuantizeSpec(StageSpec):
     method: str = "ptq"
 
 
-class ExportSpec(StageSpec):
+class ExportSpec(SettledSpec):
     stage: Literal["export"] = "export"
     from_: str = Field(alias="from")
     softmax: bool = False
 
 
-class BenchmarkSpec(StageSpec):
+class BenchmarkSpec(SettledSpec):
     stage: Literal["benchmark"] = "benchmark"
     threads: tuple[int, ...] = (1,)
 
 
-class EvaluateSpec(StageSpec):
+class EvaluateSpec(SettledSpec):
     stage: Literal["evaluate"] = "evaluate"
 
 
-class CompareSpec(StageSpec):
+class CompareSpec(SettledSpec):
     stage: Literal["compare"] = "compare"
 
 
@@ -146,9 +150,12 @@ VERSIONS = {"torch": "2.15", "onnxruntime": "1.31"}
 def planned(pipeline: Toy, shelf: Shelf, **changes: Any) -> Plan:
     world: dict[str, Any] = {
         "task_parts": PARTS, "device": "cpu", "versions": VERSIONS.__getitem__, "isa": "x86-64-v4", "machine": "m1",
-        "stages": STAGES,
     }  # fmt: skip
-    return plan(pipeline, store=shelf, **{**world, **changes})
+    how = {
+        "stages": STAGES,
+        **{name: changes.pop(name) for name in {"stages", "until", "fresh", "command"} & {*changes}},
+    }
+    return plan(pipeline, World(**{**world, **changes}), store=shelf, **how)
 
 
 def digits(**steps: StageSpec) -> Toy:
@@ -313,6 +320,26 @@ def test_what_does_not_depend_on_a_change_is_reused(ran):
     looks_at_test = {"teacher.evaluation", "student.evaluation", "int8", "int8.evaluation", "edge", "edge.evaluation"}
     assert rerun(task_parts={**PARTS, "test": "x2"}) == looks_at_test | {"latency", "comparison"}
     assert rerun(device="cpu:0", threads=2) == set()
+
+
+def test_a_library_that_makes_something_of_the_data_counts_where_that_part_is_used(shelf):
+    world = {"task_libraries": {"preprocess": ("pillow",), "augment": ("torchvision",)}}
+    shelf.ran(digits(), planned(digits(), shelf, versions=lambda name: "1", **world))
+    told = story(planned(digits(), shelf, versions=lambda name: "2" if name == "pillow" else "1", **world))
+    assert told["teacher"].startswith("run pillow 1 -> 2")
+    told = story(planned(digits(), shelf, versions=lambda name: "2" if name == "torchvision" else "1", **world))
+    assert told["teacher"] == "run torchvision 1 -> 2"
+    assert told["edge"] == "run after int8, student"
+
+
+def test_a_part_that_the_settings_leave_alone_is_not_in_the_key(shelf):
+    class Plain(FinetuneSpec):
+        def unused(self) -> frozenset[str]:
+            return frozenset({"augment", "seed"})
+
+    identity = planned(digits(teacher=Plain(model="resnet20")), shelf).node("teacher").identity
+    assert set(identity["task"]) == {"train", "validation", "preprocess"}
+    assert "seed" not in identity
 
 
 def test_settings_are_compared_one_by_one(ran):

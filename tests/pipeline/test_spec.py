@@ -177,13 +177,6 @@ def test_a_step_needs_model_or_from() -> None:
     assert sentence.startswith("x.yaml:5: steps.a: make has neither model nor from; ")
 
 
-def test_weights_without_a_model_do_nothing() -> None:
-    text = STEPS + "  a: {stage: make, model: net, weights: w.pt}\n  b: {stage: make, from: a, weights: w.pt}\n"
-    assert mistakes(text) == [
-        "x.yaml:6: steps.b.weights: has no effect: the weights come from the step that `from` names; leave it out"
-    ]
-
-
 def test_a_stage_says_itself_which_of_its_fields_do_nothing() -> None:
     assert mistakes(FILE.replace("{stage: pack,", "{stage: pack, method: qat, steps: 2,")) == [
         "x.yaml:7: steps.int8.steps: has no effect: qat has its own; leave it to it"

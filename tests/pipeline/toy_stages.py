@@ -28,6 +28,11 @@ class Make(TrainingFields, StageSpec):
     temperature: float = Field(4.0, gt=0, le=100, description="Softens.")
     expect: dict[str, float] = Field(default_factory=dict, description="Metrics that must be reached.")
 
+    def ineffective(self) -> list[tuple[str, str]]:
+        """A temperature needs a teacher."""
+        alone = [("temperature", "there is no teacher to learn from")] if self.teacher is None else []
+        return [*super().ineffective(), *alone]
+
 
 class Pack(TrainingFields, StageSpec):
     """Makes a graph."""
@@ -39,8 +44,10 @@ class Pack(TrainingFields, StageSpec):
     limit: float | None = Field(1.0, description="A limit, or null for none.")
 
     def ineffective(self) -> list[tuple[str, str]]:
-        """`steps` does nothing with qat."""
-        return [("steps", "qat has its own; leave it to it")] if self.method == "qat" else []
+        """`steps` does nothing with qat, and training nothing without."""
+        if self.method == "qat":
+            return [("steps", "qat has its own; leave it to it")]
+        return [(name, "method ptq does not train, only qat does") for name in TrainingFields.model_fields]
 
 
 class Send(StageSpec):

@@ -129,6 +129,7 @@ def test_options_without_effect_are_named() -> None:
     assert named() == {"temperature", "alpha"}
     assert named(teacher="t") == set()
     assert named(teacher="t", alpha=1) == {"teacher", "temperature"}
-    assert named(teacher="t", alpha=0) == {"label_smoothing"}
+    assert named(teacher="t", alpha=0) == set()
+    assert named(teacher="t", alpha=0, label_smoothing=0.1) == {"label_smoothing"}
     with pytest.raises(ValidationError):
         spec(round_to=3)

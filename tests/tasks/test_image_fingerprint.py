@@ -131,3 +131,16 @@ def test_the_plan_needs_nothing_heavy() -> None:
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
         == "set()"
     )
+
+
+def test_libraries_that_make_something_of_the_data_are_named_by_part() -> None:
+    def libraries(**settings: Any) -> dict[str, tuple[str, ...]]:
+        given = {"type": "image-classification", "data": "digits", "preprocess": [{"scale": 255}], **settings}
+        return dict(ImageClassificationSpec.model_validate(given).libraries())
+
+    assert libraries()["train"] == ("numpy",)
+    assert libraries()["preprocess"] == libraries()["augment"] == ()
+    assert libraries(data={"folder": "x"})["test"] == ("numpy", "pillow")
+    assert libraries(preprocess=[{"resize": {"shortest": 40}}, {"scale": 255}])["preprocess"] == ("pillow",)
+    assert libraries(preprocess=None)["preprocess"] == ("pillow",)
+    assert libraries(augment=["random_resized_crop", "trivial_augment"])["augment"] == ("pillow", "torchvision")
