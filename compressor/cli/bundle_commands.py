@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from compressor.errors import InputError, ResourceError
+
+if TYPE_CHECKING:
+    from compressor.pipeline.spec import Pipeline
+    from compressor.tasks.base import Task
 
 LANGUAGES = ("python",)
 
@@ -35,10 +39,54 @@ def evaluate(model: Path, task: Path, *, as_json: bool = False) -> None:
     Raises:
         InputError: the file does not fit the task. IntegrityError: the bundle was altered.
     """
-    from compressor.cli.evaluate_file import evaluate_file
-
     found = evaluate_file(model, task)
     typer.echo(json.dumps(found, indent=1, allow_nan=False) if as_json else "\n".join(described(found)))
+
+
+def evaluate_file(path: Path, pipeline_file: Path) -> dict[str, Any]:
+    """Evaluate a bundle's folder or an ONNX file in onnxruntime; the answer is JSON in report.json's words.
+
+    A bundle is fed through its own preprocessing, a foreign file through the pipeline's. Loads torch.
+
+    Raises:
+        InputError: the file is no model for this task, or the pipeline's data is not there.
+        IntegrityError: the bundle was altered.
+    """
+    from compressor.bundle import bundle as bundles
+    from compressor.pipeline import spec
+    from compressor.stages import model_file
+
+    pipeline = spec.load(pipeline_file)
+    if path.is_dir():
+        bundle = bundles.read(path)
+        bundles.check_files(bundle)
+        task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess])
+        model = bundle.model
+    elif path.is_file():
+        task, model = _task(pipeline, None), path
+    else:
+        raise InputError(str(path), "no such file or folder", "name a bundle's folder or an ONNX file")
+    benchmark = next((one for one in pipeline.steps.values() if one.stage == "benchmark"), None)
+    return {
+        "file": path.name,
+        "task": {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name},
+        **model_file.evaluate(model, task, benchmark),
+    }
+
+
+def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
+    """The pipeline's task, with a bundle's preprocessing in place of the file's where one is given."""
+    from compressor.models import catalogue
+    from compressor.pipeline.prepare import declaring_step
+    from compressor.tasks import make
+
+    settings, declared = pipeline.task, preprocess
+    if preprocess is not None:
+        settings = settings.model_copy(update={"preprocess": None})
+    elif (step := declaring_step(pipeline)) is not None:
+        chosen: Any = pipeline.steps[step]
+        declared = catalogue.declared_preprocess(chosen.model, chosen.weights)
+    return make(settings, base=pipeline.base, seed=pipeline.seed, declared=declared)
 
 
 def described(found: dict[str, Any]) -> list[str]:

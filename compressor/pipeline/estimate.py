@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor.pipeline import spec
+from compressor.pipeline.plan import EVALUATION
 from compressor.pipeline.prepare import Wanted, prepare
 from compressor.pipeline.run import run
 from compressor.pipeline.smoke import Pace
@@ -80,24 +81,33 @@ def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent, com
         disk = sum(one.stat().st_size for one in store.rglob("*") if one.is_file())
         nodes = [node.name for node in prepare(wanted).plan.nodes]
     pipeline = spec.load(path, sets)
+    sizes["models"] = sum(name.endswith(EVALUATION) for name in nodes)
     lines = tuple(
-        Line(name, paces[name].seconds, _real_seconds(pipeline.steps.get(name), name, paces[name], sizes))
+        Line(name, paces[name].seconds, real_seconds(pipeline.steps.get(name), name, paces[name], sizes))
         for name in nodes
         if name in paces
     )
     return Estimate(lines, time.monotonic() - began, _peak_memory(), disk)
 
 
-def _real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> float:
-    """The smoke's seconds, and what more batches, samples and rounds add to them."""
+def real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> float:
+    """The smoke's seconds, and what more batches, samples and rounds add to them.
+
+    sizes: samples of each split, and the number of `models` that are measured.
+    """
     batch, sample, round_ = (pace.seconds_each(unit) or 0.0 for unit in ("batches", "samples", "rounds"))
-    if name.endswith(".evaluation"):
-        return pace.seconds + sample * (sizes["test"] + sizes["validation"])
-    if step is not None and hasattr(step, "epochs") and getattr(step, "method", "qat") == "qat":
-        return pace.seconds + batch * float(step.epochs * math.ceil(sizes["train"] / step.batch_size))
-    if step is not None and hasattr(step, "rounds"):
-        return pace.seconds + max(round_ * float(step.rounds), float(step.min_seconds))
-    return pace.seconds
+    seconds = pace.seconds
+    if name.endswith(EVALUATION):
+        seconds += sample * (sizes["test"] + sizes["validation"])
+    if hasattr(step, "epochs") and getattr(step, "method", "qat") == "qat":
+        seconds += batch * float(step.epochs * math.ceil(sizes["train"] / step.batch_size))
+    if hasattr(step, "calibration_samples"):
+        passes = 1 if step.calibration == "minmax" else 2
+        seconds += sample * passes * min(step.calibration_samples, sizes["train"])
+    if hasattr(step, "min_seconds"):
+        settings = len(step.threads) * len(step.batch_sizes)
+        seconds += max(round_ * float(step.rounds), sizes["models"] * settings * float(step.min_seconds))
+    return seconds
 
 
 def _peak_memory() -> int:

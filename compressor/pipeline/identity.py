@@ -48,6 +48,8 @@ def settings(spec: StageSpec, roles: frozenset[str], contents: Mapping[str, Any]
     made: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude={"stage", "seed"})
     if isinstance(made.get("model"), str):
         made["model"] = {"name": made["model"], "widths": None}
+    if made.get("weights") == "none":
+        made["weights"] = None
     made.update(contents)
     return {name: value for name, value in made.items() if name not in roles}
 

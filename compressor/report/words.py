@@ -9,7 +9,6 @@ from typing import Any
 from compressor.report.report import Limit, Report, Statement, VerdictState
 from compressor.report.rows import LatencyRow, Measured, ModelRow
 
-DASH = "–"
 NONE = "—"
 
 LABELS = {

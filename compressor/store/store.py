@@ -195,14 +195,6 @@ class Store:
         """
         return clean.clean(self, older_than, max_size)
 
-    def require_writable(self) -> None:
-        """Raise the ResourceError that a first write would, before hours of work."""
-        probe = self.root / unique(".probe-")
-        with writing(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
-
     def _todo(self, key: str, rebuild: str) -> str:
         command = rebuild or (self.rebuild(key) if self.rebuild else _REBUILD)
         return f"build it again with `{command}`"

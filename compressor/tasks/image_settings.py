@@ -13,17 +13,16 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     StrictBool,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
 from compressor.data.image_folder import TEST_SHARE
-from compressor.data.torchvision_sets import SETS
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Size = tuple[Side, Side]
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
-SET_NAMES = ("digits", *SETS)
 
 
 class _Frozen(BaseModel):
@@ -63,6 +62,13 @@ class DataSettings(_Frozen):
     broken: Literal["fail", "skip"] = Field(
         "fail", description="A picture in folder that cannot be decoded: stop, or leave it out and say so."
     )
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _is_a_set(cls, name: object) -> object:
+        if name == "folder":
+            raise ValueError("folder is no set; for pictures of your own write {folder: PATH} and no name")
+        return name
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:

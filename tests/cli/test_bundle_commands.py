@@ -11,7 +11,7 @@ import pytest
 
 from compressor.bundle.verify import verify as verified
 from compressor.cli import bundle_commands as commands
-from compressor.cli.evaluate_file import evaluate_file
+from compressor.cli.bundle_commands import evaluate_file
 from compressor.errors import InputError, IntegrityError
 from tests.exported import World, bundle, core_graph, world  # noqa: F401
 

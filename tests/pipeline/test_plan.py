@@ -282,6 +282,15 @@ def test_the_order_of_keys_and_short_forms_do_not_count(shelf):
     assert len(keys) == 1
 
 
+@pytest.mark.parametrize("weights", ["none", None])
+def test_untrained_is_untrained_said_or_not(shelf, weights):
+    class Optional(LoadSpec):
+        weights: str | None = None
+
+    made = planned(digits(teacher=Optional(weights=weights)), shelf).node("teacher")
+    assert made.settings["weights"] is None
+
+
 def test_no_path_and_no_name_of_a_step_is_in_a_key(shelf):
     pipeline = digits(teacher=LoadSpec(model="resnet20", weights="../data/a.pt"))
     made = planned(pipeline, shelf, contents=lambda step: {"weights": "d" * 64} if step == "teacher" else {})

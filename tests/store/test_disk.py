@@ -56,7 +56,6 @@ def test_a_read_only_store_serves_what_it_has(small_disk):
     assert len(store.list()) == 1
     other = digest("another")
     uses = {
-        "probe": store.require_writable,
         "work": lambda: store.work(other),
         "staging": lambda: store.staging(other),
         "clean": lambda: store.clean(max_size=0),

@@ -277,7 +277,6 @@ def test_a_file_where_the_store_should_be(tmp_path):
     (tmp_path / "store").write_text("")
     store = Store(tmp_path / "store")
     uses = {
-        "probe": store.require_writable,
         "work": lambda: store.work(KEY),
         "staging": lambda: store.staging(KEY),
         "hold": lambda: store.hold(KEY).__enter__(),
@@ -296,8 +295,3 @@ def test_facts_that_are_no_numbers_never_get_in(store):
     with pytest.raises(ValueError, match="JSON"):
         put(store, facts={"loss": float("nan")})
     assert store.find(KEY) is None
-
-
-def test_require_writable_leaves_nothing(store):
-    store.require_writable()
-    assert list(store.root.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Quality and latency of one file, a bundle's or a foreign one, on the data of a pipeline's task."""
+"""Quality and latency of one ONNX file, a bundle's or a foreign one, on the samples of a task."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compressor.onnx_graph.finish import Port
-    from compressor.pipeline.spec import Pipeline
     from compressor.tasks.base import Task
 
 BATCH = 64
 QUICK = {"threads": (1,), "batch_sizes": (1,), "rounds": 20, "min_seconds": 0.5}
-"""How latency is measured where the pipeline has no benchmark step."""
+"""How latency is measured where no step says it."""
 
 
 @dataclass(frozen=True)
@@ -30,38 +29,21 @@ class Layout:
     channels_first: bool
 
 
-def evaluate_file(path: Path, pipeline_file: Path) -> dict[str, Any]:
-    """Evaluate a bundle's folder or an ONNX file in onnxruntime; the answer is JSON in report.json's words.
+def evaluate(model: Path, task: Task, benchmark: Any) -> dict[str, Any]:
+    """Quality, operators and latency of an ONNX file in onnxruntime, as JSON in report.json's words. Loads torch.
 
-    A bundle is fed through its own preprocessing, a foreign file through the pipeline's. Loads torch.
+    benchmark: spec of the step that says how latency is measured, or None.
 
     Raises:
-        InputError: the file is no model for this task, or the pipeline's data is not there.
-        IntegrityError: the bundle was altered.
+        InputError: the file is no model for this task.
     """
-    from compressor.bundle import bundle as bundles
-    from compressor.pipeline import spec
-
-    pipeline = spec.load(pipeline_file)
-    if path.is_dir():
-        bundle = bundles.read(path)
-        bundles.check_files(bundle)
-        task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess])
-        model = bundle.model
-    elif path.is_file():
-        task, model = _task(pipeline, None), path
-    else:
-        raise InputError(str(path), "no such file or folder", "name a bundle's folder or an ONNX file")
-    source, result = _ports(model)
-    layout = feeding(str(path), source, result, task)
+    layout = feeding(str(model), *_ports(model), task)
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     return {
-        "file": path.name,
         "model_sha256": digest,
         "size_bytes": model.stat().st_size,
-        "task": {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name},
         **_quality(model, layout, task),
-        **_latency(model, digest, pipeline),
+        **_latency(model, digest, benchmark),
     }
 
 
@@ -93,21 +75,6 @@ def _matches(port: Port, dtype: str, sample: Sequence[int]) -> bool:
     sizes = port.shape[1:]
     fits = len(sizes) == len(sample) and all(isinstance(a, str) or a == b for a, b in zip(sizes, sample, strict=True))
     return port.dtype == dtype and fits
-
-
-def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
-    """The pipeline's task, with a bundle's preprocessing in place of the file's where one is given."""
-    from compressor.models import catalogue
-    from compressor.pipeline.prepare import declaring_step
-    from compressor.tasks import make
-
-    settings, declared = pipeline.task, preprocess
-    if preprocess is not None:
-        settings = settings.model_copy(update={"preprocess": None})
-    elif (step := declaring_step(pipeline)) is not None:
-        chosen: Any = pipeline.steps[step]
-        declared = catalogue.declared_preprocess(chosen.model, chosen.weights)
-    return make(settings, base=pipeline.base, seed=pipeline.seed, declared=declared)
 
 
 def _ports(model: Path) -> tuple[Port, Port]:
@@ -174,13 +141,11 @@ def intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | i
     return found
 
 
-def _latency(model: Path, digest: str, pipeline: Pipeline) -> dict[str, Any]:
-    """`latency` and `machine`, measured as the pipeline's first benchmark step says."""
+def _latency(model: Path, digest: str, step: Any) -> dict[str, Any]:
     from compressor.latency import experiment
     from compressor.latency.session import fixed_batch, open_session
 
-    step: Any = next((one for one in pipeline.steps.values() if one.stage == "benchmark"), None)
-    asked = {name: getattr(step, name) for name in QUICK} if step is not None else dict(QUICK)
+    asked: dict[str, Any] = {name: getattr(step, name, usual) for name, usual in QUICK.items()}
     only = fixed_batch(open_session(str(model), 1))
     if only is not None:
         asked["batch_sizes"] = (only,)

@@ -1,0 +1,51 @@
+"""What the pace of one batch says of the real run, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compressor.pipeline.estimate import real_seconds
+from compressor.pipeline.smoke import Pace
+from compressor.stages.benchmark import BenchmarkSpec
+from compressor.stages.finetune import FinetuneSpec
+from compressor.stages.quantize import QuantizeSpec
+
+SIZES = {"train": 1000, "validation": 100, "test": 200, "models": 3}
+
+
+def pace(unit: str, each: float) -> Pace:
+    """A node of two seconds that needed `each` seconds for one more of a unit."""
+    made = Pace(seconds=2.0)
+    made.see(10.0, 1, unit)
+    made.see(10.0 + each, 2, unit)
+    return made
+
+
+def quantize(**fields: Any) -> QuantizeSpec:
+    return QuantizeSpec.model_validate({"from": "net", **fields})
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "seen", "seconds"),
+    [
+        (None, "net.evaluation", pace("samples", 0.01), 2 + 0.01 * 300),
+        (FinetuneSpec(model="resnet8", epochs=3, batch_size=128), "net", pace("batches", 0.5), 2 + 0.5 * 3 * 8),
+        (quantize(calibration_samples=64), "int8", pace("samples", 0.1), 2 + 0.1 * 64),
+        (quantize(calibration_samples=64, calibration="mse"), "int8", pace("samples", 0.1), 2 + 0.1 * 128),
+        (quantize(calibration_samples=5000), "int8", pace("samples", 0.1), 2 + 0.1 * 1000),
+        (quantize(method="qat", epochs=1, batch_size=100), "int8", pace("batches", 0.5), 2 + 0.5 * 10),
+        (BenchmarkSpec(threads=(1, 2), min_seconds=1), "fast", pace("rounds", 0.01), 2 + 3 * 2 * 1),
+        (BenchmarkSpec(rounds=30, min_seconds=0), "fast", pace("rounds", 0.5), 2 + 0.5 * 30),
+        (None, "comparison", Pace(seconds=2.0), 2),
+    ],
+)
+def test_more_of_what_was_seen_takes_as_much_longer(step: Any, name: str, seen: Pace, seconds: float) -> None:
+    assert real_seconds(step, name, seen, SIZES) == pytest.approx(seconds)
+
+
+def test_one_event_tells_no_pace() -> None:
+    once = Pace(seconds=2.0)
+    once.see(10.0, 1, "batches")
+    assert real_seconds(FinetuneSpec(model="resnet8"), "net", once, SIZES) == 2
