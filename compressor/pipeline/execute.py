@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError
-from compressor.pipeline import preflight
+from compressor.errors import CompressError, StepError
+from compressor.pipeline import preflight, user_code
 from compressor.pipeline.events import Events, StepProgress
 from compressor.pipeline.prepare import Prepared
 from compressor.stages.base import Context
@@ -106,6 +106,12 @@ class Execution:
             if refused is None:
                 raise
             raise refused from problem
+        except Exception as problem:
+            if not user_code.place(problem):
+                raise
+            what = f"the network's own code failed{user_code.failed(problem)}"
+            todo = "mend it and run again; the steps before it are kept"
+            raise StepError(f"step {node.name}", what, todo) from problem
 
     def _context(self, node: Node, folder: Any) -> Context:
         pipeline = self._pipeline

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, InputError
+from compressor.pipeline.user_code import failed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,7 +116,7 @@ def _check_shapes(network: Any, node: Node, task: Task) -> None:
     except Exception as problem:
         raise InputError(
             f"steps.{node.name}.model",
-            f"the network does not take inputs of shape {list(put.shape)}{_place(problem)} ({_reason(problem)})",
+            f"the network does not take inputs of shape {list(put.shape)}{failed(problem)}",
             "choose a network made for this size, or another task.preprocess",
         ) from problem
     shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
@@ -128,24 +127,6 @@ def _check_shapes(network: Any, node: Node, task: Task) -> None:
             f"the network answers with {found}, and the task has {list(get.shape)}",
             "use a network with one output for each class",
         )
-
-
-def _reason(problem: BaseException) -> str:
-    return f"{type(problem).__name__}: {(str(problem).strip().splitlines() or ['no words'])[0]}"
-
-
-def _place(problem: BaseException) -> str:
-    """` at nets.py, line 24`: the last line of the user's own code that it came through, where there is one."""
-    own = [
-        frame
-        for frame in traceback.extract_tb(problem.__traceback__)
-        if "site-packages" not in frame.filename and Path(frame.filename).is_file() and not _ours(frame.filename)
-    ]
-    return f" at {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
-
-
-def _ours(file: str) -> bool:
-    return Path(file).is_relative_to(Path(__file__).parents[1])
 
 
 def _check_training(network: nn.Module, node: Node, task: Task) -> None:
@@ -167,6 +148,6 @@ def _check_training(network: nn.Module, node: Node, task: Task) -> None:
     except Exception as problem:
         raise InputError(
             f"steps.{node.name}.{'model' if getattr(node.spec, 'model', None) else 'from'}",
-            f"the network cannot be trained{_place(problem)} ({_reason(problem)})",
+            f"the network cannot be trained{failed(problem)}",
             "mend its `forward`, or choose another network",
         ) from problem

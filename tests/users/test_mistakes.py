@@ -201,6 +201,13 @@ class Untrained(nn.Module):
             raise ValueError("not for training")
         return x
 
+class Fragile(nn.Module):
+    def forward(self, x):
+        if len(x) > 50:
+            raise ValueError("not so many at once")
+        return x
+
+def fragile(): return Net(Fragile())
 def raises(): raise RuntimeError("no such dial")
 def leaves(): raise SystemExit(0)
 def nothing(): return None
@@ -342,6 +349,13 @@ def test_parity_missed(tiny_run: Run, compress: Compress, tmp_path: Path) -> Non
     assert "step edge: " in said
     assert "200" in said
     assert not (tmp_path / "run" / "bundle").exists()
+
+
+def test_a_network_that_fails_only_when_it_trains(fails: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "users_nets.py").write_text(NETS)
+    said = fails(pipeline("a: {stage: finetune, model: {factory: 'users_nets:fragile'}, epochs: 1}"))
+    assert "step a: the network's own code failed at users_nets.py, line 29 (ValueError: not so many at once)" in said
+    assert "mend it and run again" in said
 
 
 @pytest.mark.parametrize(
