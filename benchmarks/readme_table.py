@@ -16,45 +16,57 @@ RESULTS = HERE / "results"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
-def report_lines(name: str, command: str) -> Iterator[str]:
-    path = RESULTS / f"{name}.json"
-    if not path.exists():
-        return
-    report: dict[str, Any] = json.loads(path.read_text())
+def reports() -> dict[str, dict[str, Any]]:
+    """The committed reports by the pipeline's path below the repository, in the order in which they are shown."""
+    files = {f"pipelines/{name}.yaml": name for name in ("quickstart", "cifar10", "fashion-mnist", "flowers")}
+    files |= {f"benchmarks/int8_resnets/{name}.yaml": f"int8-{name}" for name in ("resnet20", "resnet56")}
+    return {path: json.loads((RESULTS / f"{name}.json").read_text()) for path, name in files.items()}
+
+
+def machine(report: dict[str, Any]) -> str:
     where = report["environment"]
-    minutes = sum(row["seconds"] or 0 for row in report["models"]) / 60
-    samples = report["task"]["samples"]["test"]
-    yield f"**{report['name']}**, verdict `{report['verdict']['state']}`: `{command}`  "
-    yield (
-        f"{samples:,} test samples, {where['cores']} cores of {where['cpu']} ({where['isa']}), "
-        f"onnxruntime {where['libraries']['onnxruntime']}; steps took {minutes:.0f} min in all."
-    )
+    return f"{where['cores']} cores of {where['cpu']}, {where['isa']}, onnxruntime {where['libraries']['onnxruntime']}"
+
+
+def table() -> Iterator[str]:
+    """One table of all models of all reports, and where they were measured."""
+    found = reports()
+    yield "| pipeline | step | accuracy, % (95 % interval) | size, MB | MACs, million | median, ms | speed-up |"
+    yield "|---|---|---|---|---|---|---|"
+    for path, report in found.items():
+        seconds = sum(row["seconds"] or 0 for row in report["models"])
+        took = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        about = [f"[{report['name']}]({path})", f"`{report['verdict']['state']}`, {took}"]
+        about.append(f"{report['task']['samples']['test']:,} test samples")
+        for place, row in enumerate(report["models"]):
+            yield f"| {about[place] if place < len(about) else ''} | {' | '.join(cells(row))} |"
     yield ""
-    yield "| step | accuracy, % (95 % interval) | size, MB | MACs, million | median, ms (1 thread) | speed-up |"
-    yield "|---|---|---|---|---|---|"
-    for row in report["models"]:
-        quality = row["quality"]["accuracy"]
-        timed = next((one for one in row["latency"] or () if one["threads"] == 1), None)
-        speed = row["speedup"]
-        cells = [
-            row["step"],
-            f"{100 * quality['value']:.2f} ({100 * quality['low']:.2f}–{100 * quality['high']:.2f})",
-            f"{row['size_bytes'] / 1e6:.3f}",
-            f"{row['macs'] / 1e6:.2f}",
-            f"{timed['p50_ms']:.3f}" if timed else "",
-            f"{speed['value']:.2f} ({speed['low']:.2f}–{speed['high']:.2f})" if speed else "",
-        ]
-        yield f"| {' | '.join(cells)} |"
+    places = {machine(report) for report in found.values()}
+    for place in sorted(places):
+        names = [report["name"] for report in found.values() if machine(report) == place]
+        yield f"Measured on {place}{'' if len(places) == 1 else ': ' + ', '.join(names)}; medians with one thread."
+    yield "The time is that of the steps; a speed-up is the median of the ratios within a round."
     yield ""
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    quality = row["quality"]["accuracy"]
+    timed = next((one for one in row["latency"] or () if one["threads"] == 1), None)
+    speed = row["speedup"]
+    return [
+        row["step"],
+        f"{100 * quality['value']:.2f} ({100 * quality['low']:.2f}–{100 * quality['high']:.2f})",
+        f"{row['size_bytes'] / 1e6:.3f}",
+        f"{row['macs'] / 1e6:.2f}",
+        f"{timed['p50_ms']:.3f}" if timed else "",
+        f"{speed['value']:.2f} ({speed['low']:.2f}–{speed['high']:.2f})" if speed else "",
+    ]
 
 
 def gain_lines() -> Iterator[str]:
-    path = RESULTS / "distillation_gain" / "gain.json"
-    if not path.exists():
-        return
-    gain = json.loads(path.read_text())
-    yield "**What distillation gives** over plain training of the same student, epochs and seed: "
-    yield "`python benchmarks/distillation_gain/run.py`"
+    gain = json.loads((RESULTS / "distillation_gain" / "gain.json").read_text())
+    yield f"**What distillation gives**, {gain['question']}"
+    yield "(`python benchmarks/distillation_gain/run.py`):"
     yield ""
     yield "| seed | plain, % | distilled, % | gain, points (95 % interval) |"
     yield "|---|---|---|---|"
@@ -72,15 +84,21 @@ def gain_lines() -> Iterator[str]:
     yield ""
 
 
+def plain_lines() -> Iterator[str]:
+    yield "**int8 against plain `quantize_static`** of the same float graph, in the same rounds, one thread"
+    yield "(`python benchmarks/int8_against_plain.py PIPELINE`): the time of ours over that of the plain file."
+    yield ""
+    yield "| network | ours | ratio (95 % interval) |"
+    yield "|---|---|---|"
+    for path in sorted((RESULTS / "int8_against_plain").glob("*.json")):
+        for step, one in json.loads(path.read_text())["ratios"].items():
+            yield f"| {path.stem} | {step} | {one['value']:.3f} ({one['low']:.3f}–{one['high']:.3f}) |"
+    yield ""
+
+
 def text() -> str:
     """The whole section."""
-    lines: list[str] = []
-    for name in ("quickstart", "cifar10", "fashion-mnist", "flowers"):
-        lines += report_lines(name, f"compress run pipelines/{name}.yaml")
-    for name in ("resnet20", "resnet56"):
-        lines += report_lines(f"int8-{name}", f"compress run benchmarks/int8_resnets/{name}.yaml")
-    lines += gain_lines()
-    return "\n".join(lines)
+    return "\n".join([*table(), *gain_lines(), *plain_lines()])
 
 
 def filled(readme: str) -> str:

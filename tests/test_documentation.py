@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +32,22 @@ def test_committed_reports_keep_the_contract(path: Path) -> None:
     from compressor.report.report import Report
 
     assert Report.load(path).models
+
+
+def test_committed_reports_are_of_the_files_as_they_stand() -> None:
+    """Comments may change; whatever else does asks for another run."""
+    gain = ROOT / "benchmarks" / "results" / "distillation_gain"
+    made = {path: report["pipeline"]["text"] for path, report in table().reports().items()}
+    seeds = [json.loads(path.read_text())["pipeline"]["text"] for path in gain.glob("seed-*.json")]
+    assert len(seeds) >= 3
+    repeated = [("benchmarks/distillation_gain/pipeline.yaml", text) for text in seeds]
+    for path, text in [*made.items(), *repeated]:
+        assert yaml.safe_load(text) == yaml.safe_load((ROOT / path).read_text()), path
+
+
+def test_the_readmes_pipeline_is_the_quickstart() -> None:
+    block = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(block) == yaml.safe_load((ROOT / "pipelines" / "quickstart.yaml").read_text())
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -16,7 +16,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import yaml
+
 import compressor
+from compressor.report.report import Report
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "distillation_gain"
@@ -52,7 +55,7 @@ def main() -> None:
             print(json.dumps(rows[-1]), flush=True)
     gains = [row["gain"] for row in rows]
     result = {
-        "question": "accuracy on the whole CIFAR-10 test set, distilled minus plain, same student, epochs and seed",
+        "question": question(report),
         "seeds": rows,
         "mean_gain": statistics.mean(gains),
         "interval_95": interval(gains),
@@ -60,6 +63,16 @@ def main() -> None:
     }
     (RESULTS / "gain.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
+
+
+def question(report: Report) -> str:
+    """What the figures are of, in the words of the pipeline that was run."""
+    steps = yaml.safe_load(report.pipeline.text)["steps"]
+    student, teacher = steps["student"], steps["teacher"]
+    return (
+        f"accuracy on the whole CIFAR-10 test set, distilled minus plain, of {student['model']} taught by "
+        f"{teacher['model']}, {student['epochs']} epochs each, the same seed"
+    )
 
 
 def interval(gains: list[float]) -> list[float] | None:

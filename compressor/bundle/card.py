@@ -77,7 +77,8 @@ def _ports(facts: Mapping[str, Any]) -> str:
         inside = ", ".join(f"`{name}`" for name in facts["in_graph"])
         lines.append(f"The graph itself does {inside}; do not do it again.")
     runtime = facts["onnxruntime"]
-    oldest = f"onnxruntime {runtime['oldest']} or newer, by table" if runtime.get("oldest") else "a recent onnxruntime"
+    known = runtime.get("oldest")
+    oldest = f"onnxruntime {known} or newer (by ONNX's table of versions, not tried)" if known else "a recent onnxruntime"
     versions = f"Opset {facts['opset']}, IR version {facts['ir_version']}"
     lines.append(f"{versions}: {oldest}; made with {runtime['made_with']}.")
     return "\n\n".join(lines)

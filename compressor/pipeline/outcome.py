@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.latency import machine
@@ -73,8 +73,8 @@ def _facts(prepared: Prepared, nodes: dict[str, Node], artifacts: dict[str, Arti
         latency=timed.folder if timed else None,
         comparison=artifacts["comparison"].folder if "comparison" in artifacts else None,
         environment={**machine.describe(), "libraries": {name: installed(name) for name in LIBRARIES}},
-        reproduce=_reproduce(prepared),
-        warnings=[one for artifact in artifacts.values() for one in artifact.facts.get("warnings", ())],
+        reproduce=_reproduce(prepared, bundle=pipeline.ship in artifacts),
+        warnings=[*_changed(prepared), *(one for made in artifacts.values() for one in made.facts.get("warnings", ()))],
     )
 
 
@@ -107,12 +107,20 @@ def _task(prepared: Prepared, artifacts: dict[str, Artifact]) -> dict[str, Any]:
     }
 
 
-def _reproduce(prepared: Prepared) -> list[str]:
-    wanted = prepared.wanted
+def _changed(prepared: Prepared) -> list[str]:
+    sets = prepared.wanted.sets
+    return [f"this is not the file as it stands: the command line set {', '.join(sets)}"] if sets else []
+
+
+def _reproduce(prepared: Prepared, *, bundle: bool) -> list[str]:
+    """The variables to set, the run as it was asked for, and the check of what it shipped."""
+    wanted, pipeline = prepared.wanted, prepared.pipeline
+    names = sorted({*pipeline.task.variables(), *re.findall(r"\$\{(\w+)\}", pipeline.text)})
     sets = [word for one in wanted.sets for word in ("--set", one)]
     until = ["--until", wanted.until] if wanted.until else []
-    path = Path(wanted.path).name
+    path = wanted.path.name if wanted.path.is_absolute() else str(wanted.path)
     return [
+        *(f"export {name}=…" for name in names),
         shlex.join(["compress", "run", path, *until, *sets, "--device", prepared.device]),
-        shlex.join(["compress", "verify", "bundle"]),
+        *(["compress verify bundle"] if bundle else []),
     ]

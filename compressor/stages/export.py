@@ -271,6 +271,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("onnx", "onnxruntime", "numpy", "pillow"),
-    revision=2,
+    revision=3,
     isa=True,
 )

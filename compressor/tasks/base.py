@@ -161,6 +161,10 @@ class TaskSpec(BaseModel):
         """
         raise NotImplementedError
 
+    def variables(self) -> tuple[str, ...]:
+        """Variables of the environment that tell where the data is."""
+        return ()
+
     def libraries(self) -> Mapping[str, tuple[str, ...]]:
         """Part of the fingerprint -> distributions whose versions decide what is made of it."""
         return {}

@@ -83,6 +83,11 @@ class ImageClassificationSpec(TaskSpec):
             "augment": self.augment_steps(),
         }
 
+    def variables(self) -> tuple[str, ...]:
+        """COMPRESS_DATA where it alone tells where a named set lies."""
+        asks = self.data.name not in (None, "digits") and self.data.root is None
+        return (torchvision_sets.VARIABLE,) if asks else ()
+
     def libraries(self) -> Mapping[str, tuple[str, ...]]:
         """numpy draws splits and orders; Pillow decodes and resizes; torchvision has TrivialAugment."""
         data = ("numpy",) if self.data.name else ("numpy", "pillow")
