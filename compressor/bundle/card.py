@@ -78,7 +78,7 @@ def _ports(facts: Mapping[str, Any]) -> str:
         lines.append(f"The graph itself does {inside}; do not do it again.")
     runtime = facts["onnxruntime"]
     known = runtime.get("oldest")
-    oldest = f"onnxruntime {known} or newer (by ONNX's table of versions, not tried)" if known else "a recent onnxruntime"
+    oldest = f"onnxruntime {known} or newer (by ONNX's table, not tried)" if known else "a recent onnxruntime"
     versions = f"Opset {facts['opset']}, IR version {facts['ir_version']}"
     lines.append(f"{versions}: {oldest}; made with {runtime['made_with']}.")
     return "\n\n".join(lines)
