@@ -83,6 +83,13 @@ def takes(stage: Stage) -> dict[str, str]:
     return {role: kinds(allowed) for role, allowed in stage.takes.items() if role in fields}
 
 
+def _optional(stage: Stage, role: str) -> bool:
+    """Whether a file may leave a role out."""
+    from compressor.pipeline.roles import written
+
+    return not stage.spec.model_fields[written(stage.spec)[role]].is_required()
+
+
 def _all_stages() -> RenderableType:
     from compressor.pipeline.roles import KINDS
 
@@ -91,7 +98,8 @@ def _all_stages() -> RenderableType:
         table.add_column(column, no_wrap=column == "stage")
     for name in WRITABLE:
         stage = STAGES[name]
-        table.add_row(f"[bold]{name}[/]", ", ".join(takes(stage)), KINDS[stage.makes], escape(summary(stage)))
+        taken = ", ".join(f"[{role}]" if _optional(stage, role) else role for role in takes(stage))
+        table.add_row(f"[bold]{name}[/]", escape(taken), KINDS[stage.makes], escape(summary(stage)))
     return table
 
 
@@ -100,7 +108,7 @@ def _one_stage(stage: Stage) -> list[RenderableType]:
     from compressor.pipeline.roles import KINDS
 
     head = [f"[bold]{stage.name}[/]: {escape(summary(stage))}"]
-    head += [f"  {role}: {words}" for role, words in takes(stage).items()]
+    head += [f"  {role}{' (optional)' * _optional(stage, role)}: {what}" for role, what in takes(stage).items()]
     head.append(f"  makes {KINDS[stage.makes]}")
     if stage.name in HIDDEN:
         head.append("  put in by the plan; no file names it")
@@ -111,9 +119,9 @@ def field_table(fields: list[Row]) -> Table:
     """Fields as a table for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("field", no_wrap=True)
-    table.add_column("type", ratio=2)
+    table.add_column("type", ratio=2, overflow="fold")
     table.add_column("default")
-    table.add_column("meaning", ratio=3)
+    table.add_column("meaning", ratio=3, overflow="fold")
     for row in fields:
         style = "bold" if "." not in row.name else ""
         table.add_row(

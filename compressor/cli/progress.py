@@ -7,21 +7,15 @@ import time
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.measure import Measurement
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
+
+from compressor.report import words
 
 
 class Display(Protocol):
@@ -44,54 +38,89 @@ def display(console: Console, *, log_json: bool, out: TextIO) -> Display:
     return Live(console) if console.is_terminal else PlainLines(console)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person writes them: `0.4 s`, `12 s`, `3 min 20 s`, `1 h 05 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
+def _roughly(seconds: float) -> str:
+    """A duration that is read at a glance, is short and does not flicker: `12 s`, `3 min`, `2.5 h`."""
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _numbers(numbers: dict[str, float]) -> str:
-    return "  ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+def _numbers(numbers: dict[str, float]) -> list[str]:
+    shown = {
+        name: words.number(name, value) if words.is_share(name) else f"{value:.3g}" for name, value in numbers.items()
+    }
+    return [f"{words.label(name)} {typed(text)}" for name, text in shown.items()]
+
+
+def typed(text: str) -> str:
+    """Text with the spaces of a keyboard, so that a search of a terminal or a log finds `95.5 %`."""
+    return text.replace(words.FIXED, " ")
 
 
 class _Position(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.total is None:
             return Text("")
-        return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
+        whole = f"{task.total:.0f}"
+        return Text(f"{task.completed:{len(whole)}.0f}/{whole} {task.fields['unit']}")
 
 
-class _Rate(ProgressColumn):
+class _Time(ProgressColumn):
+    """One field, so that what has passed is never read as what is left."""
+
     def render(self, task: Task) -> Text:
-        if not task.speed:
-            return Text("")
-        speed = f"{task.speed:.0f}" if task.speed >= 10 else f"{task.speed:.1f}"
-        return Text(f"{speed} {task.fields['unit']}/s", style="progress.data.speed")
+        left = None if task.finished else task.time_remaining
+        if left is not None:
+            return Text(f"{_roughly(left)} left", style="progress.remaining")
+        return Text(f"{_roughly(task.get_time() - task.fields['began'])} so far", style="progress.elapsed")
+
+
+class _Rest(ProgressColumn):
+    """The numbers and the rate, in what room the other columns leave."""
+
+    def render(self, task: Task) -> _Parts:
+        parts = _numbers(task.fields["numbers"])
+        if task.speed:
+            speed = f"{task.speed:.0f}" if task.speed >= 10 else f"{task.speed:.2g}"
+            parts.append(f"{speed} {task.fields['unit']}/s")
+        parts.sort(key=lambda part: part.startswith("learning rate"))  # the one number that is known beforehand
+        return _Parts(parts)
+
+
+class _Parts:
+    """As many parts as fit, each of them whole; the last ones give way."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self._parts = parts
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(0, cell_len("  ".join(self._parts)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        count = len(self._parts)
+        while count and cell_len("  ".join(self._parts[:count])) > options.max_width:
+            count -= 1
+        yield Text("  ".join(self._parts[:count]), style="dim", no_wrap=True)
 
 
 class Live:
     """One live line a step, with progress, rate and time left; what ended stays above it."""
 
+    PACE_SECONDS = 300.0
+    """The pace is that of the last five minutes: a batch may take one, and a validation passes now and then."""
+
     def __init__(self, console: Console) -> None:
         self._console = console
         whole = Column(no_wrap=True)
-        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        name = Column(no_wrap=True, max_width=24)
         self._bars = Progress(
-            SpinnerColumn(), TextColumn("[bold]{task.description}", table_column=whole), BarColumn(bar_width=16),
-            _Position(table_column=whole), _Rate(table_column=whole),
-            TimeElapsedColumn(table_column=whole), TextColumn("left", table_column=whole),
-            TimeRemainingColumn(table_column=whole), TextColumn("[dim]{task.fields[numbers]}", table_column=rest),
-            console=console, transient=True, refresh_per_second=8,
+            SpinnerColumn(), TextColumn("[bold]{task.description}", table_column=name), BarColumn(bar_width=8),
+            _Position(table_column=whole), _Time(table_column=whole), _Rest(),
+            console=console, transient=True, refresh_per_second=8, speed_estimate_period=self.PACE_SECONDS,
         )  # fmt: skip
         self._task: TaskID | None = None
         self._unit = ""
+        self._began = 0.0
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -111,7 +140,7 @@ class Live:
             case "done":
                 self._end()
                 self._console.print(
-                    f"[green]✓[/] {escape(event['node'])} [dim]{duration(event['seconds'])}[/]", highlight=False
+                    f"[green]✓[/] {escape(event['node'])} [dim]{words.duration(event['seconds'])}[/]", highlight=False
                 )
             case "say":
                 self._console.print(f"  [dim]{escape(event['text'])}[/]", highlight=False)
@@ -121,17 +150,16 @@ class Live:
     def _begin(self, node: str) -> None:
         self._end()
         self._unit = ""
-        self._task = self._bars.add_task(escape(node), total=None, unit="", numbers="", start=True)
+        self._began = self._bars.get_time()
+        self._task = self._bars.add_task(escape(node), total=None, unit="", numbers={}, began=self._began)
 
     def _advance(self, event: dict[str, Any]) -> None:
         if self._task is None:
             return
         if event["unit"] != self._unit:
             self._unit = event["unit"]
-            self._bars.reset(self._task, total=event["total"], unit=self._unit, numbers="")
-        self._bars.update(
-            self._task, completed=event["done"], total=event["total"], numbers=escape(_numbers(event["numbers"]))
-        )
+            self._bars.reset(self._task, total=event["total"], unit=self._unit, numbers={}, began=self._began)
+        self._bars.update(self._task, completed=event["done"], total=event["total"], numbers=event["numbers"])
 
     def _end(self) -> None:
         if self._task is not None:
@@ -161,14 +189,14 @@ class PlainLines:
             case "step":
                 self._line(f"{event['node']}: begins")
             case "done":
-                self._line(f"{event['node']}: done in {duration(event['seconds'])}")
+                self._line(f"{event['node']}: done in {words.duration(event['seconds'])}")
             case "say":
                 self._line(f"{event['node']}: {event['text']}" if event.get("node") else event["text"])
             case "waiting":
                 self._line(event["text"])
             case "progress" if time.monotonic() - self._last >= self.EVERY_SECONDS:
                 done = f"{event['done']}/{event['total']} {event['unit']}"
-                self._line(f"{event['node']}: {done}  {_numbers(event['numbers'])}".rstrip())
+                self._line(f"{event['node']}: {done}  {'  '.join(_numbers(event['numbers']))}".rstrip())
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError, StepError
+from compressor.errors import CompressError, Exit, StepError
 from compressor.pipeline import preflight, user_code
 from compressor.pipeline.events import Events, StepProgress
+from compressor.pipeline.plan import DAMAGED
 from compressor.pipeline.prepare import Prepared
 from compressor.stages.base import Context
 from compressor.store.disk import refusal
@@ -39,7 +40,7 @@ class Execution:
         nodes = {node.name: node for node in self._prepared.plan.nodes}
         if any(node.status != "reuse" for node in nodes.values()):
             preflight.check_device(self._prepared.device)
-            preflight.check(nodes, self.task, self._context_to_check, self._store.find)
+            preflight.check(nodes, self.task, self._context_to_check, self._store.open)
         self._events.send("checked")
         for node in nodes.values():
             if node.status == "reuse":
@@ -67,7 +68,8 @@ class Execution:
         return self._task
 
     def _step(self, node: Node) -> None:
-        key, fresh = node.key, node.name == self._prepared.wanted.fresh
+        key, wanted = node.key, self._prepared.wanted.fresh
+        fresh = node.why == DAMAGED or (wanted is not None and key == self._prepared.plan.node(wanted).key)
         needs = self._prepared.plan.keys
         with self._store.hold(key, waiting=lambda text: self._events.send("waiting", text=text), needs=needs):
             if fresh:
@@ -106,7 +108,9 @@ class Execution:
             if refused is None:
                 raise
             raise refused from problem
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
+            if isinstance(problem, SystemExit) and problem.code == int(Exit.INTERRUPTED):
+                raise
             if not user_code.place(problem):
                 raise
             what = f"the network's own code failed{user_code.failed(problem)}"

@@ -32,7 +32,7 @@ def locate(details: ErrorDetails, data: Any) -> Located:
     for index, part in enumerate(details["loc"]):
         if _holds(here, part):
             path, here = (*path, part), here[part]
-        elif details["type"] == "missing" and isinstance(part, str) and index == len(details["loc"]) - 1:
+        elif index == len(details["loc"]) - 1 and _absent(here, part, details["type"]):
             path = (*path, part)
         elif branch is None:
             at, branch = path, part
@@ -51,6 +51,12 @@ def worth_telling(located: list[Located]) -> list[Located]:
 
 def _shared(one: Place, other: Place) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _absent(here: Any, part: str | int, kind: str) -> bool:
+    """Whether the part is a field that is not there, by its name and not by the name of an alternative's class."""
+    is_field = isinstance(part, str) and part.isidentifier() and part.islower()
+    return is_field and (kind == "missing" or (kind == "value_error" and isinstance(here, Mapping)))
 
 
 def _holds(here: Any, part: str | int) -> bool:

@@ -6,83 +6,20 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from compressor.errors import InputError
+from compressor.errors import InputError, IntegrityError
 from compressor.pipeline import identity, why
 from compressor.pipeline.identity import World
+from compressor.pipeline.plan_needs import Index, Memory, Wish
 from compressor.stages.base import Stage, StageSpec
-from compressor.store.artifact import Artifact
 from compressor.store.keys import digest
 
 Status = Literal["run", "reuse", "resume"]
 
 COMPARISON = "comparison"
 EVALUATION = ".evaluation"
-
-
-class Index(Protocol):
-    """What a plan asks the store; it changes nothing there."""
-
-    def find(self, key: str, rebuild: str = "") -> Artifact | None:
-        """The artifact of a key, or None."""
-
-    def interrupted(self, key: str) -> str | None:
-        """When work on a key was last saved, None where none was."""
-
-    def previous(self, slot: str) -> tuple[str, dict[str, Any]] | None:
-        """The key and the identity that a place in a pipeline had last."""
-
-
-class Memory(Protocol):
-    """Where the identity behind a key is kept for the next plan."""
-
-    def remember(self, slot: str, key: str, identity: Mapping[str, Any]) -> None:
-        """Keep what a place in a pipeline was made of."""
-
-
-class Graphs(Protocol):
-    """The part of a pipeline about the graphs made in it."""
-
-    @property
-    def opset(self) -> int:
-        """ONNX opset of every graph."""
-
-
-class Wish(Protocol):
-    """What a plan needs of a pipeline. `roles` gives the steps that a step names, by role (`from`, `teacher`)."""
-
-    @property
-    def name(self) -> str:
-        """Names the pipeline in the store's memory."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of the steps that have none of their own."""
-
-    @property
-    def steps(self) -> Mapping[str, Any]:
-        """Specs by step, in the order of the file."""
-
-    @property
-    def baseline(self) -> str | None:
-        """The step that drops are measured against."""
-
-    @property
-    def ship(self) -> str | None:
-        """The export step that ships."""
-
-    @property
-    def path(self) -> Path:
-        """The pipeline's file, for the commands shown."""
-
-    @property
-    def onnx(self) -> Graphs:
-        """Settings of the graphs."""
-
-    def roles(self, step: str) -> Mapping[str, str]:
-        """The steps that a step names, by role."""
+DAMAGED = "its artifact is damaged"
 
 
 @dataclass(frozen=True)
@@ -166,7 +103,8 @@ def plan(
         if fresh is not None and fresh not in {node.name for node in nodes}:
             raise InputError("--fresh", f'"{fresh}" is not needed for --until {until}', "leave one of the two out")
     command = command or shlex.join(["compress", "run", str(pipeline.path)])
-    judged = _judge(nodes, lambda node: _status(node, pipeline.name, store, world, fresh, command))
+    anew = next((node.key for node in nodes if node.name == fresh), None)
+    judged = _judge(nodes, lambda node: _status(node, pipeline.name, store, world, anew, command))
     return Plan(tuple(judged), digest(world.task_parts), command)
 
 
@@ -272,14 +210,20 @@ def _judge(nodes: list[Node], status: Callable[[Node], tuple[Status, str]]) -> I
         yield judged[node.name]
 
 
-def _status(node: Node, name: str, store: Index, world: World, fresh: str | None, command: str) -> tuple[Status, str]:
-    if node.name == fresh:
+def _status(node: Node, name: str, store: Index, world: World, anew: str | None, command: str) -> tuple[Status, str]:
+    """anew: the key that `--fresh` asked for; other damaged artifacts are then built again, too."""
+    if node.key == anew:
         return "run", "asked for with --fresh"
-    artifact = store.find(node.key, f"{command} --fresh {node.name}")
+    try:
+        artifact = store.find(node.key, f"{command} --fresh {node.name}")
+    except IntegrityError:
+        if anew is None:
+            raise
+        return "run", DAMAGED
     if artifact is not None:
         threads = artifact.record.get("threads")
         same = threads is None or world.threads is None or threads == world.threads
-        return "reuse", "" if same else f"made with {threads} threads"
+        return "reuse", "" if same else f"made with {threads} thread{'' if threads == 1 else 's'}"
     saved = store.interrupted(node.key)
     if saved is not None:
         return "resume", f"interrupted at {saved}, goes on"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compressor.store.artifact import Artifact
     from compressor.tasks.base import Task
 
-Find = Callable[[str], "Artifact | None"]
+Read = Callable[[str], "Artifact"]
 
 
 def check_device(device: str) -> None:
@@ -39,7 +39,7 @@ def check_device(device: str) -> None:
         raise InputError("--device", what, "name one that is there")
 
 
-def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Context], find: Find) -> None:
+def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Context], read: Read) -> None:
     """Build every network that the steps to run would make, untrained, and send a batch of two through it.
 
     Raises:
@@ -52,7 +52,7 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
             continue
         try:
             _check_samples(node, task)
-            _network(node, context, find, networks)
+            _network(node, context, read, networks)
         except InputError as error:
             mistakes += [error, *(one for one in error.others if isinstance(one, InputError))]
     if mistakes:
@@ -77,20 +77,19 @@ def _check_samples(node: Node, task: Task) -> None:
 
 
 def _network(
-    node: Node, context: Callable[[Node], Context], find: Find, networks: dict[str, nn.Module | None]
+    node: Node, context: Callable[[Node], Context], read: Read, networks: dict[str, nn.Module | None]
 ) -> nn.Module | None:
     """The network of a node, from its artifact where there is one, else from its stage's sketch; None if it failed."""
     if node.key in networks:
         return networks[node.key]
     networks[node.key] = None
-    artifact = find(node.key) if node.status == "reuse" else None
-    if artifact is not None and artifact.kind == "model":
+    if node.status == "reuse" and node.stage.makes == "model":
         from compressor.models import network
 
-        made: Any = network.read(artifact.folder, context(node).base)
+        made: Any = network.read(read(node.key).folder, context(node).base)
     else:
         wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
-        found = {role: _network(one, context, find, networks) for role, one in wanted.items()}
+        found = {role: _network(one, context, read, networks) for role, one in wanted.items()}
         inputs = {role: one for role, one in found.items() if one is not None}
         if len(inputs) < len(wanted):
             return None

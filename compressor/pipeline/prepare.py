@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import platform
 import shlex
 import sys
@@ -17,8 +15,8 @@ from compressor.latency import machine
 from compressor.models import names
 from compressor.pipeline import plan as planning
 from compressor.pipeline import smoke, spec
+from compressor.pipeline.contents import of_step
 from compressor.pipeline.identity import World
-from compressor.stages.base import FactoryModel
 from compressor.store.digests import Digests
 from compressor.store.store import Store
 
@@ -202,7 +200,7 @@ def _read(pipeline: Pipeline, digests: Digests) -> tuple[dict[str, Any], dict[st
         mistakes.append(error)
     for step in pipeline.steps:
         try:
-            contents[step] = _contents(pipeline, digests, step)
+            contents[step] = of_step(pipeline, digests, step)
         except InputError as error:
             mistakes.append(error)
     if mistakes:
@@ -217,40 +215,3 @@ def located(error: InputError, pipeline: Pipeline) -> InputError:
         if place[0] in ("steps", "task"):
             one.where = pipeline.where(*place)
     return error
-
-
-def _contents(pipeline: Pipeline, digests: Digests, step: str) -> dict[str, str]:
-    """Field -> digest of the weights file or of the factory's package."""
-    chosen: Any = pipeline.steps[step]
-    found: dict[str, str] = {}
-    weights = getattr(chosen, "weights", None)
-    if isinstance(weights, str) and weights not in ("none", "default"):
-        path = Path(os.path.normpath(pipeline.base / Path(weights).expanduser()))
-        if not path.is_file():
-            where = f"steps.{step}.weights"
-            raise InputError(where, f'no file "{path}"', "give the path of a checkpoint")
-        found["weights"] = digests.file(path)
-    model = getattr(chosen, "model", None)
-    if isinstance(model, FactoryModel):
-        source = _source(pipeline.base, model.factory)
-        if source is None:
-            package = model.factory.partition(":")[0].split(".")[0]
-            where = f"steps.{step}.model"
-            raise InputError(where, f'no package "{package}"', "put it beside the pipeline file or install it")
-        found["factory"] = digests.tree(source, suffixes=(".py",)) if source.is_dir() else digests.file(source)
-    return found
-
-
-def _source(base: Path, factory: str) -> Path | None:
-    """The folder or file of a factory's package, found without importing it."""
-    package = factory.partition(":")[0].split(".")[0]
-    for beside in (base / package, base / f"{package}.py"):
-        if beside.exists():
-            return beside
-    try:
-        found = importlib.util.find_spec(package)
-    except ValueError:  # `__main__`
-        return None
-    if found is None or found.origin is None:
-        return None
-    return Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)

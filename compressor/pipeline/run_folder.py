@@ -55,8 +55,9 @@ class RunFolder:
         if not old:
             return
         with writing(self.path):
-            shutil.rmtree(self.previous, ignore_errors=True)
-            self.previous.mkdir()
+            self.previous.mkdir(exist_ok=True)
+            for older in (self.previous / name for name in RESULTS):
+                shutil.rmtree(older) if older.is_dir() else older.unlink(missing_ok=True)
             for one in old:
                 os.replace(one, self.previous / one.name)
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 from compressor.errors import CompressError, Exit, Interrupted, ResourceError
@@ -23,6 +24,7 @@ from compressor.pipeline import events
 OnEvent = Callable[[dict[str, Any]], None]
 
 GRACE_SECONDS = 10.0
+PACKAGES = Path(__file__).resolve().parents[2]
 
 
 class ChildBug(CompressError):
@@ -34,14 +36,20 @@ class ChildBug(CompressError):
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """The child's environment: threads by affinity and cgroup, passive waiting, unless the user set them."""
+    """The child's environment: threads by affinity and cgroup, passive waiting, unless the user set them.
+
+    The child does not look for modules in the current folder (`-P`), so it is told where a package that is not
+    installed lies.
+    """
     threads = str(default_threads())
+    paths = [base.get("PYTHONPATH"), None if "site-packages" in PACKAGES.parts else str(PACKAGES)]
     return {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
         **base,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
 
 
@@ -53,7 +61,7 @@ def run_child(request: Mapping[str, Any], on_event: OnEvent) -> None:
     """
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "compressor.pipeline.child", str(writer), str(os.getpid())],
+        [sys.executable, "-P", "-m", "compressor.pipeline.child", str(writer), str(os.getpid())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         pass_fds=(writer,), env=environment(os.environ), start_new_session=True,
     )  # fmt: skip

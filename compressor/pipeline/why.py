@@ -85,8 +85,8 @@ def _task(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _libraries(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
+    for name in sorted({*old} & {*new}):
+        if old[name] != new[name]:
             yield f"{name} {_show(old.get(name))} -> {_show(new.get(name))}"
 
 

@@ -80,7 +80,7 @@ class CatalogueModel(Frozen):
 
     name: str = Field(description="Name from the catalogue, or `torchvision:NAME`, `timm:NAME`.")
     widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
-        None, description="Channels of each stage; the catalogue's own where left out."
+        None, min_length=1, description="Channels of each stage; the catalogue's own where left out."
     )
 
 
@@ -157,7 +157,9 @@ class TrainingFields(Frozen):
         if self.schedule == "onecycle":
             if self.warmup_epochs:
                 found.append(("warmup_epochs", "onecycle rises by itself"))
-        elif self.warmup_epochs >= self.epochs:
+        elif self.warmup_epochs > self.epochs:
+            found.append(("warmup_epochs", f"the {self.epochs} epochs end before the peak; ask for fewer"))
+        elif self.warmup_epochs == self.epochs:
             found.append(("schedule", f"warmup_epochs {self.warmup_epochs:g} takes all of the {self.epochs} epochs"))
         if self.early_stopping is not None and self.epochs == 1:
             found.append(("early_stopping", "one epoch leaves nothing to stop, and no better one to keep"))

@@ -23,8 +23,8 @@ from tests.pipeline import toy_stages
 ROOT = Path(__file__).parents[2]
 
 
-def shown(name: str | None) -> str:
-    console = Console(width=160, force_terminal=False)
+def shown(name: str | None, width: int = 160) -> str:
+    console = Console(width=width, force_terminal=False)
     with console.capture() as captured:
         describe.show_stages(name, console=console)
     return captured.get()
@@ -60,6 +60,17 @@ def test_one_stage_shows_every_field_with_a_meaning(name: str) -> None:
     top = {row.name for row in fields.rows(spec) if "." not in row.name}
     short = {"factory"} if "model" in written(spec) else set()
     assert top == set(written(spec)) - {"stage"} | short
+
+
+def test_what_may_be_left_out_is_told_apart() -> None:
+    assert re.search(r"^ *distill +teacher, \[from\] ", shown(None), re.MULTILINE)
+    assert "teacher: a model\n  from (optional): a model\n" in shown("distill")
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_nothing_is_cut_at_80_columns(name: str) -> None:
+    cut = [line for line in shown(name, 80).splitlines() if re.search(r"\w…", line)]
+    assert not cut
 
 
 def test_an_unknown_stage_says_which_was_meant() -> None:

@@ -23,6 +23,64 @@ EVENTS: list[dict[str, Any]] = [
 ]
 
 
+TRAINING = {"loss": 0.181, "learning_rate": 0.0466, "accuracy": 0.975}
+
+
+def line(width: int, seconds: dict[int, float], node: str = "teacher", total: int = 140) -> str:
+    """The live line after progress events: batches done -> the second they were seen at, the last one being now."""
+    now = 0.0
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    live = progress.Live(console)
+    live._bars.get_time = lambda: now
+    live({"event": "step", "node": node})
+    for done, now in seconds.items():  # noqa: B007, the clock reads it
+        if done:
+            numbers = {"event": "progress", "unit": "batches", "numbers": TRAINING}
+            live({**numbers, "node": node, "done": done, "total": total})
+    with console.capture() as captured:
+        console.print(live._bars.get_renderable())
+    (only,) = captured.get().splitlines()
+    return only
+
+
+@pytest.mark.parametrize(
+    ("width", "last", "left_out"),
+    [
+        (80, "accuracy 97.50 %", "batches/s"),
+        (100, "12 batches/s", "learning rate"),
+        (120, "learning rate 0.0466", "…"),
+    ],
+)
+def test_a_training_line_fits_and_leaves_the_least_out(width: int, last: str, left_out: str) -> None:
+    said = line(width, {14: 1.0, 74: 6.0})
+    assert len(said) <= width
+    assert re.search(r"teacher [━╸╺]+ +74/140 batches 6 s left loss 0\.181  accuracy 97\.50 %", said)
+    assert said.rstrip().endswith(last)
+    assert left_out not in said
+
+
+def test_a_long_run_s_line_is_whole_at_80_columns() -> None:
+    said = line(80, {300: 60.0, 12345: 360.0}, "student", 78_000)
+    assert re.search(r"student [━╸╺]+ +12345/78000 batches 27 min left loss 0\.181  accuracy 97\.50 %", said)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ({0: 5.0}, "5 s so far"),
+        ({0: 200.0}, "3 min so far"),
+        ({1: 5.0}, "5 s so far"),
+        ({1: 1.0, 2: 2.0}, "2 min left"),
+        ({1: 1.0, 2: 200.0}, "7.6 h left"),
+        ({1: 1.0, 140: 90.0}, "2 min so far"),
+    ],
+)
+def test_time_is_left_only_where_that_is_known(seconds: dict[int, float], words: str) -> None:
+    said = line(80, seconds)
+    assert f" {words} " in said
+    assert said.count(" left") + said.count(" so far") == 1
+
+
 def shown(events: list[dict[str, Any]], *, terminal: bool, log_json: bool = False) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=120)
@@ -60,8 +118,7 @@ def test_machines_get_every_event() -> None:
     assert [json.loads(line) for line in shown(EVENTS, terminal=False, log_json=True).splitlines()] == EVENTS
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.42, "0.4 s"), (59.6, "60 s"), (61, "1 min 01 s"), (3900, "1 h 05 min")]
-)
-def test_durations_are_written_as_people_do(seconds: float, words: str) -> None:
-    assert progress.duration(seconds) == words
+def test_now_and_then_a_log_says_how_far_a_step_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress.PlainLines, "EVERY_SECONDS", 0.0)
+    event = {"event": "progress", "node": "a", "done": 7, "total": 9, "unit": "batches", "numbers": TRAINING}
+    assert shown([event], terminal=False) == "a: 7/9 batches  loss 0.181  learning rate 0.0466  accuracy 97.50 %\n"

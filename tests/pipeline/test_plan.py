@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field
 
-from compressor.errors import InputError
+from compressor.errors import InputError, IntegrityError
 from compressor.pipeline.identity import World
 from compressor.pipeline.plan import Plan, plan, remember
 from compressor.stages.base import CatalogueModel, ModelRef, SettledSpec, Stage, StageSpec
@@ -319,6 +319,31 @@ def test_no_path_and_no_name_of_a_step_is_in_a_key(shelf):
 )  # fmt: skip
 def test_why_a_step_runs(ran, changes, step, why):
     assert story(planned(digits(), ran, **changes))[step] == f"run {why}"
+
+
+def test_fresh_is_about_the_content_so_a_twin_is_built_once(shelf):
+    pipeline = digits(twin=FinetuneSpec(model="resnet20"))
+    shelf.ran(pipeline, planned(pipeline, shelf))
+    told = story(planned(pipeline, shelf, fresh="twin"))
+    assert told["teacher"] == "run asked for with --fresh"
+    assert told["twin"] == "reuse the same as teacher"
+
+
+def test_with_fresh_other_damaged_artifacts_are_built_again(ran):
+    damaged = {planned(digits(), ran).node(name).key for name in ("student", "int8")}
+    find = ran.find
+
+    def finds(key: str, rebuild: str = "") -> Any:
+        if key in damaged:
+            raise IntegrityError("artifact", "is damaged", f"build it again with `{rebuild}`")
+        return find(key, rebuild)
+
+    ran.find = finds
+    with pytest.raises(IntegrityError, match="--fresh student"):
+        planned(digits(), ran)
+    told = story(planned(digits(), ran, fresh="student"))
+    assert (told["student"], told["int8"]) == ("run asked for with --fresh", "run its artifact is damaged")
+    assert told["teacher"] == told["student.evaluation"] == "reuse"
 
 
 def test_what_does_not_depend_on_a_change_is_reused(ran):

@@ -95,8 +95,11 @@ def test_a_failed_run_never_shows_an_old_pass(tiny_run: Run, compress: Compress,
     pipeline, old, store = tiny_run
     out = tmp_path / "run"
     shutil.copytree(old, out)
+    (out / "previous").mkdir(exist_ok=True)
+    (out / "previous" / "mine.txt").touch()
     code, _, said = compress("run", pipeline, "--store", store, "--out", out, "--set", "steps.edge.parity.sqnr_db=150")
     assert code == 3, said
+    assert (out / "previous" / "mine.txt").exists()
     assert not (out / "report.json").exists()
     assert not (out / "bundle").exists()
     assert (out / "previous" / "report.json").exists()

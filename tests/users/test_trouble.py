@@ -135,8 +135,11 @@ def test_the_command_that_is_named_rebuilds_an_altered_artifact(
     altered.write_bytes(whole[: len(whole) // 2])
     before = digests(copy)
 
+    for more in ((), ("--set", "steps.int8.calibration_samples=33")):
+        code, _, said = compress("run", file, "--store", copy, "--out", tmp_path / "run", *more)
+        assert code == 4, said
+        assert "--fresh" in said
     code, _, said = compress("run", file, "--store", copy, "--out", tmp_path / "run")
-    assert code == 4, said
     assert str(altered) in said
     assert digests(copy) == before
 
@@ -156,12 +159,14 @@ steps:
 """
 
 
-def start(words: list[str]) -> subprocess.Popen[str]:
+def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
+    """A run in a folder whose modules are nobody's business."""
+    (folder / "random.py").write_text("raise SystemExit('a file of the current folder was imported')")
     # A job that a script put into the background ignores Ctrl-C, and so would all that it starts.
     return subprocess.Popen(
-        [sys.executable, "-m", "compressor", *words, "--log-json"],
+        [sys.executable, "-P", "-m", "compressor", *words, "--log-json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        cwd=folder, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
@@ -188,7 +193,7 @@ def test_interrupted_killed_and_run_twice_at_once(tmp_path: Path) -> None:
     file.write_text(LONG)
     words = ["run", str(file), "--store", str(tmp_path / "store"), "--out", str(tmp_path / "run")]
 
-    running = start(words)
+    running = start(words, tmp_path)
     until_trains(running)
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=60)[1]
@@ -198,14 +203,14 @@ def test_interrupted_killed_and_run_twice_at_once(tmp_path: Path) -> None:
     again = shlex.split(last.partition("go on with: compress ")[2].partition("--log-json")[0])
     assert again == words
 
-    running = start(again)
+    running = start(again, tmp_path)
     until_trains(running)
     os.kill(child_of(running), signal.SIGKILL)
     said = running.communicate(timeout=60)[1]
     assert running.returncode == 7, said
     assert "try batch_size: 16 (it was 32)" in said
 
-    twins = [start([*again[:-1], str(tmp_path / name)]) for name in ("one", "two")]
+    twins = [start([*again[:-1], str(tmp_path / name)], tmp_path) for name in ("one", "two")]
     ends = [twin.communicate(timeout=240) for twin in twins]
     assert [twin.returncode for twin in twins] == [0, 0], ends
     assert any('"event": "waiting"' in out for out, _ in ends)
