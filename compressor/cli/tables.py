@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from compressor.cli.progress import duration
+from compressor.cli.progress import typed
+from compressor.report import words
 
 if TYPE_CHECKING:
     from compressor.pipeline.estimate import Estimate
@@ -24,16 +25,25 @@ STATE_STYLE = {"holds": "green", "open": "yellow", "broken": "red"}
 VERDICT_STYLE = {"pass": "bold green", "measured": "bold green", "fail": "bold red", "undecided": "bold yellow"}
 
 
-def _table(*columns: str, right: Sequence[str] = (), wide: str = "") -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+def _table(*columns: str, right: Sequence[str] = (), wide: Sequence[str] = ()) -> Table:
+    """A table for 80 columns: nothing at its edges, two spaces between columns, and only the wide ones wrap."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=column != wide)
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=justify, no_wrap=column not in wide, overflow="fold")
     return table
+
+
+def _print(console: Console, *tables: Table) -> None:
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print()
 
 
 def show_plan(console: Console, prepared: Prepared) -> None:
     """A line a step: what would happen, and why."""
-    table = _table("step", "stage", "", "why", "key", wide="why")
+    table = _table("step", "stage", "", "why", "key", wide=("why",))
     for node in prepared.plan.nodes:
         style = STATUS_STYLE.get(node.status, "")
         table.add_row(
@@ -43,7 +53,7 @@ def show_plan(console: Console, prepared: Prepared) -> None:
             escape(node.why),
             f"[dim]{node.key[:8]}[/]",
         )
-    console.print(table)
+    _print(console, table)
     waiting = sum(node.status != "reuse" for node in prepared.plan.nodes)
     total = len(prepared.plan.nodes)
     console.print(
@@ -54,11 +64,13 @@ def show_plan(console: Console, prepared: Prepared) -> None:
 def show_outcome(console: Console, outcome: Outcome) -> None:
     """The models, the statements, the verdict and where the report is."""
     report = outcome.report
-    console.print(_models(report))
-    if report.verdict.statements:
-        console.print(_statements(report.verdict.statements))
+    _print(console, _models(report), *([_statements(report.verdict.statements)] if report.verdict.statements else []))
+    for one in report.verdict.statements:
+        if one.state == "open":
+            why = words.why(one, report.details.decide)
+            console.print(f"[yellow]open:[/] {escape(words.subject(one))}: {escape(typed(why))}", highlight=False)
     for warning in report.warnings:
-        console.print(f"[yellow]note:[/] {escape(warning)}")
+        console.print(f"[yellow]note:[/] {escape(typed(warning))}", highlight=False)
     style = VERDICT_STYLE[report.verdict.state]
     console.print(f"verdict: [{style}]{report.verdict.state}[/]", highlight=False)
     console.print(f"report: {outcome.folder / 'report.html'}", highlight=False, soft_wrap=True)
@@ -66,43 +78,34 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
 
 def _models(report: Report) -> Table:
     metric = report.task.metric
-    columns = (metric, "95 % interval", "size", "MACs", "p50", "speed-up")
-    table = _table("step", *columns, right=columns)
+    columns = (words.label(metric), "95 % interval", "size", "MACs", "p50", "speed-up")
+    table = _table("step", *columns, right=columns, wide=("step",))
     for row in report.models:
-        table.add_row(*_model_cells(row, metric))
+        table.add_row(*map(typed, _model_cells(row, report)))
     return table
 
 
-def _model_cells(row: ModelRow, metric: str) -> list[str]:
-    quality = (row.quality or {}).get(metric)
-    latency = row.latency[0] if row.latency else None
-    interval = ""
-    if quality and quality.low is not None and quality.high is not None:
-        interval = f"{quality.low:.3f}–{quality.high:.3f}"
+def _model_cells(row: ModelRow, report: Report) -> list[str]:
+    metric = report.task.metric
+    quality, latency = words.quality(row, metric), words.first_latency(row)
+    speedup = words.number("speedup", row.speedup.value if row.speedup else None)
     return [
-        escape(row.step),
-        f"{quality.value:.4f}" if quality else "",
-        interval,
-        _bytes(row.size_bytes),
-        _count(row.macs),
-        f"{latency.p50_ms:.3f} ms" if latency and latency.p50_ms is not None else "",
-        f"{row.speedup.value:.2f}×" if row.speedup else "",
+        f"{escape(row.step)} [green]ships[/]" if row.step == report.verdict.ship else escape(row.step),
+        words.number(metric, quality.value if quality else None),
+        words.span(metric, quality.low, quality.high, unit=False) if quality else words.NONE,
+        words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
+        words.number("macs", row.macs),
+        words.number("latency_p50_ms", latency.p50_ms if latency else None),
+        "[cyan]baseline[/]" if row.step == report.verdict.baseline else speedup,
     ]
 
 
 def _statements(statements: Sequence[Statement]) -> Table:
-    table = _table("budget", "limit", "measured", "95 % interval", "", right=("measured", "95 % interval"))
+    right = ("measured", "95 % interval")
+    table = _table("budget", "limit", *right, "", right=right, wide=("budget", "limit"))
     for one in statements:
-        ((kind, limit),) = one.limit.model_dump().items()
-        interval = f"{one.low:.4g}–{one.high:.4g}" if one.low is not None and one.high is not None else "exact"
-        needed = ""
-        if one.needed and one.needed.samples:
-            needed = f"; {one.needed.samples} samples would decide"
-        elif one.needed and one.needed.rounds:
-            needed = f"; {one.needed.rounds} rounds would decide"
-        value = f"{one.value:.4g}" if one.value is not None else "not measured"
-        style = STATE_STYLE[one.state]
-        table.add_row(one.measure, f"{kind} {limit:g}", value, interval, f"[{style}]{one.state}[/]{needed}")
+        cells = (words.subject(one), words.limit(one.measure, one.limit), words.value(one), words.interval(one))
+        table.add_row(*map(typed, cells), f"[{STATE_STYLE[one.state]}]{one.state}[/]")
     return table
 
 
@@ -110,29 +113,11 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
     """What a smoke run found: every stage works, and what the real run takes."""
     table = _table("step", "smoke", "real run, about", right=("smoke", "real run, about"))
     for line in estimate.lines:
-        table.add_row(escape(line.node), duration(line.smoke_seconds), duration(line.real_seconds))
-    console.print(table)
-    console.print(
-        f"smoke passed in {duration(estimate.smoke_seconds)}; the real run takes about "
-        f"{duration(estimate.seconds)}, {_bytes(estimate.memory_bytes)} of memory and "
-        f"{_bytes(estimate.disk_bytes)} of disk on a machine as busy as this one was",
-        soft_wrap=True, highlight=False,
-    )  # fmt: skip
-
-
-def _bytes(count: int | None) -> str:
-    if count is None:
-        return ""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} B"
-
-
-def _count(count: int | None) -> str:
-    if count is None:
-        return ""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return str(count)
+        table.add_row(escape(line.node), words.duration(line.smoke_seconds), words.duration(line.real_seconds))
+    _print(console, table)
+    said = (
+        f"smoke passed in {words.duration(estimate.smoke_seconds)}; the real run takes about "
+        f"{words.duration(estimate.seconds)}, {words.count(estimate.memory_bytes)}B of memory and "
+        f"{words.count(estimate.disk_bytes)}B of disk on a machine as busy as this one was"
+    )
+    console.print(typed(said), soft_wrap=True, highlight=False)

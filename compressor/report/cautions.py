@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from compressor.report import words
 from compressor.report.evidence import Evaluation, Latencies
+from compressor.report.report import Statement, StatementState
 from compressor.report.rows import ModelRow
+from compressor.report.verdict import Finding, state_of
 
 if TYPE_CHECKING:
     from compressor.report.build import Row
@@ -66,8 +69,8 @@ def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencie
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
             continue
         yield (
-            f"{row.step}, which is int8, takes {1 / ratio.value:.2f} times as long as the float {before.step} in the "
-            f"same rounds, because {_reason(row, evaluations[row.step], report.environment.isa)}; "
+            f"{row.step} takes {1 / ratio.value:.2f} times as long as {before.step}, the float model it was made from, "
+            f"in the same rounds, because {_reason(row, evaluations[row.step], report.environment.isa)}; "
             f"ship {before.step}, unless size is what counts"
         )
 
@@ -136,22 +139,23 @@ def _seen_samples(report: Report) -> Iterator[str]:
 def _by_point(report: Report) -> Iterator[str]:
     if report.details.decide != "point" or not report.verdict.statements:
         return
-    unsure = [
-        statement
-        for statement in report.verdict.statements
-        if statement.low is not None
-        and statement.high is not None
-        and statement.low < statement.limit.value <= statement.high
-    ]
+    unsure = [one for one in report.verdict.statements if one.value is not None and _by_interval(one) == "open"]
     if not unsure:
         yield "the budget is decided by the values alone (decide: point); the intervals would decide the same"
         return
-    named = ", ".join(dict.fromkeys(statement.measure for statement in unsure))
+    named = " and ".join(f"the {words.subject(one)}" for one in unsure)
+    across = f"interval of {named} reaches across its limit"
+    if len(unsure) > 1:
+        across = f"intervals of {named} reach across their limits"
     samples = report.task.samples.test_unseen or report.task.samples.test
-    yield (
-        f"the budget is decided by the values alone (decide: point): the intervals of {named} reach across their "
-        f"limits{f', which {samples:,} test samples cannot decide' if samples else ''}"
-    )
+    if samples and not any(one.measure in words.LABELS for one in unsure):
+        across += f", which {samples:,} test samples cannot decide"
+    yield f"the budget is decided by the values alone (decide: point): the {across}"
+
+
+def _by_interval(one: Statement) -> StatementState:
+    """What the whole interval would have decided."""
+    return state_of(Finding(one.value, one.low, one.high), one.limit, "interval")
 
 
 def _evaluated(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:

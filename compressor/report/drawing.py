@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from compressor.report.labels import place_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,44 +139,40 @@ def short(name: str) -> str:
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
+def end_at(axes: Axes, side: Literal["x", "y"], most: float | None) -> None:
+    """No axis goes on beyond the largest value there is, 100 for shares; the room for names stays."""
+    if most is None:
+        return
+    axis, spine = (axes.xaxis, "bottom") if side == "x" else (axes.yaxis, "left")
+    low, high = sorted(axis.get_view_interval())
+    axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, most)])
+    axes.spines[spine].set_bounds(low, min(high, most))
+
+
 def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
-    """Each point's name beside it: the first of eight places that is free, so that names do not lie on each other."""
+    """Each point's name beside it, with a line to it where others are as near."""
     axes.autoscale_view()  # else the places are those of empty axes
     pixel = axes.figure.dpi / 72
-    spots = [axes.transData.transform((point["x"], point["y"])) / pixel for point in points]
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
-    left, right = axes.bbox.x0 / pixel, axes.bbox.x1 / pixel
+
+    def spot(x: float, y: float) -> tuple[float, float]:
+        across, up = axes.transData.transform((x, y)) / pixel
+        return float(across), float(up)
+
+    spots = [spot(point["x"], point["y"]) for point in points]
+    lines = []
     for point, (x, y) in zip(points, spots, strict=True):
-        name = short(point["name"])
-        width, height = 5.2 * len(name), 9.5
-        places = [
-            (7, 4),
-            (7, -13),
-            (-7 - width, 4),
-            (-7 - width, -13),
-            (-width / 2, 9),
-            (-width / 2, -19),
-            (7, 15),
-            (7, -24),
-        ]
-        boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in places]
-        free = [
-            place
-            for place, box in enumerate(boxes)
-            if box[0] >= left and box[2] <= right + 4 and not any(_overlap(box, other) for other in taken)
-        ]
-        chosen = free[0] if free else 0
-        taken.append(boxes[chosen])
+        for low, high in [point["x_range"]] if None not in point["x_range"] else []:
+            lines.append((spot(low, point["y"])[0], y - 1, spot(high, point["y"])[0], y + 1))
+        for low, high in [point["y_range"]] if None not in point["y_range"] else []:
+            lines.append((x - 1, spot(point["x"], low)[1], x + 1, spot(point["x"], high)[1]))
+    room = axes.bbox.x0 / pixel, axes.bbox.y0 / pixel, axes.bbox.x1 / pixel + 4, axes.bbox.y1 / pixel
+    names = [short(point["name"]) for point in points]
+    for point, name, (x, y), place in zip(points, names, spots, place_names(spots, names, room, lines), strict=True):
+        at = (point["x"], point["y"])
         weight = "bold" if point["look"] == "ship" else "normal"
-        axes.annotate(
-            name,
-            (point["x"], point["y"]),
-            xytext=places[chosen],
-            textcoords="offset points",
-            fontsize=8.5,
-            fontweight=weight,
-        )
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+        offset = (place.box[0] - x, place.box[1] - y)
+        axes.annotate(name, at, offset, textcoords="offset points", fontsize=8.5, fontweight=weight)
+        if place.start is not None:
+            line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+            start = (place.start[0] - x, place.start[1] - y)
+            axes.annotate("", at, start, textcoords="offset points", arrowprops=line)

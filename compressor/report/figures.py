@@ -1,23 +1,15 @@
-"""What is drawn, and from which numbers. Nothing here loads matplotlib until a figure is really drawn.
-
-A sketch is the data of one figure, as JSON; its digest says whether an older drawing still fits.
-"""
+"""What is drawn, and from which numbers. Nothing here loads matplotlib until a figure is really drawn."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from compressor.report import words
+from compressor.report.curves import trainings
 from compressor.report.report import Report
 from compressor.report.rows import ModelRow
-
-Data = Mapping[str, Any]
+from compressor.report.sketch import Sketch
 
 _WATERFALL: tuple[tuple[str, str, Callable[[ModelRow], float | None]], ...] = (
     ("size", "size of the file, MB", lambda row: None if row.size_bytes is None else row.size_bytes / 1e6),
@@ -26,49 +18,27 @@ _WATERFALL: tuple[tuple[str, str, Callable[[ModelRow], float | None]], ...] = (
 )
 MOST_CLASSES = 24
 LARGEST_TABLE = 20
-_INTEGER_OPERATORS = ("QLinear", "Integer", "QGemm", "QAttention", "QMatMul")
-_FLOAT_OPERATORS = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose", "NhwcFusedConv")
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """One figure before it is drawn. kind: the function of `plots` that draws it. alt: what it shows, in words.
-
-    name: ours, never a user's text; it stands in the page's comments and in the ids of the drawing.
-    """
-
-    name: str
-    kind: str
-    alt: str
-    data: Data
-
-    @property
-    def digest(self) -> str:
-        """Equal for equal drawings: the data and the code that draws it."""
-        content = json.dumps([self.name, self.kind, self.alt, self.data], sort_keys=True, allow_nan=False)
-        return hashlib.sha256((content + _code()).encode()).hexdigest()
-
-    def draw(self) -> str:
-        """The figure as an `<svg>` element. Loads matplotlib."""
-        from compressor.report import plots
-
-        return plots.draw(self.kind, self.name, self.alt, self.data)
-
-
-@cache
-def _code() -> str:
-    """The digest of the code that draws."""
-    here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in ("drawing.py", "plots.py"))).hexdigest()
+# As onnx_graph/operators.py counts them, which is a floor that the report does not know; a test compares the lists.
+FLOAT_OPERATORS = frozenset(
+    {"Conv", "FusedConv", "NhwcFusedConv", "NhwcConv", "NchwcConv", "ConvTranspose"}
+    | {"Gemm", "FusedGemm", "MatMul", "FusedMatMul", "TransposeMatMul"}
+)
+_INTEGER_OPERATORS = ("QLinear", "Integer", "QGemm", "QAttention", "QuantizeMatMul")
 
 
 def sketches(report: Report) -> list[Sketch]:
     """All figures of a report for which there is data."""
-    found = [*_waterfall(report), *_scatter(report), *_distribution(report), *_curves(report)]
+    found = [*_waterfall(report), *_scatter(report), *_distribution(report)]
+    found += [training.sketch for training in trainings(report) if training.sketch]
     return [*found, *_per_class(report), *_confusion(report), *_operators(report)]
 
 
-def _look(report: Report, row: ModelRow) -> str:
+def subject(report: Report) -> str | None:
+    """The step that pages look at closely: the one that ships, else the last."""
+    return report.verdict.ship or (report.models[-1].step if report.models else None)
+
+
+def look(report: Report, row: ModelRow) -> str:
     """The colour of a row: what ships stands out, int8 differs from float."""
     if row.step == report.verdict.ship:
         return "ship"
@@ -89,7 +59,12 @@ def _waterfall(report: Report) -> Iterator[Sketch]:
             )
     if entries:
         title = f"{words.label(metric)}{', %' if share else ''} (95 % interval)"
-        yield Sketch("waterfall-quality", "dots", f"{title} of each step", {"title": title, "entries": entries})
+        yield Sketch(
+            "waterfall-quality",
+            "dots",
+            f"{title} of each step",
+            {"title": title, "most": 100 if share else None, "entries": entries},
+        )
     for name, title, value_of in _WATERFALL:
         values = [(row, value) for row in report.models if (value := value_of(row)) is not None]
         if values:
@@ -108,7 +83,7 @@ def _waterfall(report: Report) -> Iterator[Sketch]:
 def _entry(
     report: Report, row: ModelRow, value: float | None, text: str, low: float | None = None, high: float | None = None
 ) -> dict[str, Any]:
-    return {"name": row.step, "look": _look(report, row), "value": value, "text": text, "low": low, "high": high}
+    return {"name": row.step, "look": look(report, row), "value": value, "text": text, "low": low, "high": high}
 
 
 def _scatter(report: Report) -> Iterator[Sketch]:
@@ -122,7 +97,7 @@ def _scatter(report: Report) -> Iterator[Sketch]:
         points.append(
             {
                 "name": row.step,
-                "look": _look(report, row),
+                "look": look(report, row),
                 "x": latency.p50_ms,
                 "y": quality.value * scale,
                 "x_range": [latency.low_ms, latency.high_ms],
@@ -132,7 +107,8 @@ def _scatter(report: Report) -> Iterator[Sketch]:
     if len(points) > 1:
         label = f"{words.label(metric)}{', %' if share else ''}"
         alt = f"{label} against median latency of each step; up and to the left is better"
-        yield Sketch("scatter", "scatter", alt, {"x": "median latency, ms", "y": label, "points": points})
+        data = {"x": "median latency, ms", "y": label, "most": 100 if share else None, "points": points}
+        yield Sketch("scatter", "scatter", alt, data)
 
 
 def _distribution(report: Report) -> Iterator[Sketch]:
@@ -141,7 +117,7 @@ def _distribution(report: Report) -> Iterator[Sketch]:
         rounds = report.details.latency_rounds.get(row.step)
         if rounds:
             times = list(rounds[0].medians_ms)
-            entries.append({"name": row.step, "look": _look(report, row), "times": times})
+            entries.append({"name": row.step, "look": look(report, row), "times": times})
     if entries:
         alt = "Each round's median time relative to its model's median, a row of points for each step"
         yield Sketch(
@@ -149,42 +125,11 @@ def _distribution(report: Report) -> Iterator[Sketch]:
         )
 
 
-def _curves(report: Report) -> Iterator[Sketch]:
-    for place, row in enumerate(report.models):
-        lines = _lines(row.curves or ())
-        if lines:
-            names = ", ".join(line["name"] for panel in lines for line in panel["lines"])
-            alt = f"Training of {row.step}: {names} by epoch"
-            yield Sketch(f"curves-{place}", "curves", alt, {"title": row.step, "panels": lines})
-
-
-def _lines(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Panels of lines by epoch: the losses, then each validation metric."""
-    names = list(
-        dict.fromkeys(name for point in curves for name, value in point.items() if isinstance(value, int | float))
-    )
-    losses = [name for name in names if name.endswith("loss")]
-    metrics = [name for name in names if name.startswith("validation_") and name not in losses]
-    panels = []
-    for title, chosen in (("loss", losses), *((words.label(name), [name]) for name in metrics)):
-        lines = []
-        for name in chosen:
-            points = [
-                [point.get("epoch", place + 1), point[name]]
-                for place, point in enumerate(curves)
-                if point.get(name) is not None
-            ]
-            if points:
-                lines.append({"name": words.label(name), "points": points})
-        if lines:
-            panels.append({"title": title, "lines": lines})
-    return panels
-
-
 def _per_class(report: Report) -> Iterator[Sketch]:
     classes = report.details.per_class
-    ship = classes.get(report.verdict.ship or "") or classes.get(report.models[-1].step if report.models else "")
-    before = {one.name: one.value for one in classes.get(report.verdict.baseline or "", ())}
+    name, baseline = subject(report), report.verdict.baseline
+    ship = classes.get(name or "")
+    before = {one.name: one.value for one in classes.get(baseline or "", ())}
     if not ship:
         return
     known = [one for one in ship if one.value is not None]
@@ -201,13 +146,14 @@ def _per_class(report: Report) -> Iterator[Sketch]:
         for one in order[:MOST_CLASSES]
     ]
     which = f"the {MOST_CLASSES} weakest of {len(known)} classes" if len(known) > MOST_CLASSES else "each class"
-    data = {"entries": entries, "ship": report.verdict.ship, "baseline": report.verdict.baseline, "which": which}
-    yield Sketch("per-class", "per_class", f"Share of right answers in {which}, shipped model and baseline", data)
+    both = f"{name} and {baseline}" if before and baseline != name else f"{name}"
+    data = {"entries": entries, "name": name, "baseline": baseline if before and baseline != name else None}
+    yield Sketch("per-class", "per_class", f"Share of right answers in {which}, {both}", data)
 
 
 def _confusion(report: Report) -> Iterator[Sketch]:
     """A drawing only where a table of numbers would be too wide."""
-    confusion = report.details.confusion.get(report.verdict.ship or "")
+    confusion = report.details.confusion.get(subject(report) or "")
     if confusion is None or len(confusion.labels) <= LARGEST_TABLE:
         return
     cells = [
@@ -221,17 +167,22 @@ def _confusion(report: Report) -> Iterator[Sketch]:
 
 
 def _operators(report: Report) -> Iterator[Sketch]:
+    """Of the baseline and what ships; where nothing does, of all that runs in integers."""
+    ship, known = report.verdict.ship, [row for row in report.models if row.operators]
     chosen = [
-        row for row in report.models if row.operators and row.step in (report.verdict.ship, report.verdict.baseline)
+        row
+        for row in known
+        if row.step in (ship, report.verdict.baseline) or (ship is None and row.precision in ("int8", "mixed"))
     ]
-    for place, row in enumerate(chosen or [row for row in report.models if row.operators][-1:]):
+    for place, row in enumerate(chosen or known[-1:]):
         counts = sorted((row.operators or {}).items(), key=lambda item: (-item[1], item[0]))
-        entries = [{"name": name, "value": count, "look": _operator_look(name)} for name, count in counts]
+        entries = [{"name": name, "value": count, "look": operator_look(name)} for name, count in counts]
         alt = f"Operators that onnxruntime runs for {row.step}, by count"
         yield Sketch(f"operators-{place}", "operators", alt, {"title": row.step, "entries": entries})
 
 
-def _operator_look(name: str) -> str:
+def operator_look(name: str) -> str:
+    """Whether an operator computes in integers, is a convolution or product in float, or neither."""
     if any(part in name for part in _INTEGER_OPERATORS):
         return "integer"
-    return "float" if name in _FLOAT_OPERATORS else "other"
+    return "float" if name in FLOAT_OPERATORS else "other"

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compressor.report import words
+from compressor.report import tables, words
+from compressor.report.curves import trainings
 from compressor.report.details import Confusion, Worst
-from compressor.report.figures import LARGEST_TABLE, sketches
-from compressor.report.report import Report, Statement
+from compressor.report.figures import LARGEST_TABLE, look, sketches, subject
+from compressor.report.report import Report
 from compressor.report.rows import ModelRow
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -64,64 +65,28 @@ def _figures(report: Report, known: Figures) -> dict[str, Any]:
 
 def _content(report: Report, known: Figures) -> dict[str, Any]:
     """All that the template shows, as plain values."""
-    ship, baseline = report.row(report.verdict.ship), report.row(report.verdict.baseline)
     figures = _figures(report, known)
     return {
         "report": report,
         "words": words,
         "figures": figures,
         "waterfall": [figure for name, figure in figures.items() if name.startswith("waterfall-")],
-        "curves": [figure for name, figure in figures.items() if name.startswith("curves-")],
+        "trainings": [(one.sketch and figures[one.sketch.name], one.text) for one in trainings(report)],
         "operators": [figure for name, figure in figures.items() if name.startswith("operators-")],
-        "ship": ship,
-        "baseline": baseline,
-        "statements": [_statement(one, report) for one in report.verdict.statements],
-        "tiles": _tiles(report, ship),
-        "models": [_model(row, report) for row in report.models],
-        "settings": _settings(report),
-        "devices": _devices(report, ship),
-        "confusion": _confusion(report.details.confusion.get(report.verdict.ship or "")),
+        "subject": subject(report),
+        "looks": sorted({look(report, row) for row in report.models}, key=("float", "int8", "ship").index),
+        "statements": [tables.statement(one, report) for one in report.verdict.statements],
+        "tiles": _tiles(report, report.row(report.verdict.ship)),
+        "models": [tables.model(row, report) for row in report.models],
+        "settings": tables.settings(report),
+        "devices": tables.devices(report),
+        "chain": tables.chain(report),
+        "confusion": _confusion(report.details.confusion.get(subject(report) or "")),
         "worst": [_worst(one) for one in report.details.worst],
         "machine": words.machine(report.environment.model_dump()),
         "environment": _environment(report),
         "notes": _notes(report),
         "holds_on": _holds_on(report),
-    }
-
-
-def _statement(one: Statement, report: Report) -> dict[str, Any]:
-    return {
-        "subject": words.subject(one),
-        "limit": words.limit(one.measure, one.limit),
-        "value": words.value(one),
-        "interval": words.interval(one),
-        "state": one.state,
-        "why": words.why(one, report.details.decide),
-        "how": one.how,
-        "gauge": _gauge(one),
-    }
-
-
-def _gauge(one: Statement) -> dict[str, float | str] | None:
-    """Where value, interval and limit lie on a strip 100 wide; None where nothing was measured."""
-    if one.value is None:
-        return None
-    limit = one.limit.value
-    low = one.value if one.low is None else one.low
-    high = one.value if one.high is None else one.high
-    ends = [low, high, limit, one.value]
-    room = (max(ends) - min(ends)) or abs(limit) or 1.0
-    start, width = min(ends) - 0.18 * room, 1.36 * room
-
-    def place(value: float) -> float:
-        return round(100 * (value - start) / width, 2)
-
-    return {
-        "low": place(low),
-        "high": place(high),
-        "value": place(one.value),
-        "limit": place(limit),
-        "side": "right" if one.limit.min is not None else "left",
     }
 
 
@@ -163,57 +128,6 @@ def _tiles(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
     return tiles
 
 
-def _model(row: ModelRow, report: Report) -> dict[str, Any]:
-    metric, latency = report.task.metric, words.first_latency(row)
-    quality, drop = words.quality(row, metric), (row.against_baseline or {}).get(metric)
-    unseen = (row.quality_unseen or {}).get(metric)
-    return {
-        "row": row,
-        "is_ship": row.step == report.verdict.ship,
-        "is_baseline": row.step == report.verdict.baseline,
-        "quality": words.number(metric, quality.value) if quality else words.NONE,
-        "quality_interval": words.span(metric, quality.low, quality.high, unit=False) if quality else "",
-        "unseen": words.number(metric, unseen.value) if unseen else words.NONE,
-        "unseen_interval": words.span(metric, unseen.low, unseen.high, unit=False) if unseen else "",
-        "drop": words.drop(metric, drop.drop) if drop else words.NONE,
-        "drop_interval": words.span(metric, drop.low, drop.high, is_drop=True, unit=False) if drop else "",
-        "size": words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
-        "params": words.number("params", row.params),
-        "macs": words.number("macs", row.macs),
-        "latency": words.number("latency_p50_ms", latency.p50_ms if latency else None),
-        "latency_interval": words.span("latency_p50_ms", latency.low_ms, latency.high_ms, unit=False)
-        if latency
-        else "",
-        "speedup": words.number("speedup", row.speedup.value if row.speedup else None),
-        "speedup_interval": words.span("speedup", row.speedup.low, row.speedup.high, unit=False) if row.speedup else "",
-        "made": words.NONE if row.seconds is None else words.duration(row.seconds),
-        "reused": "earlier, reused" if row.reused else "",
-    }
-
-
-def _settings(report: Report) -> list[dict[str, str]]:
-    """Every thread count and batch size of every model, as text."""
-    return [
-        {"name": row.step, "note": row.precision or "", **words.latency_cells(one)}
-        for row in report.models
-        for one in row.latency or ()
-    ]
-
-
-def _devices(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
-    """The host's rows of the shipped model, and under them those of each device that was added."""
-    if not report.details.devices:
-        return []
-    here = {**report.environment.model_dump(), "cpu": f"this machine: {report.environment.cpu}"}
-    machines = [(here, (ship.latency if ship is not None else None) or ())]
-    machines += [(device.machine, device.rows) for device in report.details.devices]
-    return [
-        {"name": str(machine.get("cpu") or "a device"), "note": words.isa(machine), **words.latency_cells(one)}
-        for machine, rows in machines
-        for one in rows
-    ]
-
-
 def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
     """The table where it is small enough to read, and the pairs most often confused."""
     if confusion is None:
@@ -245,7 +159,8 @@ def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
 def _worst(one: Worst) -> dict[str, Any]:
     """A wrong answer; its picture only where it is an embedded picture and nothing else."""
     picture = one.picture if one.picture and _PICTURE.fullmatch(one.picture) else None
-    confidence = None if one.confidence is None else f"{100 * one.confidence:.0f} %"
+    # No softmax is sure beyond doubt, whatever the last bit of a float says.
+    confidence = None if one.confidence is None else words.share(min(one.confidence, 1 - 1e-9), 1)
     return {**one.model_dump(), "picture": picture, "confidence": confidence}
 
 

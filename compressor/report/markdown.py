@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from compressor.report import words
+from compressor.report import tables, words
 from compressor.report.report import Report
 from compressor.report.rows import ModelRow
 
@@ -20,6 +20,7 @@ def page(report: Report) -> str:
         plain(words.headline(report)),
         _statements(report),
         _models(report),
+        _chain(report),
         _warnings(report),
         _footer(report),
     ]
@@ -42,7 +43,7 @@ def _statements(report: Report) -> str:
         return ""
     rows = [
         [
-            plain(words.subject(one)),
+            plain(words.subject(one) + (", unseen" if words.samples_of(one, report) else "")),
             plain(words.limit(one.measure, one.limit)),
             f"**{plain(words.value(one))}**",
             plain(words.interval(one)),
@@ -57,10 +58,12 @@ def _statements(report: Report) -> str:
 def _models(report: Report) -> str:
     metric = report.task.metric
     setting = words.condition(next(filter(None, map(words.first_latency, report.models)), None))
+    partly = any(row.quality_unseen for row in report.models)
+    over = f", all {report.task.samples.test:,}" if partly and report.task.samples.test else ""
     head = [
         "model",
         "stage",
-        f"{plain(metric)} [95 %]",
+        f"{plain(metric)}{over} [95 %]",
         "size",
         "MACs",
         f"p50{f', {setting}' if setting else ''}",
@@ -85,6 +88,13 @@ def _model(row: ModelRow, metric: str, ship: str | None) -> list[str]:
     ]
 
 
+def _chain(report: Report) -> str:
+    """How near the int8 graph and the shipped file come to what each was made from."""
+    links = [link for link in tables.chain(report) if "torch" not in link["name"]]
+    told = [f"{link['name']} {link['same']} ({link['noise']}, {link['samples']} samples)" for link in links]
+    return f"Same answers: {plain('; '.join(told))}." if told else ""
+
+
 def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
@@ -94,7 +104,7 @@ def _warnings(report: Report) -> str:
 def _footer(report: Report) -> str:
     measured_on = plain(words.machine(report.environment.model_dump()))
     return (
-        f"<sub>Measured on {measured_on}; your device differs. {plain(report.created)}, compress "
+        f"<sub>Measured on {measured_on}; your device differs. {plain(words.when(report.created))}, compress "
         f"{plain(report.compress_version)}, pipeline {report.pipeline.sha256[:12]}. "
         "Intervals are 95 %; the whole story is in report.html.</sub>"
     )

@@ -17,6 +17,7 @@ from compressor.report.drawing import (
     SHIP,
     WIDE,
     canvas,
+    end_at,
     name_points,
     short,
     style,
@@ -83,6 +84,7 @@ def _dots(data: Data) -> Figure:
     ends = [end for entry in entries for end in (entry["low"], entry["high"])]
     room = max(max(ends) - min(ends), 1e-9)
     axes.set_xlim(min(ends) - 0.06 * room, max(ends) + 0.34 * room)
+    end_at(axes, "x", data["most"])
     for place, entry in enumerate(entries):
         axes.text(entry["high"] + 0.04 * room, place, entry["text"], va="center", fontsize=8.5)
     axes.set_title(data["title"])
@@ -113,7 +115,7 @@ def _bars(data: Data) -> Figure:
 
 
 def _scatter(data: Data) -> Figure:
-    """Quality against latency; labels are set where they cover nothing."""
+    """Quality against latency."""
     points = data["points"]
     figure, (axes,) = canvas(3.3, width=WIDE, left=0.45, below=0.45)
     for point in points:
@@ -140,6 +142,7 @@ def _scatter(data: Data) -> Figure:
     axes.margins(x=0.14, y=0.12)
     axes.set_xlabel(data["x"])
     axes.set_title(data["y"])
+    end_at(axes, "y", data["most"])
     axes.grid()
     name_points(axes, points)
     return figure
@@ -196,6 +199,7 @@ def _curves(data: Data) -> Figure:
             axes.plot(epochs, values, color=colour, linewidth=1.6, marker=dot, markersize=4, label=line["name"])
         if len(panel["lines"]) > 1:
             axes.legend(labelcolor=INK)
+        end_at(axes, "y", panel["most"])
         axes.set_title(panel["title"] if panel is not panels[0] else f"{short(data['title'])}: {panel['title']}")
         axes.grid(axis="y")
     all_axes[-1].set_xlabel("epoch")
@@ -216,9 +220,10 @@ def _per_class(data: Data) -> Figure:
         )
         if entry["before"] is not None:
             axes.plot(100 * entry["before"], place, "|", color=INK, markersize=9, markeredgewidth=1.6)
+    end_at(axes, "x", 100)
     axes.set_title("right answers by class, %")
     tick = f"   | {data['baseline']}" if data["baseline"] else ""
-    axes.set_xlabel(f"● {data['ship'] or 'this model'} (95 % interval){tick}")
+    axes.set_xlabel(f"● {data['name']} (95 % interval){tick}")
     axes.grid(axis="x")
     _rows(axes, [f"{short(entry['name'])} ({entry['n']:,})" for entry in entries])
     return figure

@@ -10,6 +10,8 @@ from compressor.report.report import Limit, Report, Statement, VerdictState
 from compressor.report.rows import LatencyRow, Measured, ModelRow
 
 NONE = "—"
+FIXED = "\u00a0"
+"""A space that no line ends at, between a number and its unit."""
 
 LABELS = {
     "latency_p50_ms": "median latency",
@@ -46,22 +48,22 @@ def label(measure: str) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits and no exponent: 0.412, 12.3, 1,234."""
-    if value == 0:
-        return "0"
+    """A number with so many significant digits and no exponent: 0.412, 12.3, 1,234, −0.5."""
+    if value <= 0:
+        return f"−{significant(-value, digits)}" if value else "0"
     text = f"{value:.{digits}g}"
-    if "e" in text or abs(value) >= 10**digits:
-        return f"{value:,.0f}" if abs(value) >= 1 else f"{value:.{digits + 5}f}".rstrip("0")
+    if "e" in text or value >= 10**digits:
+        return f"{value:,.0f}" if value >= 1 else f"{value:.{digits + 5}f}".rstrip("0")
     whole, _, decimals = text.partition(".")
-    missing = digits - len((whole + decimals).lstrip("-0."))
-    return text if missing <= 0 or abs(value) >= 10 ** (digits - 1) else f"{value:.{len(decimals) + missing}f}"
+    missing = digits - len((whole + decimals).lstrip("0."))
+    return text if missing <= 0 or value >= 10 ** (digits - 1) else f"{value:.{len(decimals) + missing}f}"
 
 
 def count(value: float) -> str:
     """A large count in short: 12.5 M, 78.1 k, 640."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{significant(value / size)} {unit}"
+            return f"{significant(value / size)}{FIXED}{unit}"
     return f"{value:,.0f}"
 
 
@@ -70,20 +72,24 @@ def number(measure: str, value: float | None, *, unit: bool = True) -> str:
     if value is None:
         return NONE
     if is_share(measure):
-        return f"{100 * value:.2f}{' %' if unit else ''}"
+        return f"{100 * value:.2f}{f'{FIXED}%' if unit else ''}"
     if measure in _TIMES:
         return f"{significant(value)}{'×' if unit else ''}"
     if measure in ("params", "macs"):
         return count(value)
     named = _UNITS.get(measure)
-    return f"{significant(value)} {named}" if named and unit else significant(value)
+    return f"{significant(value)}{FIXED}{named}" if named and unit else significant(value)
 
 
 def drop(measure: str, value: float | None) -> str:
     """A drop against the baseline: `0.42 points` for shares; below zero it is a gain."""
     if value is None:
         return NONE
-    return f"{100 * value:.2f} points" if is_share(measure) else significant(value)
+    return f"{_points(value)}{FIXED}points" if is_share(measure) else significant(value)
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.2f}".replace("-", "−")
 
 
 def span(measure: str, low: float | None, high: float | None, *, is_drop: bool = False, unit: bool = True) -> str:
@@ -91,28 +97,35 @@ def span(measure: str, low: float | None, high: float | None, *, is_drop: bool =
     if low is None or high is None:
         return NONE
     if is_drop and is_share(measure):
-        return f"{100 * low:.2f} to {100 * high:.2f}{' points' if unit else ''}"
+        return f"{_points(low)} to {_points(high)}{f'{FIXED}points' if unit else ''}"
     return f"{number(measure, low, unit=False)} to {number(measure, high, unit=unit)}"
 
 
 def limit(measure: str, given: Limit) -> str:
     """A limit: `at least 95 %`, `at most 0.2 MB`, `at most 3 points below the baseline`."""
     if given.max_drop is not None:
-        amount = f"{100 * given.max_drop:g} points" if is_share(measure) else f"{given.max_drop:g}"
+        amount = f"{100 * given.max_drop:g}{FIXED}points" if is_share(measure) else f"{given.max_drop:g}"
         return f"at most {amount} below the baseline"
     kind = "at least" if given.min is not None else "at most"
     if is_share(measure):
-        return f"{kind} {100 * given.value:g} %"
+        return f"{kind} {100 * given.value:g}{FIXED}%"
     if measure in ("params", "macs"):
         return f"{kind} {given.value:,.0f}"
-    unit = "×" if measure in _TIMES else f" {_UNITS[measure]}" if measure in _UNITS else ""
+    unit = "×" if measure in _TIMES else f"{FIXED}{_UNITS[measure]}" if measure in _UNITS else ""
     return f"{kind} {given.value:g}{unit}"
 
 
 def subject(statement: Statement) -> str:
-    """What a statement is about: `accuracy`, `drop of accuracy`."""
+    """What a statement is about: `accuracy`, `drop in accuracy`."""
     name = label(statement.measure)
-    return f"drop of {name}" if statement.limit.max_drop is not None else name
+    return f"drop in {name}" if statement.limit.max_drop is not None else name
+
+
+def samples_of(statement: Statement, report: Report) -> str:
+    """`8,000 unseen samples` where a statement is about a part of the test set, else nothing."""
+    ship = report.row(report.verdict.ship)
+    unseen = ship.quality_unseen.get(statement.measure) if ship is not None and ship.quality_unseen else None
+    return f"{unseen.n:,} unseen samples" if unseen else ""
 
 
 def value(statement: Statement) -> str:
@@ -156,14 +169,15 @@ def headline(report: Report) -> str:
     total = len(verdict.statements)
     broken = [subject(one) for one in verdict.statements if one.state == "broken"]
     unsure = [subject(one) for one in verdict.statements if one.state == "open"]
+    alone = ", by the values alone" if report.details.decide == "point" else ""
     if verdict.state == "pass":
-        return f"{verdict.ship} keeps {'its one limit' if total == 1 else f'all {total} limits'} of the budget."
+        return f"{verdict.ship} keeps {'its one limit' if total == 1 else f'all {total} limits'} of the budget{alone}."
     if verdict.state == "fail":
-        return f"{verdict.ship} breaks {len(broken)} of {total} limits: {', '.join(broken)}."
+        return f"{verdict.ship} breaks {len(broken)} of {total} limits{alone}: {', '.join(broken)}."
     if verdict.state == "undecided":
         return f"{verdict.ship} breaks no limit, but {len(unsure)} of {total} cannot be decided: {', '.join(unsure)}."
     if verdict.ship is None:
-        return "The run ended before a bundle was made: there are figures, and no verdict."
+        return "No bundle was made: figures, and no verdict."
     return f"{verdict.ship} was measured; the file sets no budget, so there is no verdict."
 
 
@@ -227,24 +241,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def latency_cells(row: LatencyRow) -> dict[str, str]:
-    """The cells of a table of latencies."""
-    memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 1e6
-    times = {key: getattr(row, f"{key}_ms") for key in ("p50", "p90", "p95", "p99", "load", "first")}
-    return {
-        "condition": condition(row),
-        **{key: number("latency_p50_ms", time) for key, time in times.items()},
-        "interval": span("latency_p50_ms", row.low_ms, row.high_ms),
-        "throughput": NONE if row.throughput_per_s is None else significant(row.throughput_per_s),
-        "memory": number("peak_memory_mb", memory),
-        "runs": NONE if row.samples is None else f"{row.samples:,}",
-        "rounds": "" if row.rounds is None else f"in {row.rounds:,} rounds",
-    }
-
-
-def share(value: float | None) -> str | None:
-    """A share in percent, None where there is none."""
-    return None if value is None else f"{100 * value:.2f} %"
+def share(value: float | None, digits: int = 2) -> str:
+    """A share in percent, which says 100 % only of all: `98.20 %`, `> 99.9 %`."""
+    if value is None:
+        return NONE
+    most = 100 - 10**-digits
+    return f">{FIXED}{most:.{digits}f}{FIXED}%" if most < 100 * value < 100 else f"{100 * value:.{digits}f}{FIXED}%"
 
 
 def plain(value: str | int | float | bool) -> str:

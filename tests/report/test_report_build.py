@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from compressor.errors import InputError, IntegrityError
+from compressor.report import words
 from compressor.report.build import Row, RunFacts, build
 from compressor.report.report import Report
 
@@ -123,9 +124,9 @@ def test_statements_count_the_unseen_samples_alone(tmp_path: Path) -> None:
 )
 def test_slower_int8_is_said_with_its_reason(tmp_path: Path, about: dict[str, object], reason: str) -> None:
     report = build(small(tmp_path, int8_ms=3.0, about=about))
-    warnings = [warning for warning in report.warnings if warning.startswith("int8, which")]
+    warnings = [warning for warning in report.warnings if warning.startswith("int8 takes")]
     assert len(warnings) == 1
-    assert "1.50 times as long as the float teacher" in warnings[0]
+    assert "1.50 times as long as teacher, the float model it was made from, in the same rounds" in warnings[0]
     assert reason in warnings[0]
 
 
@@ -133,10 +134,31 @@ def test_faster_int8_needs_no_warning(tmp_path: Path) -> None:
     assert build(small(tmp_path)).warnings == ()
 
 
-def test_deciding_by_the_value_is_said(tmp_path: Path) -> None:
-    report = build(replace(small(tmp_path), decide="point", budget=[{"measure": "accuracy", "min": 0.7}]))
+@pytest.mark.parametrize(
+    ("budget", "sentence"),
+    [
+        (
+            [{"measure": "accuracy", "min": 0.1, "max_drop": 0.3}],
+            "interval of the drop in accuracy reaches across its limit, which 8 test samples cannot decide",
+        ),
+        (
+            [{"measure": "accuracy", "min": 0.7, "max_drop": 0.3}, {"measure": "size_mb", "max": 1}],
+            "intervals of the accuracy and the drop in accuracy reach across their limits, which 8 test samples "
+            "cannot decide",
+        ),
+        ([{"measure": "accuracy", "min": 0.1}], ""),
+    ],
+    ids=["one", "two", "none"],
+)
+def test_deciding_by_the_value_is_said_with_what_it_is_about(
+    tmp_path: Path, budget: list[dict[str, object]], sentence: str
+) -> None:
+    report = build(replace(small(tmp_path), decide="point", budget=budget))
     assert report.verdict.state == "pass"
-    assert "8 test samples cannot decide" in report.warnings[0]
+    start = "the budget is decided by the values alone (decide: point)"
+    expected = f"{start}: the {sentence}" if sentence else f"{start}; the intervals would decide the same"
+    assert report.warnings == (expected,)
+    assert words.headline(report).endswith(" of the budget, by the values alone.")
 
 
 def test_eight_bit_weights_limit_the_claim(tmp_path: Path) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+from compressor.report import figures, markdown, plots, words
 from compressor.report import html as pages
-from compressor.report import markdown, plots, words
 from compressor.report.details import Confusion, Device
 from compressor.report.figures import sketches
 from compressor.report.report import Limit, Report
 from compressor.report.rows import LatencyRow
 from compressor.report.save import render
 
+ROOT = Path(__file__).resolve().parents[2]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -87,7 +88,7 @@ def test_everything_asked_for_is_on_the_page(page: str, report: Report) -> None:
     for text in ("Undecided", "Your device differs", "Before you believe it", "compress verify bundle", "avx512_vnni"):
         assert text in page
     first = page.index("Undecided")
-    assert first < page.index("The budget") < page.index("From teacher to what ships") < page.index(">Conditions</h2>")
+    assert first < page.index("The budget") < page.index("Step by step") < page.index(">Conditions</h2>")
 
 
 def test_any_text_is_only_text(report: Report) -> None:
@@ -194,15 +195,108 @@ def test_many_classes_are_drawn_as_points_and_pairs(report: Report, drawn: dict[
 
 def test_devices_stand_beside_the_host(report: Report, drawn: dict[tuple[str, str], str]) -> None:
     device = Device(
-        machine={"cpu": "Cortex-A72"}, model_sha256="x", rows=(LatencyRow(threads=4, batch=1, p50_ms=3.25),)
+        machine={"cpu": "Cortex-A72", "isa": "asimd"},
+        model_sha256="x",
+        rows=(LatencyRow(threads=4, batch=1, p50_ms=3.25),),
     )
     page = pages.page(
         report.model_copy(update={"details": report.details.model_copy(update={"devices": (device,)})}), drawn
     )
-    assert "On your devices" in page
-    assert "Cortex-A72" in page
-    assert "3.25 ms" in page
-    assert "this machine: Intel" in page
+    assert 'href="#devices"' in page
+    table = page[page.index(">On your devices<") :]
+    assert "Cortex-A72" in table
+    assert f"3.25{words.FIXED}ms" in table
+    assert "this machine: Intel" in table
+    assert '<p class="note">Cortex-A72: asimd</p>' in table
+
+
+def test_every_link_from_the_network_to_the_shipped_file_is_shown(page: str, report: Report) -> None:
+    table = page[page.index('<h2 id="parity">') :].split("</section>")[0]
+    links = re.findall(r'<th scope="row">(.*?)<small>(.*?)</small></th><td class="n">(.*?)</td>', table)
+    assert [(name, note, same.replace(words.FIXED, " ")) for name, note, same in links] == [
+        ("slim in torch → slim", "float32", "98.70 %"),
+        ("slim → int8", "float32 to int8", "98.70 %"),
+        ("int8 → edge", "the file for the device", "98.70 %"),
+    ]
+    assert table.count(f"27.4{words.FIXED}dB") == 3
+    assert "slim → int8 98.70" in markdown.page(report)
+    assert (words.share(0.99996), words.share(1)) == (f">{words.FIXED}99.99{words.FIXED}%", f"100.00{words.FIXED}%")
+
+
+def test_no_answer_is_surer_than_sure(page: str) -> None:
+    shown = [one.replace(words.FIXED, " ") for one in re.findall(r'<span class="muted">([^<]*%)</span>', page)]
+    assert (shown[0], shown[1], len(shown)) == ("&gt; 99.9 %", "98.0 %", 20)
+
+
+def test_without_a_bundle_nothing_is_said_of_one(report: Report, drawn: dict[tuple[str, str], str]) -> None:
+    verdict = report.verdict.model_copy(update={"state": "measured", "ship": None, "statements": ()})
+    details = report.details.model_copy(update={"worst": (), "lost": None, "won": None})
+    bare = report.model_copy(
+        update={"verdict": verdict, "models": report.models[:-1], "shipped": None, "details": details}
+    )
+    page = pages.page(bare, drawn)
+    assert "No bundle was made: figures, and no verdict." in page
+    assert "--to python" not in page
+    legend = re.findall(r'<ul class="legend">(.*?)</ul>', page)[0]
+    assert re.findall(r">(\w+)</li>", legend) == ["float", "int8"]
+    assert "columns the answer of int8." in page
+    assert "● int8 (95 % interval)   | teacher" in page
+    assert [one.data["title"] for one in sketches(bare) if one.kind == "operators"] == ["teacher", "int8"]
+
+
+def test_a_training_of_one_epoch_is_a_sentence_and_one_with_a_teacher_tells_its_loss(
+    report: Report, drawn: dict[tuple[str, str], str]
+) -> None:
+    loss = "0.1 * cross-entropy with the labels + 0.9 * 4^2 * KL(teacher || student) at temperature 4"
+    epochs = {"plain": 2, "student": 2, "slim": 0, "int8": 1}
+    models = tuple(
+        row.model_copy(update={"curves": (row.curves or ())[: epochs.get(row.step, 0)]}) for row in report.models
+    )
+    notes = {"student": {"loss": loss}, "plain": {"loss": "the task's loss"}}
+    changed = report.model_copy(
+        update={"models": models, "details": report.details.model_copy(update={"notes": notes})}
+    )
+    found = [one for one in sketches(changed) if one.kind == "curves"]
+    assert [[panel["title"] for panel in one.data["panels"]] for one in found] == [
+        ["loss", "validation accuracy, %"],
+        ["train loss", "validation loss", "validation accuracy, %"],
+    ]
+    page = pages.page(changed, drawn)
+    assert (
+        f"int8 was trained for one epoch: train loss 1.68, validation loss 1.82, validation accuracy 54.80{words.FIXED}%."
+        in page
+    )
+    assert "Train loss: 0.1 · cross-entropy with the labels + 0.9 · 4² · KL(teacher ‖ student) at temperature 4" in page
+    svg = page[page.index("<!--figure curves-1 ") :].split("<!--/figure-->")[0]
+    axis = re.findall(r'text-anchor: middle; fill: var\(--muted\)"[^>]*>([^<]*)<', svg)
+    assert axis == ["1", "2", "epoch"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_what_runs_in_float_is_drawn_as_float(path: Path) -> None:
+    report = Report.load(path)
+    drawings = [one for one in sketches(report) if one.kind == "operators"]
+    assert drawings
+    for one in drawings:
+        row = report.row(one.data["title"])
+        assert row is not None
+        floats = [entry for entry in one.data["entries"] if entry["look"] == "float"]
+        assert sum(entry["value"] for entry in floats if "Conv" in entry["name"]) == row.float_convolutions
+
+
+def test_the_chart_and_the_count_know_the_same_operators() -> None:
+    from compressor.onnx_graph import operators
+
+    assert figures.FLOAT_OPERATORS == operators.FLOAT_CONVOLUTIONS | operators.FLOAT_PRODUCTS
+    assert {figures.operator_look(name) for name in operators.INTEGER_KERNELS} == {"integer"}
+
+
+def test_no_axis_of_a_share_goes_on_beyond_all(page: str) -> None:
+    for name in ("waterfall-quality", "scatter", "per-class"):
+        svg = page[page.index(f"<!--figure {name} ") :].split("<!--/figure-->")[0]
+        ticks = re.findall(r"<text[^>]*>(\d+(?:\.\d+)?)</text>", svg)
+        assert ticks
+        assert all(float(tick) <= 100 for tick in ticks), name
 
 
 def test_markdown_is_short_and_its_tables_are_tables(report: Report) -> None:
@@ -227,10 +321,11 @@ def test_markdown_is_short_and_its_tables_are_tables(report: Report) -> None:
         ("latency_p50_ms", 1234.5, "1,234 ms"),
         ("latency_p50_ms", None, "—"),
         ("size_mb", 3.4512, "3.45 MB"),
+        ("loss", -0.5, "−0.500"),
     ],
 )
 def test_numbers_are_written_for_people(measure: str, value: float | None, text: str) -> None:
-    assert words.number(measure, value) == text
+    assert words.number(measure, value).replace(words.FIXED, " ") == text
 
 
 @pytest.mark.parametrize(
@@ -244,4 +339,4 @@ def test_numbers_are_written_for_people(measure: str, value: float | None, text:
     ],
 )
 def test_limits_are_written_for_people(measure: str, given: Mapping[str, float], text: str) -> None:
-    assert words.limit(measure, Limit(**given)) == text
+    assert words.limit(measure, Limit(**given)).replace(words.FIXED, " ") == text

@@ -1,0 +1,154 @@
+"""The rows of the page's tables: statements, models, latencies, and how near each link of the chain comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compressor.report import words
+from compressor.report.report import Report, Statement
+from compressor.report.rows import LatencyRow, ModelRow, Parity
+
+
+def statement(one: Statement, report: Report) -> dict[str, Any]:
+    """A row of the budget's table."""
+    return {
+        "subject": words.subject(one),
+        "samples": words.samples_of(one, report),
+        "limit": words.limit(one.measure, one.limit),
+        "value": words.value(one),
+        "interval": words.interval(one),
+        "state": one.state,
+        "why": words.why(one, report.details.decide),
+        "how": one.how,
+        "gauge": _gauge(one),
+    }
+
+
+def _gauge(one: Statement) -> dict[str, float | str] | None:
+    """Where value, interval and limit lie on a strip 100 wide; None where nothing was measured."""
+    if one.value is None:
+        return None
+    limit = one.limit.value
+    low = one.value if one.low is None else one.low
+    high = one.value if one.high is None else one.high
+    ends = [low, high, limit, one.value]
+    room = (max(ends) - min(ends)) or abs(limit) or 1.0
+    start, width = min(ends) - 0.18 * room, 1.36 * room
+
+    def place(value: float) -> float:
+        return round(100 * (value - start) / width, 2)
+
+    return {
+        "low": place(low),
+        "high": place(high),
+        "value": place(one.value),
+        "limit": place(limit),
+        "side": "right" if one.limit.min is not None else "left",
+    }
+
+
+def model(row: ModelRow, report: Report) -> dict[str, Any]:
+    """A row of the table of steps."""
+    metric, latency = report.task.metric, words.first_latency(row)
+    quality, drop = words.quality(row, metric), (row.against_baseline or {}).get(metric)
+    unseen = (row.quality_unseen or {}).get(metric)
+    return {
+        "row": row,
+        "is_ship": row.step == report.verdict.ship,
+        "is_baseline": row.step == report.verdict.baseline,
+        "quality": words.number(metric, quality.value) if quality else words.NONE,
+        "quality_interval": words.span(metric, quality.low, quality.high, unit=False) if quality else "",
+        "unseen": words.number(metric, unseen.value) if unseen else words.NONE,
+        "unseen_interval": words.span(metric, unseen.low, unseen.high, unit=False) if unseen else "",
+        "drop": words.drop(metric, drop.drop) if drop else words.NONE,
+        "drop_interval": words.span(metric, drop.low, drop.high, is_drop=True, unit=False) if drop else "",
+        "size": words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
+        "params": words.number("params", row.params),
+        "macs": words.number("macs", row.macs),
+        "latency": words.number("latency_p50_ms", latency.p50_ms if latency else None),
+        "latency_interval": words.span("latency_p50_ms", latency.low_ms, latency.high_ms, unit=False)
+        if latency
+        else "",
+        "speedup": words.number("speedup", row.speedup.value if row.speedup else None),
+        "speedup_interval": words.span("speedup", row.speedup.low, row.speedup.high, unit=False) if row.speedup else "",
+        "made": words.NONE if row.seconds is None else words.duration(row.seconds),
+        "reused": "earlier, reused" if row.reused else "",
+    }
+
+
+def settings(report: Report) -> list[dict[str, str]]:
+    """Every thread count and batch size of every model, as text."""
+    return [
+        {"name": row.step, "note": row.precision or "", **_latency(one)}
+        for row in report.models
+        for one in row.latency or ()
+    ]
+
+
+def devices(report: Report) -> list[dict[str, str]]:
+    """The host's rows of the shipped model, and under them those of each device that was added."""
+    if not report.details.devices:
+        return []
+    ship = report.row(report.verdict.ship)
+    here = {**report.environment.model_dump(), "cpu": f"this machine: {report.environment.cpu}"}
+    machines = [(here, (ship.latency if ship is not None else None) or ())]
+    machines += [(device.machine, device.rows) for device in report.details.devices]
+    return [
+        {"name": name, "note": "", "isa": f"{name}: {isa}" if isa else "", **_latency(one)}
+        for machine, rows in machines
+        for name, isa in [(str(machine.get("cpu") or "a device"), words.isa(machine))]
+        for one in rows
+    ]
+
+
+def _latency(row: LatencyRow) -> dict[str, str]:
+    """The cells of a table of latencies."""
+    memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 1e6
+    times = {key: getattr(row, f"{key}_ms") for key in ("p50", "p90", "p95", "p99", "load", "first")}
+    return {
+        "condition": words.condition(row),
+        **{key: words.number("latency_p50_ms", time) for key, time in times.items()},
+        "interval": words.span("latency_p50_ms", row.low_ms, row.high_ms),
+        "throughput": words.NONE if row.throughput_per_s is None else words.significant(row.throughput_per_s),
+        "memory": words.number("peak_memory_mb", memory),
+        "runs": words.NONE if row.samples is None else f"{row.samples:,}",
+        "rounds": "" if row.rounds is None else f"in {row.rounds:,} rounds",
+    }
+
+
+def chain(report: Report) -> list[dict[str, str]]:
+    """How near each graph comes to what it was made from, from the network to the shipped file.
+
+    Of what ships; where nothing does, of all that was quantized.
+    """
+    by_step = {row.step: row for row in report.models}
+    ends = [report.verdict.ship] if report.verdict.ship else [row.step for row in report.models if row.kind == "onnx"]
+    links: set[str] = set()
+    for end in ends:
+        row = by_step.get(end)
+        while row is not None:
+            links.add(row.step)
+            # A network is compared with itself in torch; what it was trained from is another model.
+            row = by_step.get(row.parent or "") if row.stage in ("quantize", "export") else None
+    return [_link(row, by_step) for row in report.models if row.step in links and row.parity]
+
+
+def _link(row: ModelRow, by_step: Mapping[str, ModelRow]) -> dict[str, str]:
+    near, parent = row.parity or Parity(), by_step.get(row.parent or "")
+    if parent is None or row.stage not in ("quantize", "export"):
+        name, note = f"{row.step} in torch → {row.step}", str(row.precision or "")
+    elif row.stage == "export":
+        name, note = f"{parent.step} → {row.step}", "the file for the device"
+    else:
+        name, note = f"{parent.step} → {row.step}", f"{parent.precision} to {row.precision}"
+    cosine, error = near.cosine, near.max_abs
+    return {
+        "name": name,
+        "note": note,
+        "same": words.share(near.same_answers),
+        "noise": words.NONE if near.sqnr_db is None else f"{near.sqnr_db:.1f}{words.FIXED}dB",
+        "cosine": words.NONE if cosine is None else "> 0.9999" if 0.9999 < cosine < 1 else f"{cosine:.4f}",
+        "error": words.NONE if error is None else "< 0.0001" if 0 < error < 1e-4 else words.significant(error, 2),
+        "samples": words.NONE if near.n is None else f"{near.n:,}",
+    }
