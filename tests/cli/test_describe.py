@@ -85,7 +85,7 @@ def test_rows_of_a_spec() -> None:
     assert rows["temperature"] == fields.Row("temperature", "a number above 0 and at most 100", "4.0", "Softens.")
     assert rows["optimizer"].type == '"sgd" or "adamw"'
     assert rows["model.name"].default == fields.REQUIRED
-    assert rows["model.widths"].type == "a list, each a whole number from 1 to 4096"
+    assert rows["model.widths"].type == "a list of at least 1, each a whole number from 1 to 4096"
     assert "stage" not in rows
     limit = next(row for row in fields.rows(toy_stages.Pack) if row.name == "limit")
     assert (limit.type, limit.default) == ("a number, or null", "1.0")
