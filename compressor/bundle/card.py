@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ ANSWERS_SHOWN = 20
 def render(facts: Mapping[str, Any]) -> str:
     """The card as Markdown. No time and no host: equal bundles have equal cards."""
     sections = [
-        f"# {facts.get('name') or 'A compressed model'}",
+        f"# {_plain(facts.get('name') or 'A compressed model')}",
         _what(facts),
         "## How good",
         _quality(facts),
@@ -38,15 +39,20 @@ def render(facts: Mapping[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def _plain(text: str) -> str:
+    """A name on one line, whatever it holds, that no page takes for HTML or for the end of a table's cell."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")
+
+
 def _what(facts: Mapping[str, Any]) -> str:
     task, answers = facts["task"], facts["answers"]
     kinds = {"int8": "an int8 network", "float32": "a float32 network"}
     lines = [f"`model.onnx` is {kinds.get(facts['precision'], 'a network of mixed precision')} for {task['type']}."]
     if task.get("data"):
-        lines.append(f"Its pipeline trains and calibrates on the training samples of {task['data']}; "
+        lines.append(f"Its pipeline trains and calibrates on the training samples of {_plain(task['data'])}; "
                      "a network that it started from may have seen others.")  # fmt: skip
     if answers:
-        shown = ", ".join(answers[:ANSWERS_SHOWN])
+        shown = ", ".join(map(_plain, answers[:ANSWERS_SHOWN]))
         more = f" and {len(answers) - ANSWERS_SHOWN} more" if len(answers) > ANSWERS_SHOWN else ""
         lines.append(f"It knows {len(answers)} answers: {shown}{more}.")
     return "\n".join(lines)
@@ -69,7 +75,7 @@ def _ports(facts: Mapping[str, Any]) -> str:
             shape = " × ".join(str(size) for size in port["shape"])
             words = (port.get("layout") or "–", port.get("meaning") or "–")
             cells = (kind[:-1], port["name"], port["dtype"], shape, *words)
-            rows.append("| " + " | ".join(cells) + " |")
+            rows.append("| " + " | ".join(map(_plain, cells)) + " |")
     steps = [f"{name}: {value}" for item in facts["preprocess"] for name, value in item.items()]
     lines = ["\n".join(rows)]
     lines.append("Preprocessing, in order: " + ("; ".join(f"`{step}`" for step in steps) or "none") + ".")

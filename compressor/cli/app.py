@@ -274,14 +274,14 @@ def _bug(error: Exception) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The `compress` command. Exits with the code of the design's table, whatever happens."""
+    from compressor.cli.console import outlive_readers
+
+    outlive_readers()
     try:
         app(arguments)
     except CompressError as error:
         _show(error)
         code = error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = Exit.PASS
     except OSError as error:
         refused = refusal(error, Path(error.filename or "."))
         if refused is None:

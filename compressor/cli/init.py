@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from compressor.errors import InputError, ResourceError
 from compressor.models import names
+from compressor.pipeline import budget as budgets
 from compressor.pipeline import spec, yaml_file
 from compressor.pipeline.budget import MEASURES
+from compressor.pipeline.document import Document, together
 from compressor.pipeline.words import meant, quote
 from compressor.tasks import TASKS
 
@@ -24,6 +28,7 @@ MIRRORED = frozenset({"cifar10", "cifar100"})
 SMALL_TEACHER, SMALL_STUDENT, LARGE_TEACHER = "resnet20", "mlperf_resnet8", "timm:efficientnet_lite0"
 
 _PLAIN = re.compile(r"^[\w./-]+$")
+_NOT_IN_A_COMMENT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _GOAL = re.compile(r"^\s*(\w+?)(_drop)?\s*(>=|<=)\s*([-+.\deE]+)\s*$")
 
 
@@ -72,6 +77,8 @@ def pipeline_text(
     """The text of a pipeline that has no mistakes; paths in it start at the folder of `out`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    if _NOT_IN_A_COMMENT.search(str(out)):
+        raise InputError("FILE", f"{str(out)!a} has a character that no text can hold", "give another name")
     if checkpoint is not None and model is None:
         raise InputError("--checkpoint", "weights alone do not say which network they are for", "add --model NAME")
     known = _data(data or "digits", out)
@@ -86,7 +93,7 @@ def pipeline_text(
     )
     text = environment.get_template("pipeline.yaml.jinja").render(
         file=shlex.quote(str(out)),
-        name=re.sub(r"[^a-z0-9]+", "-", out.stem.lower()).strip("-") or "pipeline",
+        name=_scalar(re.sub(r"[^a-z0-9]+", "-", out.stem.lower()).strip("-") or "pipeline"),
         model=_scalar(chosen),
         library=bool(names.reference(chosen).library),
         checkpoint=checkpoint and _scalar(_beside(checkpoint, out)),
@@ -110,7 +117,8 @@ def _data(data: str, out: Path) -> dict[str, Any]:
 
 
 def _budget(goal: str | None) -> dict[str, dict[str, str]]:
-    metrics = TASKS[TASK].spec.metrics
+    task = TASKS[TASK].spec
+    metrics = task.metrics
     if goal is None:
         return {metrics[0]: {"max_drop": "0.03"}, "size_mb": {"max": "25"}}
     found: dict[str, dict[str, str]] = {}
@@ -132,7 +140,14 @@ def _budget(goal: str | None) -> dict[str, dict[str, str]]:
             raise InputError(
                 "--goal", f"{quote(part.strip())} is not a limit", f"write {metrics[0]}_drop<=0.01 for a drop"
             )
-        found.setdefault(measure, {})["max_drop" if drop else "min" if sign == ">=" else "max"] = value
+        limits, bound = found.setdefault(measure, {}), "max_drop" if drop else "min" if sign == ">=" else "max"
+        if bound in limits:
+            raise InputError("--goal", f"limits {measure} twice in the same way ({quote(part.strip())})", "keep one")
+        limits[bound] = value
+    numbers = {measure: {bound: float(value) for bound, value in limits.items()} for measure, limits in found.items()}
+    _, mistakes = budgets.parse(numbers, metrics, task.metric_ranges, Document({}, {}, Path("--goal"), goal))
+    if mistakes:
+        raise together(mistakes)
     return found
 
 
@@ -151,4 +166,5 @@ def _beside(path: Path, out: Path) -> str:
 
 def _scalar(text: str) -> str:
     """Text as YAML reads it back, quoted where it must be."""
-    return text if _PLAIN.match(text) and not text[0].isdigit() else json.dumps(text)
+    plain = _PLAIN.match(text) and yaml_file.value_of(text, text) == text
+    return text if plain else yaml.safe_dump(text, default_style='"', width=math.inf).strip()

@@ -16,8 +16,12 @@ _BYTES = {"B": 1, **_DECIMAL, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2
 
 
 def show(store: Path | None) -> None:
-    """Print what lies in the store, the last used first."""
-    place = Store(store)
+    """Print what lies in the store, the last used first.
+
+    Raises:
+        InputError: a file stands where the store should be.
+    """
+    place = _there(store)
     rows = place.list()
     for line in table(rows, datetime.now(UTC)):
         print(line)
@@ -28,13 +32,21 @@ def clean(store: Path | None, *, older_than: str | None, max_size: str | None) -
     """Make room in the store and print what went.
 
     Raises:
-        InputError: a time or a size that is none. ResourceError: the store cannot be written.
+        InputError: a time or a size that is none, or a file where the store should be.
+        ResourceError: the store cannot be written.
     """
     age = None if older_than is None else duration(older_than)
     limit = None if max_size is None else size(max_size)
-    place = Store(store)
+    place = _there(store)
     for line in told(place.clean(age, limit), place.root):
         print(line)
+
+
+def _there(store: Path | None) -> Store:
+    place = Store(store)
+    if place.root.exists() and not place.root.is_dir():
+        raise InputError(str(place.root), "is a file, and a store is a folder", "name another with --store")
+    return place
 
 
 def duration(text: str) -> timedelta:

@@ -33,7 +33,8 @@ class Memory:
         if self._file is not None:
             with contextlib.suppress(OSError, ValueError):
                 remembered = json.loads(self._file.read_text(encoding="utf-8"))
-                self._seen = remembered if isinstance(remembered, dict) else {}
+                entries = remembered.items() if isinstance(remembered, dict) else ()
+                self._seen = {key: seen for key, seen in entries if _is_seen(seen)}
 
     def look(self, files: Sequence[PictureFile]) -> list[Seen]:
         """What is in each file, decoding those not seen before."""
@@ -55,6 +56,12 @@ class Memory:
             with os.fdopen(descriptor, "w", encoding="utf-8") as into:
                 json.dump(self._seen, into, separators=(",", ":"))
             os.replace(name, self._file)
+
+
+def _is_seen(entry: Any) -> bool:
+    if isinstance(entry, str):
+        return True
+    return isinstance(entry, list) and [type(part) for part in entry] == [str, int, int] and min(entry[1:]) > 0
 
 
 def in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:

@@ -52,15 +52,18 @@ def natural(text: str) -> tuple[object, ...]:
     return (*compared, (-1, text))
 
 
-def scan(folder: Path, *, split_asked: bool = False) -> Folder:
+def scan(folder: Path, *, split_asked: bool = False, skip_broken: bool = False) -> Folder:
     """Look through a folder without opening a picture. Classes and pictures in natural order.
 
     split_asked: the file says how to split, which has no effect on a folder that has train/ and test/.
+    skip_broken: leave out what is called a picture and is no file, such as a link to nothing.
 
     Raises:
-        InputError: no folder, no or an empty class folder, a class in test that train lacks.
+        InputError: no folder, no or an empty class folder, a class in test that train lacks, a class or a picture
+            whose name is not UTF-8, a link to nothing.
     """
     where = "task.data.folder"
+    _check_name(folder)
     if not folder.is_dir():
         what = f"{str(folder)!r} is no folder" if folder.exists() else f"there is no folder {str(folder)!r}"
         raise InputError(where, what, "write the folder that holds train/ and test/, or the class folders")
@@ -72,7 +75,7 @@ def scan(folder: Path, *, split_asked: bool = False) -> Folder:
     ignored: list[Path] = []
     if not train.is_dir():
         classes = _classes(folder)
-        heap = tuple(_pictures(folder, classes, ignored))
+        heap = tuple(_pictures(folder, classes, ignored, skip_broken=skip_broken))
         return Folder(folder, tuple(classes), heap, None, _notes(folder, ignored, ()))
     if split_asked:
         what = f"has no effect, since {str(folder)!r} has a test/ of its own"
@@ -83,8 +86,9 @@ def scan(folder: Path, *, split_asked: bool = False) -> Folder:
         what = f"test/ has the class {strangers[0]!r}, which train/ lacks (train has {_listed(classes)})"
         raise InputError(where, what, "give it a folder in train/, or take it out of test/")
     absent = [name for name in classes if name not in tested]
-    train_pictures = tuple(_pictures(train, classes, ignored))
-    test_pictures = tuple(_pictures(test, [name for name in classes if name in tested], ignored, classes))
+    train_pictures = tuple(_pictures(train, classes, ignored, skip_broken=skip_broken))
+    both = [name for name in classes if name in tested]
+    test_pictures = tuple(_pictures(test, both, ignored, classes, skip_broken=skip_broken))
     return Folder(folder, tuple(classes), train_pictures, test_pictures, _notes(folder, ignored, absent))
 
 
@@ -94,11 +98,23 @@ def _classes(folder: Path) -> list[str]:
         found = f"one class folder, {names[0]!r}" if names else "no class folders"
         todo = "give each of two or more classes a folder"
         raise InputError("task.data.folder", f"{str(folder)!r} has {found}", todo)
+    for name in names:
+        _check_name(folder / name)
     return sorted(names, key=natural)
 
 
+def _check_name(path: Path) -> None:
+    """Reports and bundles are UTF-8, and hold the names of classes and pictures."""
+    if (shown := _printable(str(path))) != str(path):
+        raise InputError("task.data.folder", f"the name '{shown}' is not UTF-8", "rename it")
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
 def _pictures(
-    folder: Path, classes: list[str], ignored: list[Path], all_classes: list[str] | None = None
+    folder: Path, classes: list[str], ignored: list[Path], all_classes: list[str] | None = None, *, skip_broken: bool
 ) -> Iterator[PictureFile]:
     for name in classes:
         found = []
@@ -106,10 +122,17 @@ def _pictures(
             folders[:] = [below for below in folders if not below.startswith(".")]
             for file in files:
                 path = Path(place, file)
-                if path.suffix.lower() in FORMATS and not file.startswith("."):
-                    found.append(path)
-                elif not file.startswith("."):
+                if file.startswith("."):
+                    continue
+                there = path.is_file()
+                if path.suffix.lower() not in FORMATS or (skip_broken and not there):
                     ignored.append(path)
+                    continue
+                _check_name(path)
+                if not there:
+                    what = f"{str(path)!r} is {'a link to nothing' if path.is_symlink() else 'no file'}"
+                    raise InputError("task.data.folder", what, "remove it, or write broken: skip")
+                found.append(path)
         if not found:
             what = f"the class folder {str(folder / name)!r} holds no pictures ({', '.join(FORMATS)})"
             raise InputError("task.data.folder", what, "add pictures, or remove the folder")
@@ -122,7 +145,7 @@ def _pictures(
 def _notes(folder: Path, ignored: list[Path], absent: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     notes = []
     if ignored:
-        first = ignored[0].relative_to(folder).as_posix()
+        first = _printable(ignored[0].relative_to(folder).as_posix())
         notes.append(f"{len(ignored)} files in {folder.name}/ are no pictures we read and were left out: {first}, …")
     if absent:
         notes.append(f"test/ has no pictures of {_listed(absent)}: nothing is measured on them")

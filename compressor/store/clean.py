@@ -134,9 +134,10 @@ def _sweep(store: Store) -> tuple[int, int]:
     """Remove what killed processes left, and memories of files that are gone; gives their number and bytes."""
     count = freed = 0
     for path in _leftovers(store):
+        empty = _is_key(path.name) and last_change(path) is None  # made before the first checkpoint, or by a mere check
         freed += bytes_of(path) if path.is_dir() else path.stat().st_size
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        count += 1
+        count += not empty
     for lock in (store.root / "work").glob(f"*{_LOCK}"):
         with locks.held_if_free(lock) as free:
             if free:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from compressor.store.keys import digest
 
 _Mark = tuple[int, int, int, int]
 _Known = dict[str, tuple[_Mark, str]]
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Digests:
@@ -95,7 +97,8 @@ class Digests:
         slot = self._slot(base)
         try:
             entry: Any = json.loads(slot.read_text("utf-8")) if slot is not None else None
-            return {name: (tuple(mark), value) for name, (mark, value) in entry["files"].items()} if entry else {}
+            files = entry["files"].items() if entry else ()
+            return {name: (tuple(mark), value) for name, (mark, value) in files if _DIGEST.fullmatch(value)}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}  # what cannot be read is not known: the files are hashed again
 

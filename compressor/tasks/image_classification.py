@@ -150,7 +150,8 @@ class ImageClassificationSpec(TaskSpec):
     def scan(self, base: Path) -> image_folder.Folder:
         """The pictures of the user's folder, none of them opened."""
         assert self.data.folder is not None
-        return image_folder.scan(base / self.data.folder.expanduser(), split_asked=self.data.test is not None)
+        folder, skip = base / self.data.folder.expanduser(), self.data.broken == "skip"
+        return image_folder.scan(folder, split_asked=self.data.test is not None, skip_broken=skip)
 
     def root(self, base: Path) -> Path:
         """The folder in which torchvision keeps the named set."""

@@ -22,6 +22,8 @@ from compressor.data.image_folder import TEST_SHARE
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Size = tuple[Side, Side]
+LARGEST_RATIO = 1e6
+"""Width over height of a crop; the default's is below two."""
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 
@@ -34,9 +36,10 @@ class _Frozen(BaseModel):
 def _share_or_count(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("write a share below 1, or a count")
-    if value <= 0 or (value >= 1 and value != int(value)):
-        raise ValueError("write a share between 0 and 1, or a whole number of samples")
-    return int(value) if value >= 1 else value
+    if not (value > 0 if isinstance(value, int) else 0 < value < 1):
+        todo = "write a share between 0 and 1, or a whole number of samples, without a point"
+        raise ValueError(f"{value} is neither a share nor a count; {todo}")
+    return value
 
 
 ShareOrCount = Annotated[int | float, BeforeValidator(_share_or_count)]
@@ -184,6 +187,8 @@ class RandomResizedCrop(_Frozen):
         for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
             if low > high:
                 raise ValueError(f"{name} is [{low}, {high}]; write the smaller number first")
+        if self.ratio[0] < 1 / LARGEST_RATIO or self.ratio[1] > LARGEST_RATIO:
+            raise ValueError(f"ratio is {list(self.ratio)}, which no picture has; write numbers nearer to 1")
         return self
 
 
@@ -220,7 +225,12 @@ class AugmentItem(_OneKey):
     cutout: Cutout | None = Field(None, description="Blacken a random square.")
 
 
+_NEEDED = {"cutout": "size: 8", "color_jitter": "brightness: 0.4"}
+
+
 def _long_item(value: object) -> object:
+    if isinstance(value, str) and value in _NEEDED:
+        raise ValueError(f"{value} alone does not say how; write {{{value}: {{{_NEEDED[value]}}}}}")
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, Mapping):

@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from math import comb
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import PIL
@@ -40,6 +40,7 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 LARGEST_SIDE = 16_384
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 def check_preprocess(steps: Steps) -> None:
@@ -61,6 +62,7 @@ def check_preprocess(steps: Steps) -> None:
         _check_value(name, value)
         seen.append(name)
     _check_lengths({name: value for item in steps for name, value in item.items()})
+    _check_numbers(steps)
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -86,7 +88,7 @@ def _check_value(name: str, value: Any) -> None:
     elif name == "channels" and value not in tuple(MODES):
         raise ValueError(f"channels: is {value!r}; write rgb or gray")
     elif name == "scale" and not (_is_number(value) and value > 0):
-        raise ValueError(f"scale: is {value!r}; write a number above 0, such as 255")
+        raise ValueError(f"scale: is {value!r:.40}; write a number above 0, such as 255")
     elif name in ("mean", "std"):
         numbers = isinstance(value, Sequence) and not isinstance(value, str) and all(_is_number(x) for x in value)
         if not numbers or len(value) not in (1, 3):
@@ -104,12 +106,26 @@ def _check_lengths(given: Mapping[str, Any]) -> None:
         raise ValueError(f"{next(iter(lengths))}: {found} in this list; give mean and std one number a channel")
 
 
+def _check_numbers(steps: Steps) -> None:
+    """Refuse numbers that make pixels infinite, or black and white the same, once they are float32."""
+    given = [item for item in steps if not set(item).isdisjoint(NUMERIC)]
+    channels = max([len(value) for item in given for value in item.values() if isinstance(value, Sequence)], default=1)
+    pixels = np.array([0, 255], np.uint8)[:, None, None, None].repeat(channels, axis=3)
+    for place, item in enumerate(given):
+        with np.errstate(all="ignore"):
+            black, white = numeric(pixels, given[: place + 1])
+        if not np.isfinite([black, white]).all() or (black == white).any():
+            ((name, value),) = item.items()
+            raise ValueError(f"{name}: is {value!r}, with which float32 numbers cannot tell pixels apart; "
+                             "write numbers nearer to 1")  # fmt: skip
+
+
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and bool(np.isfinite(value))
+    return (_is_int(value) or isinstance(value, float)) and bool(abs(value) <= LARGEST_NUMBER)
 
 
 def _is_side(value: Any) -> bool:
@@ -131,7 +147,10 @@ def decode(encoded: bytes) -> Image.Image:
             image.load()
             return ImageOps.exif_transpose(image)
     except Exception as error:  # Pillow's readers raise almost anything on a damaged file
-        raise ValueError(f"cannot be read as a picture ({error}); replace or remove it") from error
+        # Pillow names the object that it was given, which says nothing of the file.
+        unknown = "its format is not known" if encoded else "the file is empty"
+        reason = unknown if isinstance(error, PIL.UnidentifiedImageError) else error
+        raise ValueError(f"cannot be read as a picture ({reason}); replace or remove it") from error
 
 
 def geometric(image: Image.Image, steps: Steps) -> np.ndarray:
@@ -614,7 +633,11 @@ def _text(path: str) -> str:
 
 
 def _number(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        todo = "name pictures before the options"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; {todo}") from None
     if not 1 <= value <= 65_536:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 65536")
     return value
@@ -645,33 +668,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise Refused(2, RUNNER, "nothing to do", "name a picture, or give --check or --bench")
         facts = read_manifest(asked.bundle)
         if asked.probe:
-            print(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
+            _tell(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
             return 0
         check_files(asked.bundle, facts)
         check_preprocess(facts["preprocess"])
         if asked.check:
             _tell_check(asked, facts)
         if asked.bench:
-            print(json.dumps(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1))
+            _tell(json.dumps(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1))
         return _tell_answers(asked, facts) if asked.pictures else 0
     except Refused as refused:
-        print(f"{RUNNER}: {refused}", file=sys.stderr)
+        _tell(f"{RUNNER}: {refused}", sys.stderr)
         return refused.code
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         # The digest only says that bundle.json is whole, not that its author knew the schema.
         place = asked.bundle / MANIFEST
-        print(f"{RUNNER}: {place}: is no {SCHEMA} ({error!r}); make the bundle again", file=sys.stderr)
+        _tell(f"{RUNNER}: {place}: is no {SCHEMA} ({error!r}); make the bundle again", sys.stderr)
         return ALTERED
+
+
+def _tell(text: str, stream: TextIO | None = None) -> None:
+    """Print a line; dropped, as all that follows, where nobody reads any more (`run.py --check | head`)."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     model = Model(asked.bundle, facts, asked.threads[0])
     found = check_samples(model, load_samples(asked.bundle / SAMPLES), str(asked.bundle / SAMPLES))
     if asked.json:
-        print(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
+        _tell(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
     else:
         what = f"{len(facts['files'])} files are whole, {found['samples']} golden samples reproduced"
-        print(f"{facts['name'] or 'the bundle'}: {what} (largest difference {found['output_difference']:.3g})")
+        _tell(f"{facts['name'] or 'the bundle'}: {what} (largest difference {found['output_difference']:.3g})")
 
 
 def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
@@ -683,14 +715,14 @@ def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
             (answer,) = model.answers([decode(Path(name).read_bytes())])
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            print(f"{RUNNER}: {name}: {reason}", file=sys.stderr)
+            _tell(f"{RUNNER}: {name}: {reason}", sys.stderr)
             code = 2
             continue
         told.append({"picture": name, **answer})
         if not asked.json:
-            print(f"{name}: {answer['answer']} {answer['probability']:.1%}")
+            _tell(f"{name}: {answer['answer']} {answer['probability']:.1%}")
     if asked.json:
-        print(json.dumps(told, indent=1))
+        _tell(json.dumps(told, indent=1))
     return code
 
 

@@ -62,6 +62,26 @@ def test_options_fill_it_in(place: Path) -> None:
     assert pipeline.budget == (Limit("accuracy", "max_drop", 0.01), Limit("size_mb", "max", 0.1))
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("123.yaml", "123"), ("null.yaml", "null"), ("true.yaml", "true"), ("1e3.yaml", "1e3"), ("É1.yaml", "1"),
+        ("été 😀.yaml", "t"), ("~.yaml", "pipeline"), ("on.yaml", "on"),
+    ],
+)  # fmt: skip
+def test_a_name_that_yaml_would_read_as_something_else_is_quoted(place: Path, file: str, name: str) -> None:
+    init.write(Path(file))
+    assert spec.load(file).name == name
+
+
+@pytest.mark.parametrize("name", ["null", "1e3", "2020", "a: b", "été", "😀", "a\nb", 'it\'s "so"', "x" * 200])
+def test_a_folder_of_pictures_is_found_again_whatever_its_name(place: Path, name: str) -> None:
+    (place / name).mkdir()
+    init.write(Path("first.yaml"), data=name)
+    task: Any = spec.load("first.yaml").task
+    assert task.data.folder == Path(name)
+
+
 def test_the_schema_lies_beside_it_and_is_named_in_its_first_line(place: Path) -> None:
     init.write(Path("first.yaml"))
     first, *_ = Path("first.yaml").read_text().splitlines()
@@ -90,13 +110,18 @@ def test_a_file_that_is_there_stays_as_it_is(place: Path) -> None:
         ({"goal": "accuracy>=e"}, '--goal: "accuracy>=e" is not a limit; '),
         ({"goal": "size_mb_drop<=1"}, '--goal: "size_mb_drop<=1" is not a limit; '),
         ({"goal": "accuracy_drop>=1"}, '--goal: "accuracy_drop>=1" is not a limit; '),
+        ({"goal": "accuracy>=1.5"}, "--goal: budget.accuracy.min: 1.5 is out of range; "),
+        ({"goal": "accuracy>=0.9, accuracy<=0.8"}, "--goal: budget.accuracy: nothing is at least 0.9 and at most 0.8"),
+        ({"goal": "accuracy>=0.9,accuracy>=0.8"}, '--goal: limits accuracy twice in the same way ("accuracy>=0.8"); '),
+        ({"out": Path("a\nb.yaml")}, "FILE: 'a\\nb.yaml' has a character that no text can hold; "),
+        ({"out": Path("a\udcff.yaml")}, "FILE: 'a\\udcff.yaml' has a character that no text can hold; "),
     ],
 )
 def test_options_that_no_file_can_hold_are_refused(place: Path, options: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError) as caught:
-        init.write(Path("first.yaml"), **options)
+        init.write(**{"out": Path("first.yaml"), **options})
     assert caught.value.sentence().startswith(told)
-    assert not Path("first.yaml").exists()
+    assert not list(place.glob("*.yaml"))
 
 
 def test_an_unknown_model_is_refused(place: Path) -> None:

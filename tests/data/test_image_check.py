@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,24 @@ def test_what_was_seen_is_remembered_by_content(
     again = memory().look(files)
     assert decoded == [files[3].path]
     assert isinstance(again[3], str)
+
+
+@pytest.mark.parametrize("entry", [None, 3, {}, [], ["RGB"], ["RGB", "12", 10], [1, 12, 10], ["RGB", 0, 10]])
+def test_an_entry_of_the_wrong_kind_is_forgotten(pictures: Path, tmp_path: Path, entry: Any) -> None:
+    files = scan(pictures).train
+    known = {file.path: str(number) for number, file in enumerate(files)}
+    (tmp_path / "pictures.json").write_text(json.dumps({"0": entry, "1": ["RGB", 99, 10]}))
+    assert Memory(tmp_path, known).look(files)[:3] == [["RGB", 12, 10], ["RGB", 99, 10], ["RGB", 12, 10]]
+
+
+def test_an_empty_file_is_said_to_be_one(pictures: Path) -> None:
+    (pictures / "train/cat/1.png").write_bytes(b"")
+    (pictures / "train/cat/2.png").write_bytes(b"no picture")
+    kept, _, notes = checked(pictures, skip=True)
+    assert (len(kept), len(notes)) == (10, 1)
+    assert "1.png' cannot be read as a picture (the file is empty) (and 1 more); replace" in refusal(pictures)
+    (pictures / "train/cat/1.png").unlink()
+    assert "2.png' cannot be read as a picture (its format is not known); replace" in refusal(pictures)
 
 
 def test_a_damaged_memory_is_forgotten(pictures: Path, tmp_path: Path) -> None:

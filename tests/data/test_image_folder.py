@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,39 @@ def test_one_class_is_none(pictures: Path) -> None:
 def test_a_split_asked_for_in_vain_is_refused(pictures: Path) -> None:
     with pytest.raises(InputError, match="has no effect, since"):
         scan(pictures, split_asked=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
+@pytest.mark.parametrize("odd", ["train/f\udce9e", "train/cat/\udce9.png", "train/cat/sub\udce9/a.png"])
+def test_a_name_that_is_not_utf_8_is_refused(pictures: Path, odd: str) -> None:
+    path = pictures / odd
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"not opened here") if path.suffix else path.mkdir()
+    shown = odd.replace("\udce9", "\\udce9")
+    assert refusal(pictures) == f"task.data.folder: the name '{pictures}/{shown}' is not UTF-8; rename it"
+
+
+def test_a_folder_whose_own_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "\udce9").endswith("is not UTF-8; rename it")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
+def test_what_is_no_picture_may_have_any_name(pictures: Path) -> None:
+    (pictures / "train/cat/\udce9.txt").write_text("hello")
+    (note,) = scan(pictures).notes
+    assert note.encode().decode().endswith("train/cat/\\udce9.txt, …")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_to_nothing_is_named_or_skipped(pictures: Path) -> None:
+    link = pictures / "test/cat/0.png"
+    link.symlink_to(pictures / "gone.png")
+    (pictures / "test/cat/good.png").symlink_to(pictures / "test/cat/1.png")
+    assert refusal(pictures) == f"task.data.folder: '{link}' is a link to nothing; remove it, or write broken: skip"
+    skipped = scan(pictures, skip_broken=True)
+    assert skipped.test is not None
+    assert [file.path.name for file in skipped.test] == ["1.png", "2.png", "good.png", "1.png", "2.png"]
+    assert any("1 files" in note and "test/cat/0.png" in note for note in skipped.notes)
 
 
 def test_identity_is_contents_and_names_and_no_path(pictures: Path, tmp_path: Path) -> None:

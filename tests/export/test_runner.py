@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,9 @@ def test_wrong_requests_are_exit_2(device: Path, tmp_path: Path, capsys: pytest.
     assert "nothing to do" in capsys.readouterr().err
     assert run("--bundle", tmp_path, "--check") == 2
     assert "bundle.json" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("--bundle", device, "--threads", 1, 2, "g.png")
+    assert "argument --threads: 'g.png' is not a whole number; name pictures before" in capsys.readouterr().err
     for words in (["--threads", "0"], ["--rounds", "x"], ["--bogus"]):
         with pytest.raises(SystemExit) as end:
             run("--bundle", device, *words)
@@ -155,6 +159,30 @@ def test_a_fixed_batch_is_filled_and_its_bench_takes_no_other(
     assert run("--bundle", folder, "--check") == 0
     assert run("--bundle", folder, "--bench", "--batch", 4) == 2
     assert "made for 5" in capsys.readouterr().err
+
+
+def test_an_empty_picture_is_said_to_be_one(device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.png").write_bytes(b"")
+    assert run("--bundle", device, tmp_path / "empty.png") == 2
+    told = f"run.py: {tmp_path}/empty.png: cannot be read as a picture (the file is empty); replace or remove it\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a closed pipe is another error on Windows")
+@pytest.mark.parametrize(("words", "code"), [(["--check"], 0), (["digit.png", "none.png"], 2), ([], 2)])
+def test_output_that_nobody_reads_changes_no_exit_code(
+    device: Path, picture: Path, words: list[str], code: int
+) -> None:
+    command = [sys.executable, str(device / "run.py"), *words]
+    for both in (False, True):
+        read, write = os.pipe()
+        os.close(read)
+        errors = write if both else subprocess.PIPE
+        done = subprocess.run(command, stdout=write, stderr=errors, cwd=picture.parent, check=False)
+        os.close(write)
+        assert done.returncode == code
+        assert b"Traceback" not in (done.stderr or b"")
+        assert b"BrokenPipe" not in (done.stderr or b"")
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 20, 21, 100])

@@ -116,6 +116,12 @@ def test_leftovers_go_and_what_is_in_use_stays(store):
     store.open(key)
 
 
+def test_a_work_folder_that_was_never_used_goes_without_a_word(store):
+    store.work(digest("checked only"))
+    assert (store.list(), store.clean().leftovers) == ((), 0)
+    assert list((store.root / "work").iterdir()) == []
+
+
 def test_a_damaged_artifact_is_listed_and_stays_until_its_time(store):
     key = put(store, "a", 1)
     (store.folder(key) / "artifact.json").write_text("{")
@@ -174,6 +180,15 @@ class TestCommands:
         assert capsys.readouterr().out == f"removed 1 artifact, 1.00 KB; 0 B left in {store.root}\n"
         store_commands.clean(store.root, older_than="30d", max_size="5GB")
         assert capsys.readouterr().out == f"removed nothing, 0 B; 0 B left in {store.root}\n"
+
+    def test_a_file_is_no_store(self, tmp_path):
+        from compressor.cli import store_commands
+
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(InputError, match="file: is a file, and a store is a folder; name another with --store"):
+            store_commands.show(tmp_path / "file")
+        with pytest.raises(InputError, match="is a file"):
+            store_commands.clean(tmp_path / "file", older_than=None, max_size="1GB")
 
     @pytest.mark.parametrize(
         ("text", "seconds"), [("45m", 2700), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600), ("1.5d", 129_600)]

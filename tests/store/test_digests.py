@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import time
 
@@ -73,6 +74,19 @@ def test_memory_that_is_damaged_is_forgotten(tmp_path):
     for text in ("{", "null", '{"files": 3}', '{"files": {"": [[1], 2, 3]}}', '{"files": {"": 7}}'):
         memory.write_text(text)
         assert digests.file(path) == sha256(b"one")
+
+
+@pytest.mark.parametrize("value", [None, 7, [], "", "0123"])
+def test_a_remembered_value_that_is_no_digest_is_forgotten(tmp_path, value):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    digests = Digests(tmp_path / "memory", clock=later)
+    digests.file(path)
+    (memory,) = (tmp_path / "memory").iterdir()
+    entry = json.loads(memory.read_text())
+    entry["files"][""][1] = value
+    memory.write_text(json.dumps(entry))
+    assert digests.file(path) == sha256(b"one")
 
 
 def test_memory_that_cannot_be_written_changes_nothing(tmp_path):
