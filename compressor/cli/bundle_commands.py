@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import typer
 from compressor.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from compressor.pipeline.spec import Pipeline
     from compressor.tasks.base import Task
 
@@ -49,29 +52,60 @@ def evaluate_file(path: Path, pipeline_file: Path) -> dict[str, Any]:
     A bundle is fed through its own preprocessing, a foreign file through the pipeline's. Loads torch.
 
     Raises:
-        InputError: the file is no model for this task, or the pipeline's data is not there.
+        InputError: the file is no model for this task, or the pipeline's data is not there or not what it takes.
         IntegrityError: the bundle was altered.
     """
     from compressor.bundle import bundle as bundles
     from compressor.pipeline import spec
+    from compressor.pipeline.prepare import located
     from compressor.stages import model_file
 
     pipeline = spec.load(pipeline_file)
+    bundle = None
     if path.is_dir():
         bundle = bundles.read(path)
         bundles.check_files(bundle)
-        task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess])
-        model = bundle.model
-    elif path.is_file():
-        task, model = _task(pipeline, None), path
-    else:
+    elif not path.is_file():
         raise InputError(str(path), "no such file or folder", "name a bundle's folder or an ONNX file")
+    model = bundle.model if bundle else path
     benchmark = next((one for one in pipeline.steps.values() if one.stage == "benchmark"), None)
-    return {
-        "file": path.name,
-        "task": {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name},
-        **model_file.evaluate(model, task, benchmark),
-    }
+    try:
+        task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess] if bundle else None)
+        if bundle:
+            _check_answers(str(path), bundle.manifest.answers, task.answers)
+        found = model_file.evaluate(model, task, benchmark)
+    except InputError as error:
+        if bundle:
+            _of_bundle(error, path)
+        if error.where not in (str(path), str(model)):
+            located(error, pipeline)
+        raise
+    about = {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name}
+    return {"file": path.name, "task": about, **found}
+
+
+def _check_answers(where: str, known: Sequence[str], asked: Sequence[str]) -> None:
+    """Refuse a bundle that means other things by its outputs than the task does.
+
+    Raises:
+        InputError: names the first answer that differs.
+    """
+    pairs = enumerate(zip_longest(known, asked), start=1)
+    place, (own, other) = next(((place, pair) for place, pair in pairs if pair[0] != pair[1]), (0, (None, None)))
+    if known and place:
+        shown = ["missing" if name is None else f'"{name}"' for name in (own, other)]
+        what = f"its answer {place} is {shown[0]}, and the task's is {shown[1]}"
+        raise InputError(where, what, "evaluate it on data with the classes that it was made for")
+
+
+def _of_bundle(error: InputError, bundle: Path) -> None:
+    """Let what is wrong with the preprocessing name the bundle, whose list holds whatever the file says."""
+    for one in (error, *error.others):
+        if one.where == "task.preprocess":
+            one.where = f"{bundle}: preprocess"
+        elif "task.preprocess" not in one.todo:
+            continue
+        one.todo = "the bundle prepares pictures by its own list; evaluate it on pictures that this list takes"
 
 
 def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:

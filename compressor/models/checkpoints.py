@@ -29,7 +29,8 @@ def load_into(model: nn.Module, path: Path, key: str | None = None, *, new_head:
     shape stays as it is in the model, instead of being a mistake.
 
     Raises:
-        InputError: no such file, a file that needs code to be read, or weights of another architecture.
+        InputError: no such file, a file that needs code to be read, weights of another architecture or of whole
+            numbers, or weights that are not finite numbers.
     """
     return put(model, read(path, key), f"weights {path}", new_head=new_head)
 
@@ -174,6 +175,10 @@ def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: 
     wrong = [name for name in given if name in own and own[name].shape != given[name].shape]
     if missing or unexpected or wrong:
         raise _misfit(where, own, given, missing, unexpected, wrong, head_names(model))
+    free = {name for name, _ in model.named_buffers()}
+    for name, value in given.items():
+        if name in own and own[name].is_floating_point():
+            _check_numbers(f"{where}: {name}", value, infinite=name in free)
     with torch.no_grad():
         for name, value in given.items():
             if name in own:
@@ -181,6 +186,21 @@ def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: 
         for name in kept:
             own[name].zero_()
     return kept
+
+
+def _check_numbers(where: str, value: Tensor, *, infinite: bool) -> None:
+    """Refuse what cannot stand in for float weights. infinite: a buffer may hold infinity, as masks do.
+
+    Raises:
+        InputError: whole numbers, NaN, or infinity.
+    """
+    if not value.is_floating_point():
+        what = f"it holds {str(value.dtype).removeprefix('torch.')}, and the network computes with float weights"
+        raise InputError(where, what, "give the float weights, from before they were quantized or converted")
+    wrong = int((value.isnan() if infinite else ~value.isfinite()).sum())
+    if wrong:
+        what = f"{wrong:,} of its {value.numel():,} values are not finite numbers"
+        raise InputError(where, what, "give weights from before the training went wrong, or train them again")
 
 
 def _is_extra(name: str) -> bool:

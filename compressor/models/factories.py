@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from compressor.errors import CompressError, InputError
@@ -19,7 +20,7 @@ def from_factory(factory: str, args: Mapping[str, Any], base: Path | None) -> nn
     """What `package.module:function` returns for `args`; the package lies in `base` or on Python's path.
 
     Raises:
-        InputError: the module, the function or the network is missing, or the user's code raised.
+        InputError: the module, the function or the network is missing, wrapped, or the user's code raised.
     """
     place, _, attribute = factory.partition(":")
     with _importable(place, base):
@@ -47,7 +48,24 @@ def from_factory(factory: str, args: Mapping[str, Any], base: Path | None) -> nn
             raise _raised(factory, "it failed when it was called", problem) from problem
     if not isinstance(model, nn.Module):
         raise InputError(f"factory {factory}", f"it returned a {type(model).__name__}", "return a torch.nn.Module")
+    _check_plain(model, f"factory {factory}")
     return model
+
+
+def _check_plain(model: nn.Module, where: str) -> None:
+    """Refuse what can be neither changed nor written as a graph.
+
+    Raises:
+        InputError: a TorchScript program somewhere in the network, or `torch.compile` or DataParallel around it.
+    """
+    script = next((name for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)), None)
+    if script is not None:
+        what = f"its part `{script}` is a TorchScript program" if script else "it returned a TorchScript program"
+        raise InputError(where, what, "return the plain torch.nn.Module that it was made of")
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise InputError(where, f"it returned a {type(model).__name__}", "return the network inside: its `.module`")
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+        raise InputError(where, "it returned what torch.compile made", "return the network inside: its `._orig_mod`")
 
 
 @contextmanager

@@ -63,6 +63,7 @@ def read(folder: Path, base: Path | None = None) -> nn.Module:
     Raises:
         IntegrityError: the files do not belong together.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     description = describe(folder)
@@ -77,7 +78,7 @@ def read(folder: Path, base: Path | None = None) -> nn.Module:
         model = with_shapes(model, description["shapes"])
     try:
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
-    except (RuntimeError, OSError, ValueError) as problem:
+    except (SafetensorError, RuntimeError, OSError, ValueError) as problem:
         reason = " ".join(str(problem).split())[:300]
         raise IntegrityError(
             str(folder / WEIGHTS), f"they do not fit the network ({reason})", "remove the artifact and run again"

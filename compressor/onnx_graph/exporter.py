@@ -88,15 +88,20 @@ def _why_not_traced(error: BaseException) -> tuple[str, str]:
 def _why_not_translated(error: BaseException, program: torch.export.ExportedProgram) -> tuple[str, str]:
     chain = _chain(error)
     text = "\n".join(str(link) for link in chain)
-    named = re.search(r"No ONNX function found for <OpOverload\(op='([\w.:]+)', overload='(\w+)'\)>", text)
-    if not named:
-        return f"the graph cannot be written ({clean.first_line(chain[-1])})", "replace the operator it names"
-    operator, overload = named.groups()
-    operator = operator.replace("::", ".")
-    names = {operator, f"{operator}.{overload}"}
-    module = _module_with(names, program)
-    inside = f" in module `{module}`" if module else ""
-    return f"operator `{operator}`{inside} has no form in ONNX", "replace it by operators that have one"
+    if named := re.search(r"No ONNX function found for <OpOverload\(op='([\w.:]+)', overload='(\w+)'\)>", text):
+        return f"{_operator(named[1], named[2], program)} has no form in ONNX", "replace it by operators that have one"
+    reason = clean.first_line(chain[-1])
+    if named := re.search(r"Error when translating node .*?target=torch\.ops\.([\w.]+)\.(\w+)\]", text):
+        what = f"{_operator(named[1], named[2], program)} cannot be written as it is used ({reason})"
+        return what, "use it in the form that is asked for, or replace it"
+    return f"the graph cannot be written ({reason})", "replace the part of the network that this names"
+
+
+def _operator(name: str, overload: str, program: torch.export.ExportedProgram) -> str:
+    """The operator and the module that calls it, in words."""
+    name = name.replace("::", ".")
+    module = _module_with({name, f"{name}.{overload}"}, program)
+    return f"operator `{name}`" + (f" in module `{module}`" if module else "")
 
 
 def _module_with(names: set[str], program: torch.export.ExportedProgram) -> str:

@@ -122,11 +122,19 @@ def port(value: onnx.ValueInfoProto) -> Port:
 
 
 def constants(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
-    """All tensors that the file holds: initializers and constant attributes."""
+    """All tensors that the graph and those inside it hold: initializers and constant attributes."""
     held = list(graph.initializer)
-    for node in graph.node:
-        held += [attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR]
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        held += [attribute.t] if attribute.type == onnx.AttributeProto.TENSOR else []
+        for inner in (attribute.g, *attribute.graphs):
+            held += constants(inner)
     return held
+
+
+def external_files(graph: onnx.GraphProto) -> list[str]:
+    """The files that hold weights of the graph, by their paths as it names them, relative to its own folder."""
+    outside = [tensor for tensor in constants(graph) if tensor.data_location == TensorProto.EXTERNAL]
+    return sorted({entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"})
 
 
 def weight_bits(graph: onnx.GraphProto) -> int | None:
@@ -148,7 +156,7 @@ def _check_core(model: onnx.ModelProto, wanted: Finish) -> None:
     if len(graph.input) != 1 or len(graph.output) != 1:
         what = f"the graph has {len(graph.input)} inputs and {len(graph.output)} outputs"
         raise StepError("", what, "only one of each can be shipped")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in constants(graph)):
+    if external_files(graph):
         raise StepError("", "the graph keeps weights in another file", "a shipped file must be one file")
     source = port(graph.input[0])
     if wanted.input != "float" and (source.dtype != "float32" or len(source.shape) != 4):

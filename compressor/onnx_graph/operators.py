@@ -39,7 +39,7 @@ def count(path: Path) -> dict[str, Any]:
     kinds = [_kind(node) for node in nodes]
     integers = any(kind in INTEGER_KERNELS for kind in kinds)
     # Fusions rename float nodes, but where nothing is an integer kernel all of them are float.
-    named = nodes if integers else onnx.load(path).graph.node
+    named = nodes if integers else onnx.load(path, load_external_data=False).graph.node
     floats = [node.name or node.output[0] for node in named if _kind(node) in FLOAT_CONVOLUTIONS | FLOAT_PRODUCTS]
     return {
         "operators": dict(sorted(Counter(kinds).items())),
@@ -50,11 +50,11 @@ def count(path: Path) -> dict[str, Any]:
 
 
 def optimised(path: Path) -> onnx.ModelProto:
-    """The graph that onnxruntime makes of the file for this CPU."""
+    """The graph that onnxruntime makes of the file for this CPU, without the weights that lie in other files."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "optimised.onnx"
         make_session(path, 1, target)
-        return onnx.load(target)
+        return onnx.load(target, load_external_data=False)
 
 
 def _kind(node: onnx.NodeProto) -> str:

@@ -78,7 +78,8 @@ def check_float(reference: np.ndarray, other: np.ndarray, where: str) -> dict[st
     Errors: StepError when they differ by more than a thousandth of the outputs' range, or are not finite.
     """
     if not (np.isfinite(reference).all() and np.isfinite(other).all()):
-        raise StepError(where, "the network's outputs are not finite numbers", "train it with a lower learning rate")
+        todo = "train it with a lower learning rate, or begin with weights that are finite numbers"
+        raise StepError(where, "the network's outputs are not finite numbers", todo)
     found = numbers(reference, other)
     if found["max_rel"] > FLOAT_LIMIT:
         raise StepError(

@@ -50,10 +50,13 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
     """Write latency.json and rounds.json; tell how many rounds were disturbed and what could not be measured."""
     from compressor.latency import experiment, machine
 
-    models = []
+    models, names = [], {}
     for role, artifact in inputs.items():
-        sha256 = json.loads(artifact.file("evaluation.json").read_text())["model_sha256"]
+        evaluation = json.loads(artifact.file("evaluation.json").read_text())
+        sha256 = evaluation["model_sha256"]
         models.append(experiment.Model(sha256, artifact.file("core.onnx"), role))
+        # Not by its step: pipelines whose steps have other names share the artifact and its sentences.
+        names[sha256] = f"the {evaluation['precision']} model of {evaluation['size_bytes']:,} bytes"
     settings = experiment.Settings(
         threads=spec.threads,
         batch_sizes=spec.batch_sizes,
@@ -65,14 +68,16 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
     measured = experiment.measure(models, settings, lambda done, total: context.progress.advance(done, total, "rounds"))
     context.folder.joinpath("latency.json").write_text(json.dumps(measured.latency, indent=1))
     context.folder.joinpath("rounds.json").write_text(json.dumps(measured.rounds))
-    warnings = remarks(measured.latency, measured.rounds["busy"], spec.threads, machine.default_threads())
+    warnings = remarks(measured.latency, measured.rounds["busy"], spec.threads, machine.default_threads(), names)
     for warning in warnings:
         context.progress.say(warning)
     return {"rounds": settings.rounds, "busy_rounds": sum(measured.rounds["busy"]), "warnings": warnings}
 
 
-def remarks(latency: Mapping[str, Any], busy: list[bool], threads: tuple[int, ...], available: int) -> list[str]:
-    """What a reader of the figures must know, one sentence each."""
+def remarks(
+    latency: Mapping[str, Any], busy: list[bool], threads: tuple[int, ...], available: int, names: Mapping[str, str]
+) -> list[str]:
+    """What a reader of the figures must know, one sentence each. names: the models in words, by SHA-256."""
     sentences = []
     if any(busy):
         share = f"{latency['busy_limit']:.0%}"
@@ -84,7 +89,7 @@ def remarks(latency: Mapping[str, Any], busy: list[bool], threads: tuple[int, ..
         sentences.append(f"latency was measured with {max(threads)} threads on {available} available to this process")
     for skip in latency["skipped"]:
         sentences.append(
-            f"the model {skip['model'][:12]} takes batches of {skip['fixed_batch']} only and was not measured "
+            f"{names[skip['model']]} takes batches of {skip['fixed_batch']} only and was not measured "
             f"at batch {skip['batch']}"
         )
     return sentences

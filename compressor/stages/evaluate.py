@@ -226,5 +226,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx", "bundle"}), "core": frozenset({"onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
+    revision=2,
     isa=True,
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import InputError
+from compressor.errors import CompressError, InputError
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
 
     from compressor.onnx_graph.finish import Port
     from compressor.tasks.base import Task
@@ -32,18 +34,24 @@ class Layout:
 def evaluate(model: Path, task: Task, benchmark: Any) -> dict[str, Any]:
     """Quality, operators and latency of an ONNX file in onnxruntime, as JSON in report.json's words. Loads torch.
 
-    benchmark: spec of the step that says how latency is measured, or None.
+    Size and digest are those of the file and, behind it, of the files that hold its weights, in the order of their
+    names. benchmark: spec of the step that says how latency is measured, or None.
 
     Raises:
         InputError: the file is no model for this task.
     """
-    layout = feeding(str(model), *_ports(model), task)
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    graph = _graph(model)
+    layout = feeding(str(model), *_ports(model, graph), task)
+    files = [model, *_weights(model, graph)]
+    quality = _quality(model, layout, task)
+    digest = _digest(files)
+    channels, *size = task.signature.inputs[0].shape
+    sample = (channels, *size) if layout.channels_first else (*size, channels)
     return {
         "model_sha256": digest,
-        "size_bytes": model.stat().st_size,
-        **_quality(model, layout, task),
-        **_latency(model, digest, benchmark),
+        "size_bytes": sum(file.stat().st_size for file in files),
+        **quality,
+        **_latency(model, sample, digest, benchmark),
     }
 
 
@@ -77,16 +85,42 @@ def _matches(port: Port, dtype: str, sample: Sequence[int]) -> bool:
     return port.dtype == dtype and fits
 
 
-def _ports(model: Path) -> tuple[Port, Port]:
+def _graph(model: Path) -> onnx.GraphProto:
+    """The file's graph, without the weights that lie in other files."""
     import onnx
 
-    from compressor.onnx_graph.finish import port
-
     try:
-        graph = onnx.load(str(model), load_external_data=False).graph
+        return onnx.load(str(model), load_external_data=False).graph
     except Exception as error:  # protobuf's decoder has its own exceptions, by implementation
         what = f"is no ONNX file ({type(error).__name__})"
         raise InputError(str(model), what, "name a bundle or an ONNX file") from None
+
+
+def _weights(model: Path, graph: onnx.GraphProto) -> list[Path]:
+    """The other files that hold the file's weights; torch's exporter writes one beside it."""
+    from compressor.onnx_graph.finish import external_files
+
+    files = [model.parent / name for name in external_files(graph)]
+    missing = next((file for file in files if not file.is_file()), None)
+    if missing is not None:
+        what = f"its weights are in {missing}, and there is no such file"
+        raise InputError(str(model), what, "put it there, or save the model as one file")
+    return files
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 of the files' bytes, one after the other, in hex."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
+    from compressor.onnx_graph.finish import port
+
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
     if len(inputs) != 1 or not graph.output:
@@ -100,7 +134,7 @@ def _quality(model: Path, layout: Layout, task: Task) -> dict[str, Any]:
     import numpy as np
 
     from compressor.latency import machine
-    from compressor.onnx_graph import operators, session
+    from compressor.onnx_graph import clean, operators, session
 
     targets: list[np.ndarray] = []
 
@@ -112,12 +146,17 @@ def _quality(model: Path, layout: Layout, task: Task) -> dict[str, Any]:
 
     try:
         outputs = session.predict(model, feed(), machine.default_threads())
+    except CompressError:  # the data's
+        raise
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
-        reason = str(error).strip().splitlines()[0][:200]
-        raise InputError(str(model), f"onnxruntime cannot run it ({reason})", "check the file") from None
+        what = f"onnxruntime cannot run it ({clean.first_line(error)})"
+        raise InputError(str(model), what, "check the file") from None
     if outputs.ndim != 2 or outputs.shape[1] != len(task.answers):
         what = f"its output is {list(outputs.shape[1:])} a sample, and the task has {len(task.answers)} answers"
         raise InputError(str(model), what, "give a model made for this task")
+    if wrong := int(np.isnan(outputs).any(1).sum()):
+        what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
+        raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
     scores = task.score(outputs, np.concatenate(targets))
     unseen = task.unseen()
     partly = unseen is not None and not unseen.all() and unseen.any()
@@ -141,13 +180,34 @@ def intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | i
     return found
 
 
-def _latency(model: Path, digest: str, step: Any) -> dict[str, Any]:
+def _latency(model: Path, sample: Sequence[int], digest: str, step: Any) -> dict[str, Any]:
+    """`latency` on inputs of the shape `sample`, and `machine`."""
     from compressor.latency import experiment
     from compressor.latency.session import fixed_batch, open_session
 
     asked: dict[str, Any] = {name: getattr(step, name, usual) for name, usual in QUICK.items()}
-    only = fixed_batch(open_session(str(model), 1))
-    if only is not None:
-        asked["batch_sizes"] = (only,)
-    measured = experiment.measure([experiment.Model(digest, model, model.name)], experiment.Settings(**asked))
+    with tempfile.TemporaryDirectory() as folder:
+        timed = _sized(model, sample, Path(folder))
+        only = fixed_batch(open_session(str(timed), 1))
+        if only is not None:
+            asked["batch_sizes"] = (only,)
+        measured = experiment.measure([experiment.Model(digest, timed, model.name)], experiment.Settings(**asked))
     return {"latency": measured.latency["rows"][digest], "machine": measured.latency["machine"]}
+
+
+def _sized(model: Path, sample: Sequence[int], folder: Path) -> Path:
+    """The file, or a copy in `folder` that takes this size only, where its input leaves more than the batch open."""
+    import onnx
+
+    from compressor.onnx_graph.finish import external_files
+
+    graph = _graph(model)
+    held = {tensor.name for tensor in graph.initializer}
+    place = next(place for place, value in enumerate(graph.input) if value.name not in held)
+    if all(dim.HasField("dim_value") for dim in graph.input[place].type.tensor_type.shape.dim[1:]):
+        return model
+    whole = onnx.load(str(model))
+    for dim, size in zip(whole.graph.input[place].type.tensor_type.shape.dim[1:], sample, strict=True):
+        dim.dim_value = size
+    onnx.save(whole, folder / "sized.onnx", save_as_external_data=bool(external_files(graph)))
+    return folder / "sized.onnx"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from PIL import Image
 
 from compressor.bundle.verify import verify as verified
 from compressor.cli import bundle_commands as commands
@@ -113,3 +114,42 @@ def test_what_does_not_fit_the_task_is_refused(pipeline: Path, tmp_path: Path, c
         path.write_bytes(b"\xff\xff\xff")
     with pytest.raises(InputError, match=named):
         evaluate_file(path, pipeline)
+
+
+def test_a_bundle_for_other_classes_is_refused_by_the_first_that_differs(
+    bundle: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    from compressor.bundle import bundle as bundles
+
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    manifest = bundles.read(copy).manifest
+    answers = [*manifest.answers[:8], "yak", manifest.answers[9]]
+    bundles.write(copy, manifest.model_copy(update={"answers": tuple(answers)}))
+    with pytest.raises(InputError, match=r'copy: its answer 9 is "yak", and the task\'s is "8"; evaluate it on'):
+        evaluate_file(copy, pipeline)
+    bundles.write(copy, manifest.model_copy(update={"answers": manifest.answers[:7]}))
+    with pytest.raises(InputError, match=r'its answer 8 is missing, and the task\'s is "7"'):
+        evaluate_file(copy, pipeline)
+
+
+def test_what_is_wrong_with_the_data_has_file_and_line(bundle: Path, pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(PIPELINE.replace("data: digits", "data: {folder: none}"))
+    onnx.save(core_graph(), str(tmp_path / "mine.onnx"))
+    for path in (bundle, tmp_path / "mine.onnx"):
+        with pytest.raises(InputError) as told:
+            evaluate_file(path, pipeline)
+        assert told.value.sentence().startswith(f"{pipeline}:3: task.data.folder: there is no folder")
+
+
+def test_a_bundle_is_not_told_to_change_the_files_preprocessing(bundle: Path, pipeline: Path, tmp_path: Path) -> None:
+    for label in range(10):
+        for split in ("train", "test"):
+            (tmp_path / "data" / split / str(label)).mkdir(parents=True)
+            for number in range(8):
+                picture = Image.new("RGB", (8, 8), (label * 20, number, 0))
+                picture.save(tmp_path / "data" / split / str(label) / f"{number}.png")
+    pipeline.write_text(PIPELINE.replace("data: digits", "data: {folder: data}"))
+    with pytest.raises(InputError) as told:
+        evaluate_file(bundle, pipeline)
+    assert "write task.preprocess" not in told.value.sentence()
+    assert "the bundle prepares pictures by its own list" in told.value.todo

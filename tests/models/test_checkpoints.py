@@ -166,3 +166,34 @@ def test_missing_and_strange_files(tmp_path: Path) -> None:
     torch.save([torch.zeros(1)], tmp_path / "w.pt")
     with pytest.raises(InputError, match="holds a list, not weights by name"):
         checkpoints.read(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
+def test_weights_that_are_not_numbers_are_refused_by_name(state: dict[str, Tensor], spoilt: float) -> None:
+    state["conv1.weight"] = state["conv1.weight"].clone()
+    state["conv1.weight"][0, 0, 1, :2] = spoilt
+    with pytest.raises(InputError, match=r"^w: conv1\.weight: 2 of its 36 values are not finite numbers; give"):
+        checkpoints.put(toy_model(), state, "w")
+    model = toy_model()
+    with pytest.raises(InputError):
+        checkpoints.put(model, state, "w")
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+def test_a_mask_may_hold_infinity_and_a_head_that_is_replaced_anything(state: dict[str, Tensor]) -> None:
+    masked = nn.Linear(2, 2)
+    masked.register_buffer("mask", torch.zeros(2))
+    given = {"weight": torch.ones(2, 2), "bias": torch.zeros(2), "mask": torch.tensor([0.0, -torch.inf])}
+    checkpoints.put(masked, given, "w")
+    assert masked.mask[1] == -torch.inf
+    with pytest.raises(InputError, match="w: mask: 1 of its 2 values"):
+        checkpoints.put(masked, {**given, "mask": torch.tensor([0.0, torch.nan])}, "w")
+    given = {**state, "linear.weight": torch.full((10, 8), torch.nan), "linear.bias": torch.zeros(10)}
+    assert checkpoints.put(toy_model(), given, "w", new_head=True) == ["linear.weight", "linear.bias"]
+
+
+def test_whole_numbers_are_no_float_weights(state: dict[str, Tensor]) -> None:
+    given = {**state, "conv1.weight": state["conv1.weight"].mul(100).to(torch.int8)}
+    with pytest.raises(InputError, match=r"w: conv1\.weight: it holds int8, and the network computes with float"):
+        checkpoints.put(toy_model(), given, "w")
+    checkpoints.put(toy_model(), {name: value.half() for name, value in state.items()}, "w")

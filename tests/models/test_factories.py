@@ -12,6 +12,12 @@ from torch import nn
 def make(width=2, classes=3):
     head = nn.Linear(width, classes)
     return nn.Sequential(nn.Conv2d(1, width, 3, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+def inside(kind):
+    import torch
+    wrapped = {"DataParallel": nn.DataParallel, "compile": torch.compile, "script": torch.jit.script}
+    if kind == "part":
+        return nn.Sequential(torch.jit.script(nn.Flatten()), nn.Linear(64, 3))
+    return wrapped[kind](make())
 def broken():
     raise RuntimeError("no such luck")
 def nothing():
@@ -54,6 +60,10 @@ def test_a_folder_of_the_same_name_elsewhere_does_not_stand_in(base: Path, tmp_p
         ("usersnets.nets:mke", {}, "did you mean 'make'?"),
         ("usersnets.nets:broken", {}, "RuntimeError: no such luck"),
         ("usersnets.nets:nothing", {}, "it returned a int"),
+        ("usersnets.nets:inside", {"kind": "DataParallel"}, r"returned a DataParallel; .* inside: its `\.module`"),
+        ("usersnets.nets:inside", {"kind": "compile"}, r"what torch\.compile made; .* inside: its `\._orig_mod`"),
+        ("usersnets.nets:inside", {"kind": "script"}, "it returned a TorchScript program"),
+        ("usersnets.nets:inside", {"kind": "part"}, "its part `0` is a TorchScript program"),
         ("usersnets.nets:make", {"depth": 3}, "unexpected keyword argument 'depth'"),
         ("usersnets.nets:make", {"classes": 4}, r"answers with shape \[2, 4\] for 2 samples, where \[2, 3\] is needed"),
     ],

@@ -96,6 +96,12 @@ def test_files_that_do_not_belong_together_are_an_integrity_error(tmp_path: Path
     (tmp_path / "network.json").write_text(json.dumps({**described, "outputs": 4}))
     with pytest.raises(IntegrityError, match="do not fit the network"):
         network.read(tmp_path)
+    (tmp_path / "network.json").write_text(json.dumps(described))
+    whole = (tmp_path / "weights.safetensors").read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:3], b""):
+        (tmp_path / "weights.safetensors").write_bytes(damaged)
+        with pytest.raises(IntegrityError, match=r"weights\.safetensors: they do not fit the network"):
+            network.read(tmp_path)
     (tmp_path / "network.json").write_text("{")
     with pytest.raises(IntegrityError, match="cannot be read"):
         network.read(tmp_path)

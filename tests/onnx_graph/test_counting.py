@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compressor.errors import StepError
 from compressor.onnx_graph import cost, operators
 
 
@@ -96,3 +97,38 @@ def test_a_graph_with_both_is_mixed(tmp_path: Path) -> None:
     assert (found["precision"], found["float_convolutions"]) == ("mixed", 1)
     assert found["operators"]["QLinearConv"] == 1
     assert cost.count(tmp_path / "g.onnx") == {"params": 32, "macs": 2 * 4 * 4 * 4}
+
+
+def test_sizes_that_onnx_cannot_infer_are_seen_in_a_run(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GroupNormalization", ["x", "one", "one"], ["n"], num_groups=2),  # ONNX infers nothing here
+        helper.make_node("Conv", ["n", "w"], ["a"], name="c"),
+        helper.make_node("Flatten", ["a"], ["b"]),
+        helper.make_node("Gemm", ["b", "g"], ["y"], name="head"),
+    ]
+    weights = {"one": np.ones(4, np.float32), "w": floats(8, 4, 3, 3), "g": floats(8 * 2 * 3, 5)}
+    path = graph(tmp_path / "g.onnx", nodes, weights, [4, 4, 5], [5])
+    assert cost.count(path)["macs"] == 2 * 3 * 8 * 4 * 9 + 48 * 5
+
+
+def test_a_product_whose_sizes_cannot_be_told_is_named(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GroupNormalization", ["x", "one", "one"], ["n"], num_groups=2),
+        helper.make_node("Conv", ["n", "w"], ["y"], name="odd"),
+    ]
+    weights = {"one": np.ones(4, np.float32), "w": floats(8, 3, 3, 3)}  # 3 channels where 4 come in
+    path = graph(tmp_path / "g.onnx", nodes, weights, [4, 4, 5], [8, 2, 3])
+    model = onnx.load(path)
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    with pytest.raises(StepError, match="the multiplications of `odd` cannot be counted"):
+        cost.count(path)
+
+
+def test_weights_in_another_file_are_not_needed_to_count_operators(tmp_path: Path) -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="c")
+    path = graph(tmp_path / "g.onnx", [node], {"w": floats(8, 4, 3, 3)}, [4, 6, 5], [8, 4, 3])
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="g.onnx.data", size_threshold=0)
+    found = operators.count(path)
+    assert (found["float_names"], found["float_convolutions"]) == (["c"], 1)

@@ -159,9 +159,27 @@ class _Inner(nn.Module):
         return self.odd(self.first(x.mean((2, 3))))
 
 
+class _Attention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+class _Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = _Attention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.look(x.flatten(2)).mean(2)[:, :4]
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
+        (
+            _Attending(),
+            "operator `aten.scaled_dot_product_attention` in module `look (_Attention)` cannot be written as",
+        ),
         (_Inner(), "operator `aten.linalg_matrix_exp` in module `odd (_Exponential)` has no form in ONNX"),
         (_Branch(), "the network cannot be traced"),
         (_ItemBranch(), "control flow that depends on the values of tensors"),

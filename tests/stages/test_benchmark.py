@@ -36,7 +36,9 @@ def evaluation(folder: Path, sha256: str) -> Artifact:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, folder / "core.onnx")
-    (folder / "evaluation.json").write_text(json.dumps({"model_sha256": sha256}))
+    (folder / "evaluation.json").write_text(
+        json.dumps({"model_sha256": sha256, "precision": "float32", "size_bytes": 1234})
+    )
     return Artifact("k", "onnx", "evaluate", folder)
 
 
@@ -68,8 +70,22 @@ def test_short_forms_and_refusals() -> None:
 
 def test_remarks_name_disturbed_rounds_missing_cores_and_fixed_batches() -> None:
     latency = {"busy_limit": 0.1, "skipped": [{"model": "f" * 64, "batch": 1, "fixed_batch": 4}]}
-    said = remarks(latency, [True, False, True], (1, 8), 2)
+    said = remarks(latency, [True, False, True], (1, 8), 2, {"f" * 64: "the int8 model of 1,234 bytes"})
     assert [("2 of 3" in line, "8 threads on 2" in line, "batches of 4" in line) for line in said] == [
         (True, False, False), (False, True, False), (False, False, True),
     ]  # fmt: skip
-    assert remarks({"busy_limit": 0.1, "skipped": []}, [False], (1,), 2) == []
+    assert said[2] == "the int8 model of 1,234 bytes takes batches of 4 only and was not measured at batch 1"
+    assert remarks({"busy_limit": 0.1, "skipped": []}, [False], (1,), 2, {}) == []
+
+
+def test_a_model_left_out_is_named_by_what_it_is(tmp_path: Path) -> None:
+    inputs = {"models.0": evaluation(tmp_path / "a", "aa"), "models.1": evaluation(tmp_path / "b", "bb")}
+    fixed = onnx.load(tmp_path / "b" / "core.onnx")
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(fixed, tmp_path / "b" / "core.onnx")
+    (tmp_path / "out").mkdir()
+    task: Any = None
+    context = Context(task, 0, "cpu", tmp_path / "out", tmp_path, Listener(), "latency", smoke=True)
+    warnings = run(BenchmarkSpec(), inputs, context)["warnings"]
+    assert "the float32 model of 1,234 bytes takes batches of 4 only and was not measured at batch 1" in warnings

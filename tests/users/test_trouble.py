@@ -135,8 +135,9 @@ def test_the_command_that_is_named_rebuilds_an_altered_artifact(
     altered.write_bytes(whole[: len(whole) // 2])
     before = digests(copy)
 
-    for more in ((), ("--set", "steps.int8.calibration_samples=33")):
-        code, _, said = compress("run", file, "--store", copy, "--out", tmp_path / "run", *more)
+    if victim == "weights.safetensors":
+        later = "steps.int8.calibration_samples=33"
+        code, _, said = compress("run", file, "--store", copy, "--out", tmp_path / "run", "--set", later)
         assert code == 4, said
         assert "--fresh" in said
     code, _, said = compress("run", file, "--store", copy, "--out", tmp_path / "run")

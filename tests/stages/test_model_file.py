@@ -1,0 +1,94 @@
+"""Files from elsewhere: weights beside the file, open sizes, and answers that are no numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from compressor.errors import InputError
+from compressor.stages import model_file
+from compressor.stages.benchmark import BenchmarkSpec
+from tests.toy import ToyTask
+
+QUICK = BenchmarkSpec(rounds=20, min_seconds=0)
+
+
+def foreign(path: Path, *, spoilt: bool = False) -> onnx.ModelProto:
+    """A convolution and a pool over [batch, 1, 8, 8] to three answers, as one file."""
+    weight = np.random.default_rng(0).normal(size=(3, 1, 3, 3)).astype(np.float32)
+    if spoilt:
+        weight[0] = np.nan
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], name="c"),
+        helper.make_node("GlobalAveragePool", ["a"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["y"]),
+    ]
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", ["batch", 1, 8, 8]), ("y", ["batch", 3]))
+    ]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [numpy_helper.from_array(weight, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, path)
+    return model
+
+
+def evaluate(path: Path) -> dict[str, Any]:
+    task: Any = ToyTask()
+    return model_file.evaluate(path, task, QUICK)
+
+
+def test_weights_in_a_file_beside_it_belong_to_the_model(tmp_path: Path) -> None:
+    path, beside = tmp_path / "m.onnx", tmp_path / "m.onnx.data"
+    model = foreign(path)
+    whole = evaluate(path)
+    assert whole["model_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    onnx.save(model, path, save_as_external_data=True, location=beside.name, size_threshold=0)
+    found = evaluate(path)
+    assert found["quality"] == whole["quality"]
+    assert found["operators"] == whole["operators"]
+    assert found["size_bytes"] == path.stat().st_size + beside.stat().st_size
+    assert found["model_sha256"] == hashlib.sha256(path.read_bytes() + beside.read_bytes()).hexdigest()
+    beside.unlink()
+    with pytest.raises(
+        InputError, match=r"its weights are in .*m\.onnx\.data, and there is no such file; put it there"
+    ):
+        evaluate(path)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_open_sizes_are_timed_at_the_tasks(tmp_path: Path, outside: bool) -> None:
+    path = tmp_path / "m.onnx"
+    model = foreign(path)
+    wanted = evaluate(path)
+    for dim, name in zip(model.graph.input[0].type.tensor_type.shape.dim[1:], "chw", strict=True):
+        dim.dim_param = name
+    onnx.save(model, path, save_as_external_data=outside, location="w.bin", size_threshold=0)
+    written = path.read_bytes()
+    found = evaluate(path)
+    assert found["quality"] == wanted["quality"]
+    assert found["latency"][0]["p50_ms"] > 0
+    assert path.read_bytes() == written
+
+
+def test_answers_that_are_not_numbers_get_no_quality(tmp_path: Path) -> None:
+    foreign(tmp_path / "m.onnx", spoilt=True)
+    with pytest.raises(InputError, match="it answers 12 of 12 test samples with values that are not numbers"):
+        evaluate(tmp_path / "m.onnx")
+
+
+def test_what_is_wrong_with_the_data_is_not_the_models_fault(tmp_path: Path) -> None:
+    class Torn(ToyTask):
+        def batches(self, *args: Any, **options: Any) -> Any:
+            raise InputError("task.data.folder", "'a.png' is torn", "fetch it again")
+
+    foreign(tmp_path / "m.onnx")
+    task: Any = Torn()
+    with pytest.raises(InputError, match=r"^task\.data\.folder: 'a\.png' is torn; fetch it again$"):
+        model_file.evaluate(tmp_path / "m.onnx", task, QUICK)
