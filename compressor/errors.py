@@ -95,6 +95,14 @@ class Interrupted(CompressError):
     exit_code = Exit.INTERRUPTED
 
 
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def short_of_memory(problem: BaseException) -> bool:
+    """Whether an exception, torch's RuntimeErrors included, tells of a shortage of memory on the host or a GPU."""
+    return isinstance(problem, MemoryError) or any(words in str(problem).lower() for words in _MEMORY_WORDS)
+
+
 BY_EXIT: dict[Exit, type[CompressError]] = {
     kind.exit_code: kind for kind in (CompressError, InputError, StepError, IntegrityError, ResourceError, Interrupted)
 }

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import CompressError, InputError
+from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
 from compressor.models import names
 from compressor.models.factories import from_factory
 from compressor.models.names import Reference
@@ -141,7 +141,10 @@ def _try(model: nn.Module, one: Reference, outputs: int, input_shape: tuple[int,
         raise InputError(f"model {one}", what, "use larger pictures")
 
 
-def _cannot_take(one: Reference, input_shape: tuple[int, ...], problem: Exception) -> InputError:
+def _cannot_take(one: Reference, input_shape: tuple[int, ...], problem: Exception) -> CompressError:
+    if short_of_memory(problem):
+        what = f"the memory does not suffice for two samples of {_shape(input_shape)}"
+        return ResourceError(f"model {one}", what, "use smaller pictures, or end other programs")
     reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
     return InputError(
         f"model {one}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError, InputError
+from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
 from compressor.pipeline.user_code import failed
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def _check_shapes(network: Any, node: Node, task: Task) -> None:
     except CompressError:
         raise
     except Exception as problem:
+        _not_for_memory(problem, node)
         raise InputError(
             f"steps.{node.name}.model",
             f"the network does not take inputs of shape {list(put.shape)}{failed(problem)}",
@@ -126,6 +127,13 @@ def _check_shapes(network: Any, node: Node, task: Task) -> None:
             f"the network answers with {found}, and the task has {list(get.shape)}",
             "use a network with one output for each class",
         )
+
+
+def _not_for_memory(problem: Exception, node: Node) -> None:
+    """A network that the machine is too small for is not a wrong one."""
+    if short_of_memory(problem):
+        what = "the memory does not suffice for two samples"
+        raise ResourceError(f"step {node.name}", what, "use smaller pictures, or end other programs") from problem
 
 
 def _check_training(network: nn.Module, node: Node, task: Task) -> None:
@@ -145,6 +153,7 @@ def _check_training(network: nn.Module, node: Node, task: Task) -> None:
     except CompressError:
         raise
     except Exception as problem:
+        _not_for_memory(problem, node)
         raise InputError(
             f"steps.{node.name}.{'model' if getattr(node.spec, 'model', None) else 'from'}",
             f"the network cannot be trained{failed(problem)}",

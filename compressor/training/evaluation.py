@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from compressor.errors import ResourceError
+from compressor.errors import ResourceError, short_of_memory
 from compressor.training import precision as precisions
 from compressor.training.wanted import Problem
-
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @torch.no_grad()
@@ -58,8 +56,7 @@ def memory_errors(step: str, batch_size: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as problem:
-        short = isinstance(problem, MemoryError | torch.OutOfMemoryError)
-        if not short and not any(words in str(problem).lower() for words in _MEMORY_WORDS):
+        if not short_of_memory(problem):
             raise
         raise ResourceError(
             f"step {step}",

@@ -207,6 +207,11 @@ class Fragile(nn.Module):
             raise ValueError("not so many at once")
         return x
 
+class Huge(nn.Module):
+    def forward(self, x):
+        return x.new_empty(2 ** 50)
+
+def huge(): return Net(Huge())
 def fragile(): return Net(Fragile())
 def raises(): raise RuntimeError("no such dial")
 def leaves(): raise SystemExit(0)
@@ -349,6 +354,14 @@ def test_parity_missed(tiny_run: Run, compress: Compress, tmp_path: Path) -> Non
     assert "step edge: " in said
     assert "200" in said
     assert not (tmp_path / "run" / "bundle").exists()
+
+
+def test_a_network_too_large_for_the_machine(compress: Compress, tmp_path: Path) -> None:
+    (tmp_path / "users_nets.py").write_text(NETS)
+    (tmp_path / "wrong.yaml").write_text(pipeline("a: {stage: load, model: {factory: 'users_nets:huge'}}"))
+    code, _, said = compress("run", tmp_path / "wrong.yaml", "--out", tmp_path / "run", "--store", tmp_path / "store")
+    assert code == 7, said
+    assert "the memory does not suffice for two samples of 1x8x8; use smaller pictures" in said
 
 
 def test_a_network_that_fails_only_when_it_trains(fails: Callable[..., str], tmp_path: Path) -> None:
