@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import struct
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +88,32 @@ def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", offline)
     with pytest.raises(InputError, match=r"could not be downloaded to .* \(no route to host\); check the network"):
         torchvision_sets.fetch("cifar10", tmp_path / "new")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_download_by_torchvisions_own_code(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.datasets
+
+    published = tmp_path / "published"
+    published.mkdir()
+    resources = []
+    for file in sorted((root / "FashionMNIST/raw").iterdir()):
+        packed = gzip.compress(file.read_bytes())
+        (published / f"{file.name}.gz").write_bytes(packed)
+        resources.append((f"{file.name}.gz", hashlib.md5(packed).hexdigest()))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(published)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources)
+    try:
+        torchvision_sets.fetch("fashion_mnist", tmp_path / "new")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert torchvision_sets.present("fashion_mnist", tmp_path / "new")
+    fetched, given = (torchvision_sets.load("fashion_mnist", where) for where in (tmp_path / "new", root))
+    assert np.array_equal(fetched.train.arrays(), given.train.arrays())
