@@ -22,7 +22,7 @@ from compressor.tasks import TASKS
 
 SCHEMA_FILE = "pipeline.schema.json"
 TASK = "image-classification"
-SETS = ("digits", "fashion-mnist", "mnist", "cifar10", "cifar100")
+SETS = ("digits", "fashion-mnist", "kmnist", "mnist", "usps", "cifar10", "cifar100", "svhn")
 MIRRORED = frozenset({"cifar10", "cifar100"})
 """Sets whose pictures mean the same in a mirror."""
 SMALL_TEACHER, SMALL_STUDENT, LARGE_TEACHER = "resnet20", "mlperf_resnet8", "timm:efficientnet_lite0"

@@ -22,7 +22,10 @@ VARIABLE = "COMPRESS_DATA"
 
 @dataclass(frozen=True)
 class NamedSet:
-    """One of torchvision's sets: its class there, the folder and files it reads below the root, and our default."""
+    """One of torchvision's sets: its class there, the folder and files it reads below the root, and our default.
+
+    split: its class asks for a `split` instead of `train`, and has `labels` beside pictures with channels first.
+    """
 
     torchvision: str
     folder: str
@@ -33,6 +36,7 @@ class NamedSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...] | None
+    split: bool = False
 
     @property
     def preprocess(self) -> tuple[dict[str, Any], ...]:
@@ -61,7 +65,17 @@ SETS: Mapping[str, NamedSet] = {
         "FashionMNIST/raw", "FashionMNIST", 0.2860, 0.3530,
         ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ),
+    "kmnist": _idx(
+        "KMNIST/raw", "KMNIST", 0.1918, 0.3483, ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    ),
     "mnist": _idx("MNIST/raw", "MNIST", 0.1307, 0.3081, tuple("0123456789")),
+    "svhn": NamedSet(
+        "SVHN", ".", ("train_32x32.mat",), ("test_32x32.mat",),
+        (32, 32), 3, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970), tuple("0123456789"), split=True,
+    ),
+    "usps": NamedSet(
+        "USPS", ".", ("usps.bz2",), ("usps.t.bz2",), (16, 16), 1, (0.2469,), (0.2989,), tuple("0123456789"),
+    ),
 }  # fmt: skip
 
 
@@ -124,7 +138,8 @@ def load(name: str, root: Path) -> DataSet:
     require(name, root)
     train, test = _open(name, root, train=True), _open(name, root, train=False)
     classes = SETS[name].classes or tuple(train.classes)
-    return DataSet(PixelPictures(*_arrays(train)), PixelPictures(*_arrays(test)), classes)
+    first, last = (PixelPictures(*_arrays(part, split=SETS[name].split)) for part in (train, test))
+    return DataSet(first, last, classes)
 
 
 def _open(name: str, root: Path, *, train: bool, download: bool = False) -> Any:
@@ -133,7 +148,9 @@ def _open(name: str, root: Path, *, train: bool, download: bool = False) -> Any:
     # torchvision prints; standard output belongs to whoever reads our own.
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            return getattr(torchvision.datasets, SETS[name].torchvision)(root, train=train, download=download)
+            known = SETS[name]
+            part = {"split": "train" if train else "test"} if known.split else {"train": train}
+            return getattr(torchvision.datasets, known.torchvision)(root, download=download, **part)
         except Exception as error:
             if download:
                 raise
@@ -142,8 +159,9 @@ def _open(name: str, root: Path, *, train: bool, download: bool = False) -> Any:
             raise InputError("task.data", f"{name} under {str(root)!r} cannot be read ({reason})", todo) from error
 
 
-def _arrays(opened: Any) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(opened: Any, *, split: bool) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     pixels = np.asarray(opened.data)
-    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:3], -1)), np.asarray(opened.targets, dtype=np.int64)
+    pixels = pixels.transpose(0, 2, 3, 1) if split else pixels.reshape(*pixels.shape[:3], -1)
+    return np.ascontiguousarray(pixels), np.asarray(opened.labels if split else opened.targets, dtype=np.int64)

@@ -48,7 +48,7 @@ ShareOrCount = Annotated[int | float, BeforeValidator(_share_or_count)]
 class DataSettings(_Frozen):
     """Which pictures: a set by its name, or a folder of the user's own."""
 
-    name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "mnist"] | None = Field(
+    name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "kmnist", "mnist", "svhn", "usps"] | None = Field(
         None, description="A set by name: digits (embedded), or one of torchvision's."
     )
     root: Path | None = Field(
@@ -252,6 +252,6 @@ def _long_validation(value: object) -> object:
 
 BareWord = Literal["random_crop", "horizontal_flip", "random_resized_crop", "trivial_augment"]
 Augment = Annotated[AugmentItem, BeforeValidator(_long_item, json_schema_input_type=AugmentItem | BareWord)]
-SetName = Literal["digits", "cifar10", "cifar100", "fashion_mnist", "fashion-mnist", "mnist"]
+SetName = Literal["digits", "cifar10", "cifar100", "fashion_mnist", "fashion-mnist", "kmnist", "mnist", "svhn", "usps"]
 Data = Annotated[DataSettings, BeforeValidator(_long_data, json_schema_input_type=DataSettings | SetName)]
 HowMany = Annotated[Validation, BeforeValidator(_long_validation, json_schema_input_type=Validation | float)]

@@ -90,6 +90,33 @@ def test_a_download_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         torchvision_sets.fetch("cifar10", tmp_path / "new")
 
 
+def test_svhn_and_usps_as_their_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bz2
+
+    import torchvision.datasets
+    from scipy.io import savemat
+
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    listed = {}
+    for part in ("train", "test"):
+        file = tmp_path / f"{part}_32x32.mat"
+        savemat(file, {"X": pixels.transpose(1, 2, 3, 0), "y": np.arange(1, 13)[:, None] % 10 + 1})
+        listed[part] = ["", file.name, hashlib.md5(file.read_bytes()).hexdigest()]
+    monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", listed)
+    data = torchvision_sets.load("svhn", tmp_path)
+    assert np.array_equal(data.train.arrays(), pixels)
+    assert data.test.targets.tolist()[:4] == [2, 3, 4, 5]
+
+    row = "7 " + " ".join(f"{place}:{-1 if place % 2 else 1}" for place in range(1, 257))
+    for name in ("usps.bz2", "usps.t.bz2"):
+        (tmp_path / name).write_bytes(bz2.compress(f"{row}\n".encode()))
+    data = torchvision_sets.load("usps", tmp_path)
+    found = data.train.arrays()
+    assert found is not None
+    assert (found.shape, found[0, 0, :2, 0].tolist(), data.train.targets.tolist()) == ((1, 16, 16, 1), [0, 255], [6])
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
