@@ -14,7 +14,7 @@ from compressor.errors import InputError
 if TYPE_CHECKING:
     from compressor.tasks.base import FileDigests
 
-FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FORMATS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 TEST_SHARE = 0.2
 PREPROCESS = (
     {"resize": {"shortest": 256, "interpolation": "bilinear"}},

@@ -130,7 +130,10 @@ def test_an_empty_file_is_said_to_be_one(pictures: Path) -> None:
     assert (len(kept), len(notes)) == (10, 1)
     assert "1.png' cannot be read as a picture (the file is empty) (and 1 more); replace" in refusal(pictures)
     (pictures / "train/cat/1.png").unlink()
-    assert "2.png' cannot be read as a picture (its format is not known); replace" in refusal(pictures)
+    assert (
+        "2.png' cannot be read as a picture (it is none of PNG, JPEG, WEBP, BMP, GIF, TIFF, PPM, PGM, PBM); replace"
+        in refusal(pictures)
+    )
 
 
 def test_a_damaged_memory_is_forgotten(pictures: Path, tmp_path: Path) -> None:
