@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from compressor.errors import StepError
 from compressor.onnx_graph import clean, operators
+from compressor.onnx_graph.ties import Grid
+from compressor.quantization import additions
 from compressor.quantization.calibration import Method, Ranges, Samples, activation_ranges
 
+Scales = Mapping[str, Grid]
 HOLDS_ON = {
     7: "weights of 7 bits: the same answers on x86 with and without VNNI, on Arm and in WebAssembly",
     8: "weights of 8 bits: this quality holds on CPUs with VNNI, AMX or Arm's dot product; "
@@ -38,8 +41,9 @@ def quantize(
     """Writes the int8 form of the float graph `core` to `path`.
 
     Activations are uint8 per tensor, weights int8 symmetric per output channel, biases int32 with the scale
-    input scale x weight scale; outputs made by a matrix product stay float. samples: see
-    `calibration.activation_ranges`. Equal inputs give equal bytes.
+    input scale x weight scale; outputs made by a matrix product stay float. Scales of tensors that are added are moved
+    by some hundredths of a percent, see `additions`. samples: see `calibration.activation_ranges`.
+    Equal inputs give equal bytes.
     Errors: StepError naming a convolution or Gemm that stayed in float, and why.
     """
     with tempfile.TemporaryDirectory() as folder, clean.quiet():
@@ -47,7 +51,7 @@ def quantize(
         quant_pre_process(str(core), str(prepared), skip_symbolic_shape=True)
         ranges = activation_ranges(prepared, samples, method, threads, advance)
         _check_finite(ranges)
-        model = _write(onnx.load(prepared), ranges, weight_bits)
+        model = _without_ties(lambda scales: _write(onnx.load(prepared), ranges, weight_bits, scales))
     _leave_output_float(model.graph)
     clean.strip(model)
     model.graph.name = "core"
@@ -65,7 +69,18 @@ def _check_finite(ranges: Ranges) -> None:
             )
 
 
-def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int) -> onnx.ModelProto:
+def _without_ties(write: Callable[[Scales], onnx.ModelProto]) -> onnx.ModelProto:
+    """The graph with the observed scales, or with chosen ones where it has additions that could round on a tie."""
+    model = write({})
+    observed = additions.grids(model.graph)
+    chosen = additions.choose(additions.find(model.graph), observed)
+    suffix = "_scale"  # what the quantizer calls the scale of a tensor
+    moved = {name.removesuffix(suffix): Grid(scale, observed[name].zero) for name, scale in chosen.items()}
+    return write(moved) if moved else model
+
+
+def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int, scales: Scales) -> onnx.ModelProto:
+    """scales: those of tensors that do not follow from their ranges. Biases and their scales follow from them."""
     bounds = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(
         model,
@@ -77,12 +92,19 @@ def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int) -> onnx.Mod
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
-        extra_options={},
+        extra_options={"TensorQuantOverrides": _overrides(scales)} if scales else {},
     )
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     written: onnx.ModelProto = quantizer.model.model
     return written
+
+
+def _overrides(scales: Scales) -> dict[str, list[dict[str, np.ndarray]]]:
+    return {
+        name: [{"scale": np.array(grid.scale, np.float32), "zero_point": np.array(grid.zero, np.uint8)}]
+        for name, grid in scales.items()
+    }
 
 
 def _leave_output_float(graph: onnx.GraphProto) -> None:

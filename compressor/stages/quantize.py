@@ -130,6 +130,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
-    revision=2,
+    revision=3,
     isa=True,
 )
