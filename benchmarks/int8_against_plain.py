@@ -1,10 +1,10 @@
 """Whether our int8 files run as fast as those that plain `quantize_static` makes of the same float graphs.
 
-    python benchmarks/int8_against_plain.py PIPELINE [--store DIR] [--rounds 60]
+    python benchmarks/int8_against_plain.py PIPELINE [--store DIR] [--processes 20]
 
 Runs the pipeline (what is in the store is reused), quantizes the float graph behind each of its `quantize` steps
 plainly (uint8 activations, int8 weights of 7 bits per channel, MinMax on the same samples) and times all of them in the
-same rounds, one thread. Writes benchmarks/results/int8_against_plain/NAME.json.
+same rounds of the same processes, one thread. Writes benchmarks/results/int8_against_plain/NAME.json.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipeline", type=Path)
     parser.add_argument("--store", type=Path)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--processes", type=int, default=20)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         compressor.run(arguments.pipeline, out=Path(scratch) / "run", store=arguments.store)
@@ -56,7 +56,7 @@ def main() -> None:
             if node.stage.name == "quantize":
                 models[node.name] = core(prepared, node.name)
                 models[f"plain of {node.name}"] = plain(prepared, node, Path(scratch) / f"{node.name}.onnx")
-        found = timed(models, arguments.rounds)
+        found = timed(models, arguments.processes)
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{prepared.pipeline.name}.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
@@ -87,20 +87,22 @@ def plain(prepared: Prepared, node: Node, path: Path) -> Path:
     return path
 
 
-def timed(models: dict[str, Path], rounds: int) -> dict[str, Any]:
+def timed(models: dict[str, Path], processes: int) -> dict[str, Any]:
     """For each of our files how many times as long as the plain one it takes, with the 95 % interval."""
     shas = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in models.items()}
     wanted = [experiment.Model(shas[name], path, name) for name, path in models.items()]
-    measured = experiment.measure(wanted, experiment.Settings(threads=(1,), rounds=rounds, min_seconds=3))
+    settings = experiment.Settings(threads=(1,), processes=processes, rounds=3 * processes, min_seconds=3)
+    measured = experiment.measure(wanted, settings)
     medians = {name: measured.rounds[sha]["1x1"] for name, sha in shas.items()}
     pairs = {name: f"plain of {name}" for name in models if f"plain of {name}" in models}
-    ratios = {name: ratio_interval(medians[name], medians[other]) for name, other in pairs.items()}
+    process = measured.rounds["process"]
+    ratios = {name: ratio_interval(medians[name], medians[other], process) for name, other in pairs.items()}
     return {
-        "question": "time of our int8 file over that of quantize_static's, batch 1, one thread, paired over rounds",
+        "question": "time of our int8 file over that of quantize_static's, batch 1, one thread, by process",
         "ratios": {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in ratios.items()},
         "p50_ms": {name: measured.latency["rows"][sha][0]["p50_ms"] for name, sha in shas.items()},
         "operators": {name: operators.count(path)["operators"] for name, path in models.items()},
-        "rounds": rounds,
+        "processes": processes,
         "machine": measured.latency["machine"],
     }
 

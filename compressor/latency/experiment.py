@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from compressor.errors import ResourceError, StepError
-from compressor.latency import machine
+from compressor.latency import machine, plan, summary
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 
@@ -30,14 +36,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Settings:
-    """threads and batch sizes to measure, rounds of each, seconds at least for each model and setting in all.
+    """threads and batch sizes to measure, fresh processes, rounds and seconds at least of each model and setting, both
+    in all and spread over the processes.
 
-    quick: no waiting for steadiness, no fresh processes: for trying out that everything works.
+    quick: one process and no waiting for steadiness: for trying out that everything works.
     """
 
     threads: tuple[int, ...] = (1,)
     batch_sizes: tuple[int, ...] = (1,)
-    rounds: int = 30
+    processes: int = plan.USUAL_PROCESSES
+    rounds: int = plan.USUAL_PROCESSES * plan.FEWEST_ROUNDS
     min_seconds: float = 1.0
     seed: int = 0
     quick: bool = False
@@ -45,7 +53,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measurement:
-    """latency: machine, rows by SHA-256 and conditions, as `latency.json`. rounds: the medians, as `rounds.json`."""
+    """latency: machine, rows by SHA-256 and conditions, as `latency.json`.
+
+    rounds: the rounds' medians by SHA-256 and setting, whether each round was busy, and its process, as `rounds.json`.
+    """
 
     latency: dict[str, Any]
     rounds: dict[str, Any]
@@ -55,88 +66,133 @@ Advance = Callable[[int, int], None]
 
 
 def measure(models: Sequence[Model], settings: Settings, advance: Advance | None = None) -> Measurement:
-    """Time all models in the same rounds, in a process of their own, then load each once more in a fresh one.
+    """Time all models in the same rounds of the same fresh processes, one process after the other.
 
-    advance(done, total) is called as the experiment goes on. A file given twice is measured once.
-    Raises StepError where onnxruntime cannot run a file, ResourceError where the process was killed for memory.
+    advance(done, total) is called after each round. A file given twice is measured once.
+    Raises StepError where onnxruntime cannot run a file, ResourceError where a process was killed for memory.
     """
     unique = list({model.sha256: model for model in models}.values())
-    probes = 0 if settings.quick else len(unique) * len(settings.threads) * len(settings.batch_sizes)
     tell = advance or (lambda done, total: None)
-    result = _experiment(unique, settings, lambda done, total: tell(done, total + probes))
-    steps = settings.rounds + sum(len(rows) for rows in result["rows"].values())
-    for model in unique:
-        for row in result["rows"].get(model.sha256, []):
-            row.update(load_ms=None, first_ms=None, peak_memory_bytes=None)
-            if not settings.quick:
-                row.update(probe(model, row["threads"], row["batch"], settings.seed))
-                result["runtime_memory_bytes"] = row.pop("runtime_memory_bytes")
-                steps += 1
-                tell(steps, settings.rounds + 2 * probes)
-    about = {**machine.describe(), "onnxruntime": version("onnxruntime"), "numpy": version("numpy")}
+    processes = 1 if settings.quick else settings.processes
+    # The settings that budgets are about come first, and with them the first places in a process.
+    sessions = [(number, threads) for threads in settings.threads for number in range(len(unique))]
+    orders = plan.openings(len(sessions), processes, settings.seed)
+    results: list[dict[str, Any]] = []
+    done = 0
+    for process, rounds in enumerate(plan.spread(settings.rounds, processes)):
+        request = {
+            "models": [{"sha256": model.sha256, "path": str(model.path)} for model in unique],
+            "sessions": [sessions[place] for place in orders[process]],
+            "batch_sizes": settings.batch_sizes,
+            "process": process,
+            "rounds": rounds,
+            "rounds_in_all": settings.rounds,
+            "round_seconds": settings.min_seconds / settings.rounds,
+            "seed": settings.seed,
+            "quick": settings.quick,
+        }
+        begun = done
+        results.append(_in_process(request, lambda now, before=begun: tell(before + now, settings.rounds)))  # type: ignore[misc]
+        done += rounds
+    return gather(unique, settings, results)
+
+
+def gather(models: Sequence[Model], settings: Settings, results: Sequence[dict[str, Any]]) -> Measurement:
+    """The experiment's figures from what its processes answered."""
+    cases: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
+    for result in results:
+        for case in result["cases"]:
+            cases.setdefault((case["model"], case["threads"], case["batch"]), []).append(case)
+    fresh = {
+        key: summary.as_first({at: [(one["opened"], one[key]) for one in seen] for at, seen in cases.items()})
+        for key in ("load_ms", "first_ms", "peak_bytes")
+    }
+    runtime = summary.middle([result["runtime_memory_bytes"] for result in results])
+    rows: dict[str, list[dict[str, Any]]] = {model.sha256: [] for model in models}
+    medians: dict[str, dict[str, list[float]]] = {model.sha256: {} for model in models}
+    for threads in settings.threads:
+        for batch in settings.batch_sizes:
+            for model in models:
+                at = (model.sha256, threads, batch)
+                if at not in cases:
+                    continue
+                processes = [_runs(case) for case in cases[at]]
+                added = fresh["peak_bytes"][at]
+                rows[model.sha256].append(
+                    summary.row(threads, batch, processes)
+                    | {key: fresh[key][at] for key in ("load_ms", "first_ms")}
+                    | {"peak_memory_bytes": None if added is None or runtime is None else round(runtime + added)}
+                )
+                medians[model.sha256][f"{threads}x{batch}"] = [
+                    middle for rounds in processes for middle in summary.round_medians(rounds)
+                ]
     latency = {
-        "machine": about,
-        "rows": {model.sha256: result["rows"].get(model.sha256, []) for model in unique},
-        "settings": {"rounds": settings.rounds, "min_seconds": settings.min_seconds, "seed": settings.seed},
-        "runtime_memory_bytes": result.get("runtime_memory_bytes"),
-        "conditions": result["conditions"],
-        "busy_limit": result["busy_limit"],
-        "skipped": result["skipped"],
+        "machine": {**machine.describe(), "onnxruntime": version("onnxruntime"), "numpy": version("numpy")},
+        "rows": rows,
+        "settings": {
+            "processes": len(results),
+            "rounds": settings.rounds,
+            "min_seconds": settings.min_seconds,
+            "seed": settings.seed,
+        },
+        "runtime_memory_bytes": None if runtime is None else round(runtime),
+        "conditions": [taken for result in results for taken in result["rounds"]],
+        "surroundings": [{"before": result["before"], "after": result["after"]} for result in results],
+        "busy_limit": results[0]["busy_limit"],
+        "skipped": _skipped(results),
     }
-    return Measurement(latency, {**result["rounds"], "busy": result["busy"]})
+    busy = [bool(taken["busy"]) for taken in latency["conditions"]]
+    process = [place for place, result in enumerate(results) for _ in result["rounds"]]
+    return Measurement(latency, {**medians, "busy": busy, "process": process})
 
 
-def probe(model: Model, threads: int, batch: int, seed: int = 0) -> dict[str, Any]:
-    """load_ms, first_ms, peak_memory_bytes and runtime_memory_bytes (before loading) from a fresh process."""
-    request = {"path": str(model.path), "threads": threads, "batch": batch, "seed": seed}
-    done = subprocess.run(
-        _command("probe"), input=json.dumps(request), capture_output=True, text=True, env=_environment(), check=False
-    )
-    if done.returncode != 0:
-        raise _failure(model.label or str(model.path), done.returncode, _last_line(done.stderr), batch)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+def _runs(case: dict[str, Any]) -> list[np.ndarray]:
+    """Milliseconds of each run, an array a round."""
+    runs = np.frombuffer(base64.b64decode(case["runs_ms"]), "<f4").astype(float)
+    return [runs[begin:end] for begin, end in pairwise(accumulate(case["lengths"], initial=0))]
 
 
-def _experiment(models: Sequence[Model], settings: Settings, advance: Advance) -> dict[str, Any]:
-    request = {
-        "models": [{"sha256": model.sha256, "path": str(model.path)} for model in models],
-        "threads": settings.threads,
-        "batch_sizes": settings.batch_sizes,
-        "rounds": settings.rounds,
-        "min_seconds": settings.min_seconds,
-        "seed": settings.seed,
-        "quick": settings.quick,
-    }
+def _skipped(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What could not be measured, each model and batch size once, whatever the threads."""
+    return list({(one["model"], one["batch"]): one for result in results for one in result["skipped"]}.values())
+
+
+def _in_process(request: dict[str, Any], told: Callable[[int], None]) -> dict[str, Any]:
+    """The result of one fresh process. told: rounds that it has finished."""
     pipe = subprocess.PIPE
-    started = subprocess.Popen(_command("worker"), stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment())
-    with started as worker:
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(
+            _command(), stdin=pipe, stdout=pipe, stderr=complaints, text=True, env=_environment()
+        ) as worker,
+    ):
         assert worker.stdin
         assert worker.stdout
-        assert worker.stderr
         try:
-            worker.stdin.write(json.dumps(request))
-            worker.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it is gone already: its exit code says why
+                worker.stdin.write(json.dumps(request))
+                worker.stdin.close()
             for line in worker.stdout:
                 message = json.loads(line)
-                if "progress" in message:
-                    advance(*message["progress"])
+                if "rounds" in message:
+                    told(message["rounds"])
                 elif "error" in message:
                     raise StepError("latency", f"onnxruntime could not time the models ({message['error']})",
                                     "check that each file runs in onnxruntime on this machine")  # fmt: skip
                 else:
                     result: dict[str, Any] = message["result"]
                     return result
-            complaint = _last_line(worker.stderr.read())
         except BaseException:
             worker.kill()
             raise
         code = worker.wait()
-    raise _failure("all models", code, complaint, max(settings.batch_sizes))
+        complaints.seek(0)
+        complaint = _last_line(complaints.read())
+    raise _failure(code, complaint, max(request["batch_sizes"]))
 
 
-def _command(module: str) -> list[str]:
-    return [sys.executable, "-m", f"compressor.latency.{module}"]
+def _command() -> list[str]:
+    return [sys.executable, "-m", "compressor.latency.worker"]
 
 
 def _environment() -> dict[str, str]:
@@ -150,10 +206,11 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _failure(what: str, code: int, complaint: str, batch: int) -> StepError | ResourceError:
+def _failure(code: int, complaint: str, batch: int) -> StepError | ResourceError:
     if code == -signal.SIGKILL:
-        return ResourceError("latency", f"the process that measured {what} was killed, most likely for lack of memory",
-                             f"use a batch size below {batch} or end other programs")  # fmt: skip
-    reason = complaint or f"exit code {code}"
-    return StepError("latency", f"the process that measured {what} ended without a result ({reason})",
-                     "run again; if it stays, check the file with onnxruntime")  # fmt: skip
+        smaller = f"use a batch size below {batch} or " if batch > 1 else ""
+        return ResourceError("latency", "a process that measured all models was killed, most likely for lack of memory",
+                             f"{smaller}end other programs")  # fmt: skip
+    reason = f"it died by signal {-code}" if code < 0 else complaint or f"exit code {code}"
+    return StepError("latency", f"a process that measured all models ended without a result ({reason})",
+                     "run again; if it stays, check the files with onnxruntime")  # fmt: skip

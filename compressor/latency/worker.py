@@ -1,11 +1,12 @@
-"""`python -m compressor.latency.worker`: the process in which all models are timed, in turn and in random order.
+"""`python -m compressor.latency.worker`: one process of the experiment, in which all models are timed in turn.
 
-Reads one JSON request from stdin; prints JSON lines: {"progress": [done, total]} and at last {"result": …} or
-{"error": sentence}. It imports numpy and onnxruntime only, so that nothing else holds threads or memory.
+Reads one JSON request from stdin; prints JSON lines: {"rounds": done} after each round, and at last {"result": …} or
+{"error": sentence}. It imports numpy and onnxruntime only: nothing else holds threads or memory, and it starts fast.
 """
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import os
@@ -18,23 +19,34 @@ from typing import Any
 
 import numpy as np
 
-from compressor.latency import machine, summary
+from compressor.latency import machine, memory
 from compressor.latency.session import fixed_batch, make_feed, open_session
 
 SHORTEST_ROUND_S = 0.010  # a hundred thousand times the clock's step, and longer than a scheduler's tick
 BUSY_LIMIT = 0.10  # share of the machine's CPU time that others, the hypervisor included, may take in a round
 SETTLED = 0.05  # warm-up ends when two neighbouring medians differ by less than this share
+WARM_UP_BLOCK_MS = 5.0
 LONGEST_WARM_UP_S = 3.0
+SAMPLES_AT_LEAST = 100  # of a model that takes less than a tenth of a second, for a 90th percentile costs little then
+RUNS_FOR_PEAK = 3  # beyond the first: onnxruntime plans its memory in the first run and uses the plan from then on
 
 
 @dataclass
 class Case:
-    """One model at one number of threads and one batch size, ready to be timed."""
+    """One model at one number of threads and one batch size, ready to be timed.
+
+    opened: place in the order in which this process opened its sessions. peak_bytes: what the session and its runs
+    added to the process at most.
+    """
 
     model: str
     threads: int
     batch: int
     run: Callable[[], Any]
+    opened: int = 0
+    load_ms: float = 0.0
+    first_ms: float = 0.0
+    peak_bytes: int | None = None
     repeats: int = 1
     rounds: list[np.ndarray] = field(default_factory=list)
 
@@ -48,21 +60,32 @@ class Case:
         return np.diff(np.array(stamps, dtype=np.int64)) / 1e6
 
 
-def make_cases(request: dict[str, Any]) -> tuple[list[Case], list[dict[str, Any]]]:
-    """A case for each model, thread count and batch size, one session for each model and thread count; and the
-    settings left out because a file was made for another batch size.
+def open_all(request: dict[str, Any]) -> tuple[list[Case], list[dict[str, Any]]]:
+    """A case for each model, thread count and batch size, from one session for each model and thread count, opened in
+    the order asked for; and the settings left out because a file was made for another batch size.
+
+    A session runs its smallest batch first, so that each peak is that of its own batch.
     """
-    cases, skipped = [], []
-    for model in request["models"]:
-        for threads in request["threads"]:
-            session = open_session(model["path"], threads)
-            only = fixed_batch(session)
-            for batch in request["batch_sizes"]:
-                if only not in (None, batch):
-                    skipped.append({"model": model["sha256"], "batch": batch, "fixed_batch": only})
-                    continue
-                feed = make_feed(session, batch, request["seed"])
-                cases.append(Case(model["sha256"], threads, batch, lambda s=session, f=feed: s.run(None, f)))  # type: ignore[misc]
+    cases: list[Case] = []
+    skipped = []
+    for place, (number, threads) in enumerate(request["sessions"]):
+        model = request["models"][number]
+        counts, before = memory.reset_peak() or place == 0, memory.resident_bytes()
+        begin = time.perf_counter()
+        session = open_session(model["path"], threads)
+        load_ms = (time.perf_counter() - begin) * 1000
+        only = fixed_batch(session)
+        for batch in sorted(request["batch_sizes"]):
+            if only not in (None, batch):
+                skipped.append({"model": model["sha256"], "batch": batch, "fixed_batch": only})
+                continue
+            feed = make_feed(session, batch, request["seed"])
+            case = Case(model["sha256"], threads, batch, lambda s=session, f=feed: s.run(None, f), place, load_ms)  # type: ignore[misc]
+            case.first_ms = float(case.time(1)[0])
+            case.time(RUNS_FOR_PEAK)
+            after = memory.peak_bytes()
+            case.peak_bytes = after - before if counts and after is not None and before is not None else None
+            cases.append(case)
     return cases, skipped
 
 
@@ -71,16 +94,15 @@ def warm_up(case: Case, request: dict[str, Any]) -> None:
     begin = time.perf_counter()
     previous = float(np.median(case.time(1)))
     while True:
-        block = case.time(max(3, min(200, ceil(20 / max(previous, 1e-3)))))
+        block = case.time(max(3, min(200, ceil(WARM_UP_BLOCK_MS / max(previous, 1e-3)))))
         median = float(np.median(block))
         steady = abs(median - previous) <= SETTLED * previous
         previous = median
         if steady or time.perf_counter() - begin > LONGEST_WARM_UP_S or request["quick"]:
             break
-    round_s = max(SHORTEST_ROUND_S, request["min_seconds"] / request["rounds"])
-    case.repeats = max(1, ceil(1000 * round_s / max(previous, 1e-3)))
-    if previous < 100 and not request["quick"]:  # enough samples for a p90 where that costs seconds only
-        case.repeats = max(case.repeats, ceil(summary.SAMPLES_NEEDED[90] / request["rounds"]))
+    case.repeats = max(1, ceil(1000 * max(SHORTEST_ROUND_S, request["round_seconds"]) / max(previous, 1e-3)))
+    if previous < 100 and not request["quick"]:
+        case.repeats = max(case.repeats, ceil(SAMPLES_AT_LEAST / request["rounds_in_all"]))
 
 
 def in_order(cases: Sequence[Case], random: np.random.Generator) -> Iterator[Case]:
@@ -94,57 +116,69 @@ def in_order(cases: Sequence[Case], random: np.random.Generator) -> Iterator[Cas
             yield group[member]
 
 
-def conditions(before: machine.Ticks | None, own_s: float, load_before: float | None) -> dict[str, Any]:
-    """What the machine did in a round: load, clock, and the shares of CPU time that others and the hypervisor took."""
-    after, load_after = machine.ticks(), machine.load()
-    taken: dict[str, Any] = {"load_before": load_before, "load_after": load_after,
-                             "frequency_mhz": machine.frequency_mhz(), "others": None, "steal": None}  # fmt: skip
+def conditions(before: machine.Ticks | None, own_s: float) -> dict[str, Any]:
+    """What the machine did in a round: the shares of its CPU time that others and the hypervisor took."""
+    taken: dict[str, Any] = {"others": None, "steal": None}
+    after = machine.ticks()
     if before is not None and after is not None and (past := after - before).total > 0:
         own = own_s * os.sysconf("SC_CLK_TCK")
         taken["steal"] = round(past.steal / past.total, 4)
         taken["others"] = round(max(0.0, past.busy + past.steal - own) / past.total, 4)
         taken["busy"] = taken["others"] > BUSY_LIMIT
     else:
-        taken["busy"] = load_after is not None and load_after > machine.cores()
+        load = machine.load()
+        taken["busy"] = load is not None and load > machine.cores()
     return taken
 
 
+def surroundings() -> dict[str, Any]:
+    """The machine at this moment: load of the last minute, clock, and the hypervisor's share since it started."""
+    return {"load": machine.load(), "frequency_mhz": machine.frequency_mhz(), "steal": machine.steal()}
+
+
 def experiment(request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """All rounds of all models: figures, round medians, and the conditions of each round."""
-    cases, skipped = make_cases(request)
-    random = np.random.default_rng(request["seed"])
-    total = len(cases) + request["rounds"]
-    for done, case in enumerate(cases):
+    """All rounds of this process: every run of every case, and the conditions of each round."""
+    before = surroundings()
+    runtime = memory.resident_bytes()
+    cases, skipped = open_all(request)
+    random = np.random.default_rng([request["seed"], request["process"]])
+    for case in cases:
         warm_up(case, request)
-        tell({"progress": [done + 1, total]})
     gc.collect()
     gc.freeze()
     gc.disable()
     taken = []
     for done in range(request["rounds"]):
-        before, load_before, own = machine.ticks(), machine.load(), time.process_time()
+        ticks, own = machine.ticks(), time.process_time()
         for case in in_order(cases, random):
             case.run()  # the caches are the last model's until now
             case.rounds.append(case.time(case.repeats))
-        taken.append(conditions(before, time.process_time() - own, load_before))
-        tell({"progress": [len(cases) + done + 1, total]})
-    return gather(cases, taken, skipped)
-
-
-def gather(cases: Sequence[Case], taken: list[dict[str, Any]], skipped: list[dict[str, Any]]) -> dict[str, Any]:
-    """The result as the experiment's caller reads it."""
-    rows: dict[str, list[dict[str, Any]]] = {case.model: [] for case in cases}
-    medians: dict[str, dict[str, list[float]]] = {case.model: {} for case in cases}
-    for case in cases:
-        rows[case.model].append(summary.row(case.threads, case.batch, case.rounds))
-        medians[case.model][f"{case.threads}x{case.batch}"] = summary.round_medians(case.rounds)
+        taken.append(conditions(ticks, time.process_time() - own))
+        tell({"rounds": done + 1})
     return {
-        "rows": rows,
-        "rounds": medians,
-        "busy": [bool(conditions["busy"]) for conditions in taken],
-        "conditions": taken,
-        "busy_limit": BUSY_LIMIT,
+        "cases": [_told(case) for case in cases],
         "skipped": skipped,
+        "rounds": taken,
+        "before": before,
+        "after": surroundings(),
+        "runtime_memory_bytes": runtime,
+        "busy_limit": BUSY_LIMIT,
+    }
+
+
+def _told(case: Case) -> dict[str, Any]:
+    """A case as the caller reads it; the runs of all rounds as the bytes of float32 milliseconds, in base64."""
+    runs = np.concatenate(case.rounds) if case.rounds else np.zeros(0)
+    return {
+        "model": case.model,
+        "threads": case.threads,
+        "batch": case.batch,
+        "opened": case.opened,
+        "load_ms": case.load_ms,
+        "first_ms": case.first_ms,
+        "peak_bytes": case.peak_bytes,
+        "lengths": [len(one) for one in case.rounds],
+        "runs_ms": base64.b64encode(runs.astype("<f4").tobytes()).decode(),
     }
 
 

@@ -106,6 +106,7 @@ def real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> flo
         seconds += sample * passes * min(step.calibration_samples, sizes["train"])
     if hasattr(step, "min_seconds"):
         settings = len(step.threads) * len(step.batch_sizes)
+        seconds += (step.processes - 1) * pace.seconds  # the smoke's one process started, opened all and warmed up
         seconds += max(round_ * float(step.rounds), sizes["models"] * settings * float(step.min_seconds))
     return seconds
 

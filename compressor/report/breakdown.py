@@ -37,6 +37,7 @@ def details_of(
         per_class={step: classes for step, given in breakdowns.items() if (classes := _classes(given))},
         latency_rounds=rounds,
         busy_rounds=latencies.busy,
+        round_processes=latencies.process,
         histograms={step: tuple(_histogram(one.medians_ms) for one in found[:1]) for step, found in rounds.items()},
         worst=tuple(Worst(**{**entry, **_as_words(entry)}) for entry in worst),
         lost=comparison.get("lost"),

@@ -65,6 +65,7 @@ class Device(Part):
 class Details(Part):
     """What the pages draw and a script rarely needs; each by step where it belongs to a model.
 
+    busy_rounds, round_processes: by round, whether the machine was busy and in which process of the experiment it ran.
     notes: what each step told of how it was made (its loss, its precision, on which CPUs its answers hold).
     """
 
@@ -72,6 +73,7 @@ class Details(Part):
     per_class: dict[str, tuple[ClassQuality, ...]] = Field(default_factory=dict)
     latency_rounds: dict[str, tuple[Rounds, ...]] = Field(default_factory=dict)
     busy_rounds: tuple[bool, ...] = ()
+    round_processes: tuple[int, ...] = ()
     histograms: dict[str, tuple[Histogram, ...]] = Field(default_factory=dict)
     worst: tuple[Worst, ...] = ()
     lost: int | None = None

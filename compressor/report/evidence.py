@@ -141,12 +141,13 @@ def measured(findings: Mapping[str, Finding]) -> dict[str, Measured] | None:
 
 @dataclass(frozen=True)
 class Latencies:
-    """The benchmark's rows and rounds, by the digest of the model's file."""
+    """The benchmark's rows and rounds, by the digest of the model's file. busy, process: of each round."""
 
     machine: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     rounds: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     busy: tuple[bool, ...] = ()
+    process: tuple[int, ...] = ()
     histograms: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     @classmethod
@@ -156,8 +157,11 @@ class Latencies:
             return cls()
         facts, rounds = read_json(folder / "latency.json"), read_json(folder / "rounds.json")
         busy = tuple(bool(flag) for flag in rounds.pop("busy", ()))
+        process = tuple(int(place) for place in rounds.pop("process", ()))
         by_model = {sha: medians for sha, medians in rounds.items() if isinstance(medians, dict)}
-        return cls(facts.get("machine") or {}, facts.get("rows") or {}, by_model, busy, facts.get("histograms") or {})
+        return cls(
+            facts.get("machine") or {}, facts.get("rows") or {}, by_model, busy, process, facts.get("histograms") or {}
+        )
 
     def of(self, sha: str | None) -> tuple[LatencyRow, ...] | None:
         """The rows of one model, in the benchmark's order; None where it was not timed."""
@@ -167,21 +171,23 @@ class Latencies:
         return tuple(LatencyRow(**{key: row.get(key) for key in LatencyRow.model_fields}) for row in rows)
 
     def speedup(self, baseline: str | None, this: str | None) -> Finding | None:
-        """The baseline's time over this model's, from the rounds they share, for the first threads and batch."""
+        """The baseline's time over this model's, from the processes they share, for the first threads and batch."""
         first = self.of(this)
         if first is None or baseline is None or this is None:
             return None
         name = f"{first[0].threads}x{first[0].batch}"
         before, after = self.rounds.get(baseline, {}).get(name), self.rounds.get(this, {}).get(name)
-        if not before or not after or len(before) != len(after):
+        if not before or not after or not len(before) == len(after) == len(self.process):
             return None
-        interval = statistics.ratio_interval(before, after)
+        n = len(set(self.process))
+        interval = statistics.ratio_interval(before, after, self.process)
         how = (
-            f"median of the paired ratios of {len(after)} interleaved rounds, {first[0].threads} "
-            f"thread{'' if first[0].threads == 1 else 's'}, batch {first[0].batch}; order-statistic interval"
+            f"median of the ratios of {n} process{'' if n == 1 else 'es'}, each the median over its rounds, "
+            f"{first[0].threads} thread{'' if first[0].threads == 1 else 's'}, batch {first[0].batch}; "
+            "order-statistic interval"
         )
-        at = None if interval.low is None else statistics.scaled(interval, len(after))
-        return Finding(interval.value, interval.low, interval.high, how, len(after), "rounds", at)
+        at = None if interval.low is None else statistics.scaled(interval, n)
+        return Finding(interval.value, interval.low, interval.high, how, n, "processes", at)
 
 
 def finite(value: Any) -> Any:

@@ -87,9 +87,14 @@ class Limit(Part):
 
 
 class Needed(Part):
-    """What would decide an open statement, if the observed values stayed as they are."""
+    """What would decide an open statement, if the observed values stayed as they are.
+
+    processes: fresh processes of the latency experiment, each like those that were run. rounds: of an experiment in
+    one process.
+    """
 
     samples: int | None = None
+    processes: int | None = None
     rounds: int | None = None
 
     @model_serializer(mode="wrap")

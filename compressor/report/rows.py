@@ -27,7 +27,11 @@ class Drop(Part):
 
 
 class LatencyRow(Part):
-    """How long one model takes with one thread count and batch size. low_ms, high_ms: 95 % interval of p50_ms."""
+    """How long one model takes with one thread count and batch size.
+
+    p50_ms is the median of the processes' medians and low_ms, high_ms its 95 % interval; where `processes` is null,
+    all was measured in one process, and the interval is over its rounds.
+    """
 
     threads: int
     batch: int
@@ -39,6 +43,7 @@ class LatencyRow(Part):
     p99_ms: float | None = None
     samples: int | None = None
     rounds: int | None = None
+    processes: int | None = None
     load_ms: float | None = None
     first_ms: float | None = None
     throughput_per_s: float | None = None
@@ -46,7 +51,7 @@ class LatencyRow(Part):
 
 
 class Speedup(Part):
-    """The baseline's time over this model's, in the same rounds."""
+    """The baseline's time over this model's: the median of the processes' ratios, each from the same rounds."""
 
     value: float
     low: float | None

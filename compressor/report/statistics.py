@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -130,11 +131,23 @@ def _order_place(n: int) -> int:
     return place
 
 
-def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> Interval:
-    """The median of the rounds' ratios with its order-statistic interval; the i-th of both are one round's medians."""
-    if len(numerator) != len(denominator):
-        raise ValueError(f"{len(numerator)} rounds beside {len(denominator)} are not the same rounds")
-    return median_interval([over / under for over, under in zip(numerator, denominator, strict=True)])
+def process_ratios(numerator: Sequence[float], denominator: Sequence[float], processes: Sequence[int]) -> list[float]:
+    """One ratio a process: the median of its rounds' ratios. The i-th of each is one round's median, and its process.
+
+    >>> process_ratios([2.0, 4.0, 9.0, 6.0], [1.0, 1.0, 1.0, 2.0], [0, 0, 0, 1])
+    [4.0, 3.0]
+    """
+    if not len(numerator) == len(denominator) == len(processes):
+        raise ValueError(f"{len(numerator)} rounds, {len(denominator)} and {len(processes)} are not the same rounds")
+    ratios: dict[int, list[float]] = {}
+    for over, under, process in zip(numerator, denominator, processes, strict=True):
+        ratios.setdefault(process, []).append(over / under)
+    return [median(of_one) for of_one in ratios.values()]
+
+
+def ratio_interval(numerator: Sequence[float], denominator: Sequence[float], processes: Sequence[int]) -> Interval:
+    """The median of the processes' ratios with its order-statistic interval over the processes."""
+    return median_interval(process_ratios(numerator, denominator, processes))
 
 
 def samples_needed(interval_of: Callable[[float], Interval], n: int, limit: float) -> int | None:
@@ -164,7 +177,7 @@ def samples_needed(interval_of: Callable[[float], Interval], n: int, limit: floa
 
 
 def scaled(interval: Interval, n: int) -> Callable[[float], Interval]:
-    """The interval at another number of samples or rounds, its half widths shrinking with the root of the number."""
+    """The interval at another number of samples or processes, its half widths shrinking with the root of the number."""
 
     def at(samples: float) -> Interval:
         if interval.low is None or interval.high is None:

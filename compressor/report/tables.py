@@ -113,8 +113,15 @@ def _latency(row: LatencyRow) -> dict[str, str]:
         "throughput": words.NONE if row.throughput_per_s is None else words.significant(row.throughput_per_s),
         "memory": words.number("peak_memory_mb", memory),
         "runs": words.NONE if row.samples is None else f"{row.samples:,}",
-        "rounds": "" if row.rounds is None else f"in {row.rounds:,} rounds",
+        "rounds": _rounds(row),
     }
+
+
+def _rounds(row: LatencyRow) -> str:
+    if row.rounds is None:
+        return ""
+    spread = "" if row.processes is None else f", {row.processes:,} process{'' if row.processes == 1 else 'es'}"
+    return f"in {row.rounds:,} rounds{spread}"
 
 
 def chain(report: Report) -> list[dict[str, str]]:

@@ -25,7 +25,7 @@ P99_RUNS = 1000
 class Finding:
     """One measured value: its interval, where it comes from, and what more of the same would decide.
 
-    interval_at: the interval at another number of samples or rounds, where more would narrow it. needed: where it is
+    interval_at: the interval at another number of samples or processes, where more would narrow it. needed: where it is
     known without an interval.
     """
 
@@ -34,7 +34,7 @@ class Finding:
     high: float | None = None
     how: str = ""
     n: int = 0
-    unit: Literal["samples", "rounds", ""] = ""
+    unit: Literal["samples", "processes", ""] = ""
     interval_at: Callable[[float], statistics.Interval] | None = None
     needed: Needed | None = None
 
@@ -108,7 +108,7 @@ def _needed(finding: Finding, limit: Limit) -> Needed | None:
     n = statistics.samples_needed(finding.interval_at, finding.n, limit.value)
     if n is None:
         return None
-    return Needed(samples=n) if finding.unit == "samples" else Needed(rounds=n)
+    return Needed(samples=n) if finding.unit == "samples" else Needed(processes=n)
 
 
 def measure_of(measure: str, limit: Limit, evidence: Evidence) -> Finding:
@@ -135,14 +135,15 @@ def _latency_p50(evidence: Evidence) -> Finding:
     row = _first_latency(evidence)
     if row is None or row.p50_ms is None:
         return Finding(None, how="no latency was measured")
-    how = f"median of {row.rounds} interleaved rounds, {_setting(row)}; order-statistic interval"
-    if row.low_ms is None or row.high_ms is None or not row.rounds:
-        return Finding(row.p50_ms, how=f"median, {_setting(row)}; too few rounds for an interval")
-    # The median of all runs need not lie within the interval of the rounds' medians.
-    low, high = min(row.low_ms, row.p50_ms), max(row.high_ms, row.p50_ms)
-    interval = statistics.Interval(row.p50_ms, low, high)
-    at = statistics.scaled(interval, row.rounds)
-    return Finding(row.p50_ms, low, high, how, row.rounds, "rounds", at)
+    if row.low_ms is None or row.high_ms is None or not row.processes:
+        return Finding(row.p50_ms, how=f"median, {_setting(row)}; too few processes for an interval")
+    how = (
+        f"median of the medians of {row.processes} processes, in {row.rounds} interleaved rounds, {_setting(row)}; "
+        "order-statistic interval"
+    )
+    interval = statistics.Interval(row.p50_ms, row.low_ms, row.high_ms)
+    at = statistics.scaled(interval, row.processes)
+    return Finding(row.p50_ms, row.low_ms, row.high_ms, how, row.processes, "processes", at)
 
 
 def _latency_p99(evidence: Evidence) -> Finding:
@@ -150,8 +151,13 @@ def _latency_p99(evidence: Evidence) -> Finding:
     if row is None:
         return Finding(None, how="no latency was measured")
     if row.p99_ms is None:
-        how = f"{row.samples or 0} runs carry no p99, which needs at least {P99_RUNS:,}; {_setting(row)}"
-        more = Needed(rounds=math.ceil(P99_RUNS * row.rounds / row.samples)) if row.samples and row.rounds else None
+        how = (
+            f"{row.samples or 0} runs carry no p99, which needs at least {P99_RUNS:,}: raise min_seconds; "
+            f"{_setting(row)}"
+        )
+        more = None
+        if row.samples and row.processes:
+            more = Needed(processes=math.ceil(P99_RUNS * row.processes / row.samples))
         return Finding(None, how=how, needed=more)
     return Finding(row.p99_ms, how=f"99th percentile of {row.samples:,} runs, {_setting(row)}; the value alone")
 
@@ -160,7 +166,9 @@ def _peak_memory(evidence: Evidence) -> Finding:
     row = _first_latency(evidence)
     if row is None or row.peak_memory_bytes is None:
         return Finding(None, how="no peak memory was measured")
-    return Finding(row.peak_memory_bytes / 1e6, how=f"peak of a fresh process that runs the file, {_setting(row)}")
+    return Finding(
+        row.peak_memory_bytes / 1e6, how=f"peak of a fresh process that runs the file alone, {_setting(row)}"
+    )
 
 
 def _size(evidence: Evidence) -> Finding:

@@ -154,12 +154,14 @@ def why(statement: Statement, decide: str) -> str:
 
 
 def needed(statement: Statement) -> str:
-    """How many samples or rounds would decide an open statement."""
+    """How many samples, processes or rounds would decide an open statement."""
     given = statement.needed
     if given is None:
         return "the value is so near the limit that no number of samples would decide it"
     if given.samples is not None:
         return f"about {given.samples:,} test samples with the same shares would decide it"
+    if given.processes is not None:
+        return f"about {given.processes:,} processes with the same spread would decide it"
     return f"about {given.rounds:,} rounds with the same spread would decide it"
 
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from compressor.latency import plan
 from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -24,7 +25,7 @@ BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class BenchmarkSpec(SettledSpec):
-    """onnxruntime on this machine's CPU: rounds of all models in random order, in a process of their own."""
+    """onnxruntime on this machine's CPU: fresh processes, each with rounds of all models in random order."""
 
     stage: Literal["benchmark"] = "benchmark"
     threads: Annotated[tuple[Count, ...], BeforeValidator(_listed)] = Field(
@@ -33,10 +34,48 @@ class BenchmarkSpec(SettledSpec):
     batch_sizes: Annotated[tuple[BatchSize, ...], BeforeValidator(_listed)] = Field(
         (1,), min_length=1, description="Batch sizes to measure; the first one decides the budget."
     )
-    rounds: int = Field(30, ge=20, le=10_000, description="Rounds of each model; an interval needs at least 20.")
+    processes: int = Field(
+        plan.USUAL_PROCESSES,
+        ge=plan.FEWEST_PROCESSES,
+        le=1000,
+        description="Fresh processes, one after the other; intervals are over them. Left out beside `rounds` below "
+        "30: a third of the rounds.",
+    )
+    rounds: int = Field(
+        plan.USUAL_PROCESSES * plan.FEWEST_ROUNDS,
+        ge=plan.FEWEST_PROCESSES * plan.FEWEST_ROUNDS,
+        le=10_000,
+        description="Rounds of each model in all, spread over the processes, at least 3 each. Left out beside "
+        "`processes` above 10: 3 each.",
+    )
     min_seconds: float = Field(
         1.0, ge=0, le=3600, description="Seconds of measurement for each model and setting, over all rounds, at least."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fitting(cls, data: Any) -> Any:
+        """Of processes and rounds, the one that the file leaves out suits the other."""
+        if not isinstance(data, dict):
+            return data
+        processes, rounds = data.get("processes"), data.get("rounds")
+        if rounds is None and type(processes) is int:
+            return {**data, "rounds": max(processes * plan.FEWEST_ROUNDS, cls.model_fields["rounds"].default)}
+        if processes is None and type(rounds) is int:
+            few = max(plan.FEWEST_PROCESSES, rounds // plan.FEWEST_ROUNDS)
+            return {**data, "processes": min(plan.USUAL_PROCESSES, few)}
+        return data
+
+    @field_validator("rounds")
+    @classmethod
+    def _enough(cls, rounds: int, info: ValidationInfo) -> int:
+        processes = info.data.get("processes")
+        if processes is not None and rounds < processes * plan.FEWEST_ROUNDS:
+            raise ValueError(
+                f"{rounds} rounds are fewer than {plan.FEWEST_ROUNDS} for each of {processes} processes; "
+                f"give at least {processes * plan.FEWEST_ROUNDS}, or fewer processes"
+            )
+        return rounds
 
     @field_validator("threads", "batch_sizes")
     @classmethod
@@ -60,6 +99,7 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
     settings = experiment.Settings(
         threads=spec.threads,
         batch_sizes=spec.batch_sizes,
+        processes=spec.processes,
         rounds=SMOKE_ROUNDS if context.smoke else spec.rounds,
         min_seconds=0 if context.smoke else spec.min_seconds,
         seed=context.seed,
@@ -71,7 +111,12 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
     warnings = remarks(measured.latency, measured.rounds["busy"], spec.threads, machine.default_threads(), names)
     for warning in warnings:
         context.progress.say(warning)
-    return {"rounds": settings.rounds, "busy_rounds": sum(measured.rounds["busy"]), "warnings": warnings}
+    return {
+        "processes": measured.latency["settings"]["processes"],
+        "rounds": settings.rounds,
+        "busy_rounds": sum(measured.rounds["busy"]),
+        "warnings": warnings,
+    }
 
 
 def remarks(
@@ -102,6 +147,7 @@ STAGE = Stage(
     run=run,
     takes={"models": frozenset({"onnx"})},
     libraries=("onnxruntime", "numpy"),
+    revision=2,
     isa=True,
     repeatable=False,
 )

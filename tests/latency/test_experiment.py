@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from compressor.errors import ResourceError, StepError
-from compressor.latency import experiment, machine, probe, worker
+from compressor.latency import experiment, machine, memory, worker
 from compressor.latency.session import make_feed, open_session
 
 
@@ -42,24 +42,23 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[experiment.Model]:
 
 @pytest.fixture(scope="module")
 def measured(models: list[experiment.Model]) -> experiment.Measurement:
-    settings = experiment.Settings(batch_sizes=(1, 4), rounds=20, min_seconds=0.0)
+    settings = experiment.Settings(batch_sizes=(4, 1), processes=6, rounds=20, min_seconds=0.0)
     return experiment.measure([*models, models[0]], settings)
 
 
 def test_every_model_has_a_row_for_each_setting_that_it_can_run(measured: experiment.Measurement) -> None:
     rows = measured.latency["rows"]
     assert {name: [(row["threads"], row["batch"]) for row in rows[name]] for name in rows} == {
-        "small": [(1, 1), (1, 4)], "large": [(1, 1), (1, 4)], "fixed": [(1, 4)],
+        "small": [(1, 4), (1, 1)], "large": [(1, 4), (1, 1)], "fixed": [(1, 4)],
     }  # fmt: skip
     assert measured.latency["skipped"] == [{"model": "fixed", "batch": 1, "fixed_batch": 4}]
 
 
 def test_a_row_is_whole(measured: experiment.Measurement) -> None:
-    row = measured.latency["rows"]["large"][0]
+    row = measured.latency["rows"]["large"][1]
     assert row["low_ms"] <= row["p50_ms"] <= row["high_ms"]
-    assert row["p50_ms"] <= row["p90_ms"]
     assert row["samples"] >= 100
-    assert row["rounds"] == 20
+    assert (row["rounds"], row["processes"]) == (20, 6)
     assert row["throughput_per_s"] == pytest.approx(1000 / row["p50_ms"])
     assert 0 < row["load_ms"] < 60_000
     assert 0 < row["first_ms"] < 60_000
@@ -67,10 +66,24 @@ def test_a_row_is_whole(measured: experiment.Measurement) -> None:
     assert measured.latency["runtime_memory_bytes"] < row["peak_memory_bytes"]
 
 
+def test_the_peak_of_a_model_counts_its_weights_and_not_those_of_others(measured: experiment.Measurement) -> None:
+    rows = measured.latency["rows"]
+    weights = 700 * 700 * 4
+    more = rows["large"][1]["peak_memory_bytes"] - rows["small"][1]["peak_memory_bytes"]
+    assert 0.5 * weights < more < 20 * weights
+
+
+def test_rounds_say_their_process_and_conditions(measured: experiment.Measurement) -> None:
+    rounds = measured.rounds
+    assert rounds["process"] == [0] * 4 + [1] * 4 + [2] * 3 + [3] * 3 + [4] * 3 + [5] * 3
+    assert len(rounds["busy"]) == 20 == len(measured.latency["conditions"])
+    assert len(rounds["small"]["1x1"]) == 20 == len(rounds["large"]["1x4"])
+    assert [set(one["before"]) for one in measured.latency["surroundings"]] == [{"load", "frequency_mhz", "steal"}] * 6
+
+
 def test_the_larger_model_is_slower_in_most_rounds(measured: experiment.Measurement) -> None:
     rounds = measured.rounds
     pairs = list(zip(rounds["small"]["1x1"], rounds["large"]["1x1"], strict=True))
-    assert len(pairs) == 20 == len(rounds["busy"]) == len(measured.latency["conditions"])
     assert sum(large > small for small, large in pairs) >= 18
 
 
@@ -80,16 +93,15 @@ def test_the_machine_is_named(measured: experiment.Measurement) -> None:
     assert about["onnxruntime"].count(".") >= 1
 
 
-def test_quick_leaves_out_what_takes_fresh_processes(models: list[experiment.Model]) -> None:
+def test_quick_is_one_process(models: list[experiment.Model]) -> None:
     told: list[tuple[int, int]] = []
     settings = experiment.Settings(rounds=2, min_seconds=0, quick=True)
     result = experiment.measure(models[:1], settings, lambda done, total: told.append((done, total)))
     row = result.latency["rows"]["small"][0]
-    assert row["rounds"] == 2
+    assert (row["rounds"], row["processes"]) == (2, 1)
     assert row["low_ms"] is None
-    assert row["load_ms"] is None
     assert row["p50_ms"] > 0
-    assert told[-1] == (3, 3)
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
@@ -99,14 +111,94 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         experiment.measure([experiment.Model("x", path)], experiment.Settings(rounds=2, quick=True))
 
 
-def test_a_killed_worker_is_a_matter_of_memory(
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *lines: str) -> None:
+    """A worker that does what the lines say; `request` is what it was asked."""
+    script = tmp_path / "stand_in.py"
+    script.write_text(
+        "import base64, json, os, signal, struct, sys\nrequest = json.load(sys.stdin)\n" + "\n".join(lines)
+    )
+    monkeypatch.setattr(experiment, "_command", lambda: [sys.executable, str(script)])
+
+
+KILL = "os.kill(os.getpid(), signal.{})"
+
+
+def test_a_killed_process_is_a_matter_of_memory(
     tmp_path: Path, models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = tmp_path / "killed.py"
-    script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
-    monkeypatch.setattr(experiment, "_command", lambda module: [sys.executable, str(script)])
-    with pytest.raises(ResourceError, match="below 8"):
+    stand_in(monkeypatch, tmp_path, KILL.format("SIGKILL"))
+    with pytest.raises(ResourceError, match="use a batch size below 8 or end other programs"):
         experiment.measure(models[:1], experiment.Settings(batch_sizes=(1, 8), rounds=2, quick=True))
+    with pytest.raises(ResourceError, match="lack of memory; end other programs"):
+        experiment.measure(models[:1], experiment.Settings(rounds=2, quick=True))
+
+
+def test_a_process_that_dies_otherwise_says_how(
+    tmp_path: Path, models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, tmp_path, KILL.format("SIGSEGV"))
+    with pytest.raises(StepError, match="it died by signal 11"):
+        experiment.measure(models[:1], experiment.Settings(rounds=2, quick=True))
+    stand_in(monkeypatch, tmp_path, "sys.exit('no numpy here')")
+    with pytest.raises(StepError, match="no numpy here"):
+        experiment.measure(models[:1], experiment.Settings(rounds=2, quick=True))
+
+
+def test_a_process_that_never_listens_is_an_error_like_any_other(
+    models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "_command", lambda: [sys.executable, "-c", "raise SystemExit('not today')"])
+    many = [experiment.Model(f"{place:064d}", models[0].path) for place in range(2000)]  # more than a pipe holds
+    with pytest.raises(StepError, match="not today"):
+        experiment.measure(many, experiment.Settings(rounds=2, quick=True))
+
+
+# In process p (from 1) a round of model m (from 1) has the runs p·m, p·m and 100 in the first round, p·m + 1 after.
+ANSWER = """
+p = request["process"] + 1
+cases = []
+for place, (number, threads) in enumerate(request["sessions"]):
+    m = number + 1
+    runs = [run for r in range(request["rounds"]) for run in (p * m + (r > 0), p * m + (r > 0), 100.0)]
+    cases.append({"model": request["models"][number]["sha256"], "threads": threads, "batch": 1, "opened": place,
+                  "load_ms": 10.0 * m + (5.0 if place == 0 else 0.0), "first_ms": 1.0, "peak_bytes": 1000 * m + (place == 0),
+                  "lengths": [3] * request["rounds"],
+                  "runs_ms": base64.b64encode(struct.pack(f"<{len(runs)}f", *runs)).decode()})
+for done in range(request["rounds"]):
+    print(json.dumps({"rounds": done + 1}))
+moment = {"load": 0.5, "frequency_mhz": 2000.0, "steal": 0.01}
+print(json.dumps({"result": {"cases": cases, "skipped": [], "before": moment, "after": moment, "busy_limit": 0.1,
+    "rounds": [{"others": 0.0, "steal": 0.0, "busy": p == 2}] * request["rounds"], "runtime_memory_bytes": 50_000 + p}}))
+"""
+
+
+def test_figures_are_over_the_processes(
+    tmp_path: Path, models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, tmp_path, ANSWER)
+    told: list[tuple[int, int]] = []
+    settings = experiment.Settings(processes=6, rounds=18)
+    found = experiment.measure(models[:2], settings, lambda done, total: told.append((done, total)))
+    small, large = (found.latency["rows"][name][0] for name in ("small", "large"))
+    # A process's rounds have the medians p·m, p·m + 1, p·m + 1; over p = 1 … 6 the middle is 3.5·m + 1.
+    assert (small["p50_ms"], small["low_ms"], small["high_ms"]) == (4.5, 2.0, 7.0)
+    assert (large["p50_ms"], large["low_ms"], large["high_ms"]) == (8.0, 3.0, 13.0)
+    assert (small["processes"], small["rounds"], small["samples"]) == (6, 18, 54)
+    assert found.rounds["small"]["1x1"][:4] == [1.0, 2.0, 2.0, 2.0]
+    assert found.rounds["process"] == [place for place in range(6) for _ in range(3)]
+    assert found.rounds["busy"] == [place == 1 for place in range(6) for _ in range(3)]
+    assert (small["load_ms"], large["load_ms"]) == (15.0, 25.0)  # each came first in some process
+    assert small["peak_memory_bytes"] == round(50_003.5 + 1001)
+    assert told == [(done, 18) for done in range(1, 19)]
+
+
+def test_what_the_third_process_finds_wrong_ends_the_experiment(
+    tmp_path: Path, models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = 'print(json.dumps({"error": "Fail: no such kernel"})); sys.exit(1)'
+    stand_in(monkeypatch, tmp_path, f"if request['process'] == 2: {wrong}", ANSWER)
+    with pytest.raises(StepError, match="no such kernel"):
+        experiment.measure(models[:2], experiment.Settings(processes=6, rounds=18))
 
 
 def test_pixels_are_pixels_and_floats_are_floats(models: list[experiment.Model], tmp_path: Path) -> None:
@@ -157,7 +249,7 @@ def test_a_round_is_busy_when_others_take_more_than_a_tenth(
 ) -> None:
     monkeypatch.setattr(worker.os, "sysconf", lambda name: 100)
     ticks(monkeypatch, busy, steal, 100)
-    taken = worker.conditions(machine.Ticks(0, 0, 0), 0.5, 0.0)  # half a second of our own is 50 ticks
+    taken = worker.conditions(machine.Ticks(0, 0, 0), 0.5)  # half a second of our own is 50 ticks
     assert taken["busy"] is is_busy
     assert taken["others"] == pytest.approx((busy + steal - 50) / 100)
 
@@ -169,12 +261,12 @@ def collector() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_a_round_is_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_is_as_long_as_asked() -> None:
     slow = worker.Case("a", 1, 1, lambda: worker.time.sleep(0.002))
-    request: dict[str, Any] = {"rounds": 20, "min_seconds": 0.4, "quick": False}
+    request: dict[str, Any] = {"rounds_in_all": 20, "round_seconds": 0.02, "quick": False}
     worker.warm_up(slow, request)
     assert 4 <= slow.repeats <= 10  # 20 ms a round, five samples a round for a p90
-    request["min_seconds"] = 0
+    request["round_seconds"] = 0
     fast = worker.Case("a", 1, 1, lambda: None)
     worker.warm_up(fast, request)
     assert fast.repeats >= 1000
@@ -182,17 +274,25 @@ def test_a_round_is_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_collector_is_off_while_rounds_run(models: list[experiment.Model], collector: None) -> None:
     seen = []
-    request = {"models": [{"sha256": "s", "path": str(models[0].path)}], "threads": [1], "batch_sizes": [1],
-               "rounds": 2, "min_seconds": 0, "seed": 0, "quick": True}  # fmt: skip
+    request = {"models": [{"sha256": "s", "path": str(models[0].path)}], "sessions": [[0, 1]], "batch_sizes": [1],
+               "process": 0, "rounds": 2, "rounds_in_all": 2, "round_seconds": 0, "seed": 0, "quick": True}  # fmt: skip
     worker.experiment(request, lambda message: seen.append(gc.isenabled()))
-    assert seen == [True, False, False]
+    assert seen == [False, False]
 
 
-def test_peak_memory_is_this_process_own() -> None:
-    before = probe.peak_memory_bytes()
-    block = bytearray(64 * 1024 * 1024)
+def test_the_peak_starts_again() -> None:
+    if not memory.reset_peak():
+        pytest.skip("this kernel does not reset the peak")
+    mega = 1024 * 1024
+    before = memory.resident_bytes()
+    block = bytearray(64 * mega)
     block[::4096] = b"x" * len(block[::4096])
-    after = probe.peak_memory_bytes()
+    del block
+    after = memory.peak_bytes()
     assert before is not None
     assert after is not None
-    assert after >= before
+    assert 60 * mega < after - before < 80 * mega
+    memory.reset_peak()
+    again = memory.peak_bytes()
+    assert again is not None
+    assert again < after - 50 * mega

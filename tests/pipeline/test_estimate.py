@@ -36,8 +36,8 @@ def quantize(**fields: Any) -> QuantizeSpec:
         (quantize(calibration_samples=64, calibration="mse"), "int8", pace("samples", 0.1), 2 + 0.1 * 128),
         (quantize(calibration_samples=5000), "int8", pace("samples", 0.1), 2 + 0.1 * 1000),
         (quantize(method="qat", epochs=1, batch_size=100), "int8", pace("batches", 0.5), 2 + 0.5 * 10),
-        (BenchmarkSpec(threads=(1, 2), min_seconds=1), "fast", pace("rounds", 0.01), 2 + 3 * 2 * 1),
-        (BenchmarkSpec(rounds=30, min_seconds=0), "fast", pace("rounds", 0.5), 2 + 0.5 * 30),
+        (BenchmarkSpec(threads=(1, 2), min_seconds=1), "fast", pace("rounds", 0.01), 10 * 2 + 3 * 2 * 1),
+        (BenchmarkSpec(rounds=20, min_seconds=0), "fast", pace("rounds", 0.5), 6 * 2 + 0.5 * 20),
         (None, "comparison", Pace(seconds=2.0), 2),
     ],
 )

@@ -100,7 +100,7 @@ def write_evaluation(
     return folder
 
 
-def write_latency(folder: Path, medians: dict[str, float], rounds: int = 30) -> Path:
+def write_latency(folder: Path, medians: dict[str, float], rounds: int = 30, processes: int = 10) -> Path:
     """A benchmark artifact's files."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(7)
@@ -124,6 +124,7 @@ def write_latency(folder: Path, medians: dict[str, float], rounds: int = 30) -> 
                 "p99_ms": p50 * 1.31 / threads**0.7,
                 "samples": 6_000,
                 "rounds": rounds,
+                "processes": processes,
                 "load_ms": 18.2,
                 "first_ms": 2.9,
                 "throughput_per_s": 1000 / p50,
@@ -137,7 +138,11 @@ def write_latency(folder: Path, medians: dict[str, float], rounds: int = 30) -> 
         "isa": "x86-64-v4 with avx2, avx512f, avx512_vnni, amx_int8",
     }
     (folder / "latency.json").write_text(json.dumps({"machine": machine, "rows": rows}))
-    (folder / "rounds.json").write_text(json.dumps({**raw, "busy": [number == 5 for number in range(rounds)]}))
+    busy, process = (
+        [number == 5 for number in range(rounds)],
+        [number * processes // rounds for number in range(rounds)],
+    )
+    (folder / "rounds.json").write_text(json.dumps({**raw, "busy": busy, "process": process}))
     return folder
 
 

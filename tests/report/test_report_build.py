@@ -47,7 +47,12 @@ def small(tmp_path: Path, **changes: object) -> RunFacts:
     timed = tmp_path / "timed"
     timed.mkdir(exist_ok=True)
     slow = float(changes.get("int8_ms", 1.0))  # type: ignore[arg-type]
-    rounds = {HASHES["teacher"]: {"1x1": [2.0] * 20}, HASHES["int8"]: {"1x1": [slow] * 20}, "busy": [False] * 20}
+    rounds = {
+        HASHES["teacher"]: {"1x1": [2.0] * 20},
+        HASHES["int8"]: {"1x1": [slow] * 20},
+        "busy": [False] * 20,
+        "process": [place // 3 for place in range(20)],
+    }
     (timed / "rounds.json").write_text(json.dumps(rounds))
     row = {
         "threads": 1,
@@ -56,6 +61,7 @@ def small(tmp_path: Path, **changes: object) -> RunFacts:
         "low_ms": slow,
         "high_ms": slow,
         "rounds": 20,
+        "processes": 7,
         "samples": 100,
         "other": 1,
     }

@@ -107,13 +107,26 @@ def test_median_interval_of_few_values_does_not_exist() -> None:
 def test_ratio_interval_pairs_the_rounds() -> None:
     """A slow machine in half of the rounds slows both models: the ratio does not see it."""
     slow = [1.0, 2.0] * 10
-    found = statistics.ratio_interval([4 * factor for factor in slow], slow)
+    found = statistics.ratio_interval([4 * factor for factor in slow], slow, list(range(20)))
     assert (found.value, found.low, found.high) == (4.0, 4.0, 4.0)
+
+
+def test_a_process_is_one_ratio_however_many_rounds_it_has() -> None:
+    """Ten processes with the ratios 1 to 10, each in three rounds beside an outlier: the 2nd to the 9th."""
+    ratios = [float(process) for process in range(1, 11)]
+    over = [value for ratio in ratios for value in (ratio, 2 * ratio, 900.0)]
+    under = [1.0, 2.0, 1.0] * 10
+    processes = [process for process in range(10) for _ in range(3)]
+    assert statistics.process_ratios(over, under, processes) == ratios
+    found = statistics.ratio_interval(over, under, processes)
+    assert (found.value, found.low, found.high) == (5.5, 2.0, 9.0)
+    one = statistics.ratio_interval(over, under, [0] * 30)
+    assert (one.low, one.high) == (None, None)
 
 
 def test_ratio_interval_refuses_other_rounds() -> None:
     with pytest.raises(ValueError, match="same rounds"):
-        statistics.ratio_interval([1.0, 2.0], [1.0])
+        statistics.ratio_interval([1.0, 2.0], [1.0], [0, 0])
 
 
 def test_bootstrap_is_seeded_and_near_the_normal_interval() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.report import statistics
+from compressor.report import statistics, words
 from compressor.report.report import Limit, Statement
 from compressor.report.rows import LatencyRow, ModelRow
 from compressor.report.verdict import Evidence, Finding, state_of, statements, verdict_of
@@ -19,7 +19,15 @@ def row(**facts: Any) -> ModelRow:
 
 
 LATENCY = LatencyRow(
-    threads=1, batch=1, p50_ms=0.5, low_ms=0.48, high_ms=0.53, rounds=30, samples=600, peak_memory_bytes=61_500_000
+    threads=1,
+    batch=1,
+    p50_ms=0.5,
+    low_ms=0.48,
+    high_ms=0.53,
+    rounds=30,
+    processes=10,
+    samples=600,
+    peak_memory_bytes=61_500_000,
 )
 
 
@@ -71,27 +79,39 @@ def test_latency_is_judged_by_its_first_row_and_interval() -> None:
     budget = [{"measure": "latency_p50_ms", "max": 0.5}, {"measure": "peak_memory_mb", "max": 62}]
     p50, memory = statements(budget, evidence, "interval")
     assert (p50.value, p50.low, p50.high, p50.state) == (0.5, 0.48, 0.53, "open")
-    assert p50.needed is None  # the value is the limit: no number of rounds decides it
+    assert p50.needed is None  # the value is the limit: no number of processes decides it
     assert (memory.value, memory.state) == (61.5, "holds")
 
 
-def test_an_open_latency_says_how_many_rounds_would_decide() -> None:
+def test_an_open_latency_says_how_many_processes_would_decide() -> None:
     evidence = Evidence(shipped=row(latency=[LATENCY]), baseline=None)
     (one,) = statements([{"measure": "latency_p50_ms", "max": 0.51}], evidence, "interval")
     assert one.state == "open"
     assert one.needed is not None
-    assert one.needed.rounds in (270, 271)
-    assert one.model_dump()["needed"] == {"rounds": one.needed.rounds}
+    assert one.needed.processes in (90, 91)  # 0.03 above the value must shrink to less than 0.01: nine times as many
+    assert one.model_dump()["needed"] == {"processes": one.needed.processes}
+    assert words.needed(one) == f"about {one.needed.processes} processes with the same spread would decide it"
 
 
-def test_too_few_runs_for_a_p99_say_how_many_rounds_would_do() -> None:
+def test_too_few_runs_for_a_p99_say_how_many_processes_would_do() -> None:
     (p99,) = statements(
         [{"measure": "latency_p99_ms", "max": 1}], Evidence(shipped=row(latency=[LATENCY]), baseline=None), "interval"
     )
     assert (p99.value, p99.state) == (None, "open")
     assert p99.needed is not None
     assert "600 runs carry no p99" in p99.how
-    assert p99.needed.rounds == 50  # 600 runs in 30 rounds are 20 a round
+    assert p99.needed.processes == 17  # 600 runs in 10 processes are 60 in each
+
+
+def test_one_process_has_no_interval() -> None:
+    single = LATENCY.model_copy(update={"processes": 1, "low_ms": None, "high_ms": None})
+    evidence = Evidence(shipped=row(latency=[single]), baseline=None)
+    (one,) = statements([{"measure": "latency_p50_ms", "max": 0.51}], evidence, "interval")
+    assert (one.state, one.low, one.how) == (
+        "holds",
+        None,
+        "median, 1 thread, batch 1; too few processes for an interval",
+    )
 
 
 @pytest.mark.parametrize("measure", ["latency_p99_ms", "speedup", "accuracy", "latency_p50_ms"])

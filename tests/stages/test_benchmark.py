@@ -52,9 +52,10 @@ def test_writes_rows_and_rounds_by_digest(tmp_path: Path) -> None:
     latency = json.loads((tmp_path / "out/latency.json").read_text())
     rounds = json.loads((tmp_path / "out/rounds.json").read_text())
     assert set(latency["rows"]) == {"aa", "bb"}
-    assert set(rounds) == {"aa", "bb", "busy"}
+    assert set(rounds) == {"aa", "bb", "busy", "process"}
     assert len(rounds["aa"]["1x1"]) == 2 == len(rounds["busy"]) == facts["rounds"]
     assert listener.last[0] == listener.last[1]
+    assert facts["processes"] == 1 == latency["rows"]["aa"][0]["processes"]
     assert not STAGE.repeatable
 
 
@@ -62,10 +63,39 @@ def test_short_forms_and_refusals() -> None:
     spec = BenchmarkSpec.model_validate({"stage": "benchmark", "threads": 2, "batch_sizes": [1, 8]})
     assert spec.threads == (2,)
     assert spec.batch_sizes == (1, 8)
-    assert spec.rounds == 30
-    for wrong in ({"threads": []}, {"threads": [0]}, {"threads": [1, 1]}, {"rounds": 19}, {"min_seconds": -1}):
+    assert (spec.processes, spec.rounds) == (10, 30)
+    for wrong in (
+        {"threads": []},
+        {"threads": [0]},
+        {"threads": [1, 1]},
+        {"rounds": 17},
+        {"processes": 5},
+        {"min_seconds": -1},
+    ):
         with pytest.raises(ValidationError):
             BenchmarkSpec.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "rounds"),
+    [
+        ({"rounds": 20}, 6, 20),
+        ({"rounds": 29}, 9, 29),
+        ({"rounds": 100}, 10, 100),
+        ({"processes": 6}, 6, 30),
+        ({"processes": 40}, 40, 120),
+        ({"processes": 6, "rounds": 18}, 6, 18),
+    ],
+)
+def test_processes_and_rounds_suit_each_other(given: dict[str, int], processes: int, rounds: int) -> None:
+    spec = BenchmarkSpec.model_validate({"stage": "benchmark", **given})
+    assert (spec.processes, spec.rounds) == (processes, rounds)
+    assert BenchmarkSpec.model_validate(spec.model_dump()) == spec  # the resolved file means the same
+
+
+def test_fewer_than_three_rounds_a_process_are_refused() -> None:
+    with pytest.raises(ValidationError, match="20 rounds are fewer than 3 for each of 10 processes; give at least 30"):
+        BenchmarkSpec.model_validate({"stage": "benchmark", "processes": 10, "rounds": 20})
 
 
 def test_remarks_name_disturbed_rounds_missing_cores_and_fixed_batches() -> None:

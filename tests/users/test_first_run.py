@@ -37,7 +37,7 @@ def test_every_model_is_measured_in_one_experiment(tiny_run: Run) -> None:
     for row in report["models"]:
         assert row["quality"]["accuracy"]["n"] == 360
         assert row["latency"][0]["p50_ms"] > 0
-        assert row["latency"][0]["rounds"] == 20
+        assert (row["latency"][0]["rounds"], row["latency"][0]["processes"]) == (20, 6)
         assert (row["speedup"] is None) == (row["step"] == "teacher")
 
 

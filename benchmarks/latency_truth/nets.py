@@ -1,0 +1,69 @@
+"""The files that the truth of latency is tried on: int8 networks, twins of one graph, and copies with known extra work.
+
+Everything is made here, from random weights: nothing is read. Extra work is of the kind that the network does anyway:
+its last product gets more columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from compressor.models import catalogue
+from compressor.onnx_graph import exporter
+from compressor.quantization import ptq
+from compressor.tasks.base import Signature, TensorSpec
+
+CLASSES = 10
+_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network of the catalogue and the picture it takes, [channels, height, width]."""
+
+    name: str
+    model: str
+    widths: tuple[int, ...] | None
+    shape: tuple[int, int, int]
+
+    def reference(self) -> dict[str, object]:
+        """As a pipeline file names it."""
+        return {"name": self.model} if self.widths is None else {"name": self.model, "widths": list(self.widths)}
+
+
+NETS = (
+    Net("0.03 ms", "mlperf_resnet8", (8, 16, 32), (1, 8, 8)),
+    Net("0.3 ms", "resnet20", None, (3, 32, 32)),
+    Net("3 ms", "resnet20", None, (3, 96, 96)),
+)
+
+
+def write(net: Net, path: Path, *, classes: int = CLASSES, note: str = "") -> Path:
+    """The int8 file of a network with so many classes. note: the doc string, which no kernel sees."""
+    inputs = TensorSpec("input", "float32", net.shape)
+    signature = Signature((inputs,), (TensorSpec("logits", "float32", (classes,)),))
+    model = catalogue.build(net.reference(), outputs=classes, input_shape=net.shape, seed=0).eval()
+    core = path.with_suffix(".float.onnx")
+    exporter.export_core(model, signature, core, opset=21)
+    ptq.quantize(core, path, lambda size: _samples(net, size))
+    core.unlink()
+    return noted(path, path, note)
+
+
+def noted(source: Path, path: Path, note: str) -> Path:
+    """A copy of the same graph with another doc string."""
+    graph = onnx.load(source)
+    graph.doc_string = note
+    onnx.save(graph, path)
+    return path
+
+
+def _samples(net: Net, size: int) -> Iterator[np.ndarray]:
+    random = np.random.default_rng(0)
+    for _ in range(0, _SAMPLES, size):
+        yield random.standard_normal((min(size, _SAMPLES), *net.shape)).astype(np.float32)
