@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compressor.bundle import card
 from compressor.errors import InputError, IntegrityError
-from compressor.runner import runner, runner_path
+from compressor.runner import runner
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 SCHEMA = "compress.bundle/1"
 MODEL, MANIFEST, SAMPLES, CARD, RUNNER = "model.onnx", "bundle.json", "samples.npz", "README.md", "run.py"
 REQUIRED = frozenset({MODEL, SAMPLES, CARD})
+BESIDE = ((RUNNER, "file"), ("runner", "a folder"))
+"""What may lie in the folder without being listed."""
 FRESH_COPY = "get a fresh copy of the bundle, or run the pipeline again"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -153,13 +154,17 @@ def check_files(bundle: Bundle) -> None:
     """Compare every file with its size and digest, and the folder's content with the list.
 
     Raises:
-        IntegrityError: names the first file that differs, is missing, is a link, or is not listed.
+        IntegrityError: names the first file that differs, is missing, is a link, or is not listed. `run.py` and
+            `runner/` need not be listed: they are what `compress export` puts there.
     """
     with translated():
         runner().check_files(bundle.folder, bundle.manifest.facts())
     listed = {MANIFEST, *bundle.manifest.files}
     for entry in sorted(os.listdir(bundle.folder)):
-        if entry not in listed:
+        kind = runner().kind_of(bundle.folder / entry)
+        if kind == "a link":
+            raise IntegrityError(str(bundle.folder / entry), "is a link, not a file", "move it elsewhere")
+        if entry not in listed and (entry, kind) not in BESIDE:
             raise IntegrityError(str(bundle.folder / entry), f"is not listed in {MANIFEST}", "move it elsewhere")
 
 
@@ -169,44 +174,13 @@ def write(folder: Path, manifest: Manifest) -> Bundle:
     What is written depends on those files and the manifest alone.
     """
     (folder / CARD).write_text(card.render(manifest.facts()), encoding="utf-8", newline="\n")
-    paths = [folder / entry for entry in sorted(os.listdir(folder)) if entry != MANIFEST]
+    paths = [folder / entry for entry in sorted(os.listdir(folder)) if entry not in (MANIFEST, RUNNER)]
     files = {path.name: {"sha256": runner().file_digest(path), "bytes": path.stat().st_size} for path in paths}
     facts = Manifest.model_validate({**manifest.facts(), "files": files, "digest": None}).facts()
     facts["digest"] = runner().manifest_digest(facts)
     text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
     return read(folder)
-
-
-def deliver(
-    source: Path,
-    target: Path,
-    *,
-    name: str | None = None,
-    pipeline: Mapping[str, Any] | None = None,
-    data: str | None = None,
-    with_runner: bool = False,
-) -> Bundle:
-    """A copy of a bundle in the empty or missing folder `target`, with the names of the run that it is for.
-
-    name: the pipeline's. pipeline: `{"sha256": …}` of its file. data: what the report calls the data. They are no part
-    of the artifact in the store, whose key they do not belong to: pipelines of any name may share it. What is None
-    stays as it is in `source`. with_runner: run.py goes in too, and into the list of files.
-    """
-    bundle = read(source)
-    target.mkdir(parents=True, exist_ok=True)
-    for file in bundle.manifest.files:
-        shutil.copyfile(source / file, target / file)
-    if with_runner:
-        shutil.copyfile(runner_path(), target / RUNNER)
-    changes: dict[str, Any] = {}
-    if name is not None:
-        changes["name"] = name
-    if pipeline is not None:
-        changes["pipeline"] = dict(pipeline)
-    if data is not None:
-        changes["task"] = bundle.manifest.task.model_copy(update={"data": data})
-    return write(target, bundle.manifest.model_copy(update=changes))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from compressor.bundle import bundle as bundles
 from compressor.bundle.bundle import FRESH_COPY, SAMPLES, Bundle, Manifest
 from compressor.errors import IntegrityError
-from compressor.runner import runner
+from compressor.runner import runner, runner_path
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,21 @@ def verify(folder: Path, run: bool = True) -> list[Check]:
     manifest = bundle.manifest
     checks = [Check("description", f"{bundles.MANIFEST}, {bundles.SCHEMA}, has the digest that it names")]
     bundles.check_files(bundle)
-    checks.append(Check("files", f"{len(manifest.files)} files have their sizes and digests, and no other is there"))
+    checks.append(Check("files", f"{len(manifest.files)} files have their sizes and digests{_beside(bundle)}"))
     checks.append(Check("model", _check_model(bundle)))
     if run:
         checks.append(Check("golden samples", _check_samples(bundle)))
     return checks
+
+
+def _beside(bundle: Bundle) -> str:
+    """What lies in the folder without being listed, in words."""
+    path = bundle.folder / bundles.RUNNER
+    if bundles.RUNNER in bundle.manifest.files or not path.exists():
+        return ", and no other is there"
+    same = runner().file_digest(path) == runner().file_digest(runner_path())
+    whose = "this version's own" if same else "not this version's own (`compress export` makes a new copy)"
+    return f"; {bundles.RUNNER} beside them is {whose}"
 
 
 def _check_model(bundle: Bundle) -> str:

@@ -147,7 +147,7 @@ def export(bundle: Path, language: str, to: Path) -> None:
         InputError: no such language, or a folder that holds something else. IntegrityError: the bundle was altered.
         ResourceError: the folder cannot be written.
     """
-    from compressor.bundle.bundle import deliver
+    from compressor.bundle.copies import equip
     from compressor.bundle.verify import verify as checks_of
 
     if language not in LANGUAGES:
@@ -160,7 +160,7 @@ def export(bundle: Path, language: str, to: Path) -> None:
     beside = target.with_name(f".{target.name}.new")
     try:
         shutil.rmtree(beside, ignore_errors=True)
-        made = deliver(source, beside, with_runner=True)
+        made = equip(source, beside)
         for name in old:
             (target / name).unlink()
         if target.is_dir():

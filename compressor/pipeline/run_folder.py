@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compressor.bundle.bundle import deliver
+from compressor.bundle.copies import deliver
 from compressor.errors import CompressError
 from compressor.store.disk import writing
 

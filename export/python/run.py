@@ -2,9 +2,35 @@
 
 A single file, so that it can be copied beside a bundle. The section "preprocessing" is the only implementation of
 preprocessing there is: training, evaluation and `verify` load it from here.
+
+Nothing that lies beside this file, in the bundle or in the current folder is imported: `python run.py` takes those
+folders off the import path before its first import (so there is no `from __future__`, which is one). What Python
+itself imports before it reads this file (`sitecustomize`, and with `-m` the modules that find this one) is beyond it.
 """
 
-from __future__ import annotations
+import sys
+
+if __name__ == "__main__":
+    _path = sys.path[:]
+    sys.path[:] = [entry for entry in _path[1:] if entry not in ("", ".")]
+    import os
+
+    def _real(folder: str) -> str:
+        try:
+            return os.path.normcase(os.path.realpath(folder))
+        except OSError:  # the current folder is gone
+            return folder
+
+    _words = [word.partition("=") for word in sys.argv[1:]]
+    _bundles = [
+        value or after[0]
+        for (name, _, value), after in zip(_words, [*_words[1:], ("", "", "")])  # noqa: B905  # strict= is Python 3.10
+        if len(name) > 3 and "--bundle".startswith(name)
+    ]
+    _own = {_real(folder) for folder in (os.path.dirname(__file__) or ".", os.path.dirname(_real(__file__)), *_bundles)}
+    if os.path.basename(_real(".")) not in ("site-packages", "dist-packages"):
+        _own.add(_real("."))
+    sys.path[:] = [entry for entry in _path if os.path.isabs(entry) and _real(entry) not in _own]
 
 import argparse
 import gc
@@ -13,9 +39,8 @@ import io
 import json
 import os
 import platform
-import re
+import stat
 import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -175,7 +200,7 @@ def decode(encoded: bytes, formats: Sequence[str] = FORMATS) -> Image.Image:
         raise ValueError(f"cannot be read as a picture ({reason}); replace or remove it") from error
 
 
-def _orientation(image: Image.Image) -> Image.Transpose | None:
+def _orientation(image: Image.Image) -> "Image.Transpose | None":
     """How the EXIF data say that the picture must be turned; None where they do not, or cannot be read."""
     try:
         return TURNS.get(image.getexif().get(0x0112))
@@ -305,7 +330,15 @@ def prepare(image: Image.Image, steps: Steps) -> np.ndarray:
 
 SCHEMA = "compress.bundle/1"
 MANIFEST, MODEL, SAMPLES, RUNNER = "bundle.json", "model.onnx", "samples.npz", "run.py"
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+BESIDE = (RUNNER, "runner")  # may lie in a bundle's folder without being listed
+GRAPHS = (MODEL, "encoder.onnx", "decoder.onnx")
+LISTED = frozenset({
+    *GRAPHS, SAMPLES, "README.md", "model.sig", "model.cdx.json", *(f"{name}.sealed" for name in (*GRAPHS, SAMPLES)),
+})  # fmt: skip
+TOKENIZER_FILES = frozenset({
+    "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer.json",
+    "tokenizer.model", "tokenizer_config.json", "sentencepiece.bpe.model", "spiece.model",
+})  # fmt: skip
 LARGEST_MANIFEST = 4 * 2**20
 LARGEST_FILE = 2 * 2**30
 LARGEST_SAMPLES = 2**30  # unpacked
@@ -348,13 +381,27 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def kind_of(path: Path) -> str:
+    """`file`, or what else stands there: `missing`, `a link`, `a folder`, `no plain file`. Nothing is opened."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return "missing"
+    if stat.S_ISREG(mode):
+        return "file"
+    return "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no plain file"
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """bundle.json, with its own digest checked. Refused where there is none (2), or it was altered (4)."""
     path = folder / MANIFEST
-    if not path.is_file():
+    kind = kind_of(path)
+    if kind == "missing":
         raise Refused(NOT_A_BUNDLE, str(folder), f"holds no {MANIFEST}, so it is no bundle", "name the bundle's folder")
-    if path.is_symlink() or path.stat().st_size > LARGEST_MANIFEST:
-        raise altered(str(path), f"is a link or larger than {LARGEST_MANIFEST:,} bytes")
+    if kind != "file":
+        raise altered(str(path), f"is {kind}, not a file")
+    if path.stat().st_size > LARGEST_MANIFEST:
+        raise altered(str(path), f"is larger than {LARGEST_MANIFEST:,} bytes")
     try:
         facts = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -383,17 +430,35 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Compare each listed file with its size and digest. Refused (4) names the first that differs."""
+def check_names(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Only files of a bundle are listed. Refused (4) names the first other one."""
     files = facts.get("files")
     if not isinstance(files, dict) or not {MODEL, SAMPLES} <= set(files):
         raise altered(str(folder / MANIFEST), f"does not list {MODEL} and {SAMPLES}")
+    # Copies made by earlier versions list run.py, which is compared with its digest like the others.
+    known = LISTED | (TOKENIZER_FILES & set(_strings(facts.get("tokenizer")))) | {RUNNER}
     for name, entry in files.items():
-        if not FILE_NAME.fullmatch(name) or name == MANIFEST or not isinstance(entry, dict):
+        if name not in known or not isinstance(entry, dict):
             raise altered(str(folder / MANIFEST), f"lists {name[:80]!r}, which is no file of a bundle")
+
+
+def _strings(value: Any) -> list[str]:
+    """All strings in a JSON value, the keys of objects included."""
+    if isinstance(value, dict):
+        return _strings([*value.keys(), *value.values()])
+    if isinstance(value, list):
+        return [found for one in value for found in _strings(one)]
+    return [value] if isinstance(value, str) else []
+
+
+def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Compare each listed file with its size and digest. Refused (4) names the first that differs."""
+    check_names(folder, facts)
+    for name, entry in facts["files"].items():
         path = folder / name
-        if path.is_symlink() or not path.is_file():
-            raise altered(str(path), "is a link, not a file" if path.is_symlink() else "is missing")
+        kind = kind_of(path)
+        if kind != "file":
+            raise altered(str(path), "is missing" if kind == "missing" else f"is {kind}, not a file")
         size = path.stat().st_size
         if size != entry.get("bytes") or size > LARGEST_FILE:
             raise altered(str(path), f"has {size:,} bytes and not the {entry.get('bytes')} that {MANIFEST} names")
@@ -553,7 +618,7 @@ SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
 
 
 def bench(
-    folder: Path, facts: Mapping[str, Any], threads: Sequence[int], batch: int | None, rounds: int
+    folder: Path, facts: Mapping[str, Any], threads: Sequence[int], batch: "int | None", rounds: int
 ) -> dict[str, Any]:
     """`{"machine", "model_sha256", "rows"}`: a row of report.json's `latency` for each number of threads."""
     samples = load_samples(folder / SAMPLES)["input"]
@@ -609,7 +674,7 @@ def _row(rounds: Sequence[np.ndarray], threads: int, batch: int) -> dict[str, An
     }  # fmt: skip
 
 
-def median_bounds(ordered: Sequence[float]) -> tuple[float | None, float | None]:
+def median_bounds(ordered: Sequence[float]) -> "tuple[float | None, float | None]":
     """The order statistics that enclose the median with 95 %: of 20 sorted values the 6th and the 15th."""
     n, place, tail = len(ordered), 0, 0.0
     while place < n // 2 and tail + comb(n, place) / 2**n <= 0.025:
@@ -642,7 +707,7 @@ def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int) -> d
     return {"load_ms": (loaded - begin) * 1e3, "first_ms": (ended - loaded) * 1e3, "peak_memory_bytes": _peak_memory()}
 
 
-def _peak_memory() -> int | None:
+def _peak_memory() -> "int | None":
     line = next((line for line in _text("/proc/self/status").splitlines() if line.startswith("VmHWM:")), "")
     return int(line.split()[1]) * 1024 if line else None
 
@@ -714,17 +779,17 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Do what the command line asks; the exit code: 0, 2 for a wrong request, 4 for an altered bundle."""
     asked = parser().parse_args(arguments)
     try:
         if not (asked.check or asked.bench or asked.probe or asked.pictures):
             raise Refused(2, RUNNER, "nothing to do", "name a picture, or give --check or --bench")
         facts = read_manifest(asked.bundle)
+        check_files(asked.bundle, facts)
         if asked.probe:
             _tell(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
             return 0
-        check_files(asked.bundle, facts)
         check_preprocess(facts["preprocess"])
         if asked.check:
             _tell_check(asked, facts)
@@ -741,7 +806,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ALTERED
 
 
-def _tell(text: str, stream: TextIO | None = None) -> None:
+def _tell(text: str, stream: "TextIO | None" = None) -> None:
     """Print a line; dropped, as all that follows, where nobody reads any more (`run.py --check | head`)."""
     stream = stream or sys.stdout
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +17,10 @@ from PIL import Image
 
 import compressor
 from compressor.bundle import bundle as bundles
-from compressor.bundle import golden
+from compressor.bundle import copies, golden
 from compressor.bundle.verify import verify
 from compressor.errors import InputError, IntegrityError
-from compressor.runner import runner
+from compressor.runner import runner, runner_path
 from tests.exported import bundle, world  # noqa: F401
 
 
@@ -67,6 +69,86 @@ def test_a_missing_or_linked_file_is_named(copy: Path, name: str) -> None:
 def test_a_file_that_is_not_listed_is_named(copy: Path) -> None:
     (copy / "weights.bin").write_bytes(b"x")
     with pytest.raises(IntegrityError, match=r"weights\.bin"):
+        verify(copy)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "json.py", "numpy.py", "weights.bin", "run.pyc", "runner", "Model.onnx", "model.onnx ", "model.onnx.data",
+        "a.sealed", "vocab.txt", "bundle.json.sealed", "README.md/", ".", "bundle.json", "README.MD", "model.onnx\0",
+    ],
+)  # fmt: skip
+def test_only_files_of_a_bundle_may_be_listed(copy: Path, name: str, tmp_path: Path) -> None:
+    if not set(name) & {"/", "\0"} and not (copy / name).exists():
+        (copy / name).write_bytes(b"")
+    empty = {"sha256": hashlib.sha256().hexdigest(), "bytes": 0}
+    resign(copy, lambda facts: facts["files"].update({name: empty}))
+    with pytest.raises(IntegrityError, match=r"bundle\.json"):
+        verify(copy)
+    assert runner().main(["--bundle", str(copy), "--check"]) == 4
+
+
+@pytest.mark.parametrize("name", ["model.sig", "model.cdx.json", "model.onnx.sealed", "samples.npz.sealed"])
+def test_files_that_a_bundle_may_have_are_listed_and_copied(copy: Path, name: str, tmp_path: Path) -> None:
+    (copy / name).write_bytes(b"signed")
+    entry = {"sha256": hashlib.sha256(b"signed").hexdigest(), "bytes": 6}
+    resign(copy, lambda facts: facts["files"].update({name: entry}))
+    verify(copy)
+    made = copies.equip(copy, tmp_path / "out").folder
+    assert (made / name).read_bytes() == b"signed"
+    assert (made / "bundle.json").read_bytes() == (copy / "bundle.json").read_bytes()
+    verify(made)
+
+
+def test_a_tokenizers_files_are_those_that_it_names(copy: Path) -> None:
+    (copy / "vocab.txt").write_text("a")
+    entry = {"sha256": hashlib.sha256(b"a").hexdigest(), "bytes": 1}
+    resign(copy, lambda facts: facts["files"].update({"vocab.txt": entry}))
+    with pytest.raises(IntegrityError, match=r"lists 'vocab\.txt'"):
+        verify(copy)
+    resign(copy, lambda facts: facts.update(tokenizer={"type": "wordpiece", "files": ["vocab.txt"]}))
+    verify(copy)
+    resign(copy, lambda facts: facts.update(tokenizer={"vocabulary": ["vocab.txt", "json.py"]}))
+    verify(copy)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes need rights there")
+@pytest.mark.parametrize("kind", ["link", "lost", "folder", "pipe"])
+@pytest.mark.parametrize("name", ["run.py", "runner", "README.md", "bundle.json", "notes.txt"])
+def test_what_is_no_plain_file_is_refused_and_never_opened(copy: Path, name: str, kind: str) -> None:
+    path = copy / name
+    path.unlink(missing_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(copy if kind == "link" else copy / "nothing")
+    if (name, kind) == ("runner", "folder"):
+        verify(copy)
+        return
+    with pytest.raises(IntegrityError, match=name):
+        verify(copy)
+
+
+def test_the_runner_may_lie_beside_and_is_told_apart(copy: Path) -> None:
+    shutil.copyfile(runner_path(), copy / "run.py")
+    assert "run.py beside them is this version's own" in verify(copy)[1].found
+    (copy / "run.py").write_text("raise SystemExit")
+    assert "not this version's own" in verify(copy)[1].found
+
+
+def test_a_copy_that_lists_its_runner_stays_valid_and_is_copied_with_todays(copy: Path, tmp_path: Path) -> None:
+    (copy / "run.py").write_text("print('of an earlier version')")
+    entry = {"sha256": runner().file_digest(copy / "run.py"), "bytes": (copy / "run.py").stat().st_size}
+    resign(copy, lambda facts: facts["files"].update({"run.py": entry}))
+    verify(copy)
+    made = copies.equip(copy, tmp_path / "out").folder
+    assert (made / "run.py").read_bytes() == runner_path().read_bytes()
+    verify(made)
+    (copy / "run.py").write_text("print('something else entirely')")
+    with pytest.raises(IntegrityError, match=r"run\.py"):
         verify(copy)
 
 
@@ -172,7 +254,7 @@ def test_samples_that_unpack_to_too_much_are_refused(copy: Path, monkeypatch: py
 
 def test_delivery_names_the_bundle_and_leaves_the_source_alone(bundle: Path, tmp_path: Path) -> None:
     before = (bundle / "bundle.json").read_bytes()
-    made = bundles.deliver(bundle, tmp_path / "out", name="digits", pipeline={"sha256": "1" * 64}, data="digits")
+    made = copies.deliver(bundle, tmp_path / "out", name="digits", pipeline={"sha256": "1" * 64}, data="digits")
     assert (bundle / "bundle.json").read_bytes() == before
     assert made.manifest.name == "digits"
     assert made.manifest.pipeline == {"sha256": "1" * 64}

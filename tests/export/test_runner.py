@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.bundle.bundle import deliver
+from compressor.bundle.copies import deliver, equip
 from compressor.latency import summary
 from compressor.runner import runner, runner_path
 from tests.exported import World, bundle, world  # noqa: F401
@@ -34,7 +34,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.fixture(scope="module")
 def device(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with run.py beside it, as `compress export` makes it."""
-    return deliver(bundle, tmp_path_factory.mktemp("device"), name="digits", with_runner=True).folder
+    named = deliver(bundle, tmp_path_factory.mktemp("named"), name="digits").folder
+    return equip(named, tmp_path_factory.mktemp("device")).folder
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ def test_check_alone_without_torch_and_without_this_package(device: Path) -> Non
 def test_check_in_words(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--bundle", device, "--check") == 0
     assert capsys.readouterr().out == (
-        "digits: 4 files are whole, 16 golden samples reproduced (largest difference 0)\n"
+        "digits: 3 files are whole, 16 golden samples reproduced (largest difference 0)\n"
     )
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "bundle.json", "run.py"])
+@pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "bundle.json", "README.md"])
 def test_an_altered_bundle_is_exit_4_in_one_line(
     device: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
