@@ -14,12 +14,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks", ""}
-GROUND = {"errors", "runner", "store"}
+GROUND = {"errors", "printable", "runner", "store"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
 OUTCOME = {"report", "bundle"}
 MAY_IMPORT = {
-    "store": {"errors"},
-    "errors": set(),
+    "store": {"errors", "printable"},
+    "errors": {"printable"},
+    "printable": set(),
     "runner": set(),
     **dict.fromkeys(OUTCOME, GROUND | OUTCOME),
     **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
