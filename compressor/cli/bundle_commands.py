@@ -95,7 +95,9 @@ def _check_answers(where: str, known: Sequence[str], asked: Sequence[str]) -> No
     if known and place:
         shown = ["missing" if name is None else f'"{name}"' for name in (own, other)]
         what = f"its answer {place} is {shown[0]}, and the task's is {shown[1]}"
-        raise InputError(where, what, "evaluate it on data with the classes that it was made for")
+        raise InputError(
+            where, what, "evaluate it on data with its classes in its order (classes in the data's settings)"
+        )
 
 
 def _of_bundle(error: InputError, bundle: Path) -> None:

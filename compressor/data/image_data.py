@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compressor.data import digits, image_folder, torchvision_sets
+from compressor.data import class_order, digits, image_folder, torchvision_sets
 from compressor.data.image_check import Memory, check
-from compressor.data.pictures import DataSet, FilePictures, Pictures, from_files
+from compressor.data.pictures import DataSet, FilePictures, Pictures, PixelPictures, from_files
 from compressor.data.prepared import PreparedSplit
 from compressor.data.preprocess import channels_of, final_size, value_of, written
+from compressor.data.split_folders import TEST_SHARE
 from compressor.data.splits import count, few, hold_out
 from compressor.errors import InputError
 
@@ -55,6 +56,7 @@ def load(
         channels = channels_of(steps)
     else:
         found = digits.load() if spec.data.name == "digits" else torchvision_sets.load(spec.data.name, spec.root(base))
+        found = _reordered(found, spec.given_classes(base))
         size, channels = _shape_of(found.train, steps)
     augment = spec.augment_steps()
     _check_augment(augment, size, channels)
@@ -66,6 +68,21 @@ def load(
     keep = sum(len(one.targets) for one in chosen.values()) * int(np.prod(shape)) <= MEMORY_LIMIT
     splits = {split: PreparedSplit(one, steps, shape, keep=keep) for split, one in chosen.items()}
     return ImageData(splits, tuple(found.classes), steps, augment, shape, unseen, found.notes, whole)
+
+
+def _reordered(found: DataSet, order: tuple[str, ...] | None) -> DataSet:
+    """A named set with its classes in the order that the file gives."""
+    if order is None:
+        return found
+    class_order.ordered(found.classes, order, "class")
+    label = np.array([order.index(name) for name in found.classes], dtype=np.int64)
+
+    def relabelled(part: Pictures) -> PixelPictures:
+        pixels = part.arrays()
+        assert pixels is not None
+        return PixelPictures(pixels, label[part.targets])
+
+    return DataSet(relabelled(found.train), relabelled(found.test), order, found.notes)
 
 
 def _from_folder(
@@ -81,10 +98,16 @@ def _from_folder(
     if found.test is not None:
         test = from_files([file for file in found.test if file in whole])
     else:
-        held = _held(train.targets, spec.data.test or image_folder.TEST_SHARE, "folder/test", "task.data.test")
+        share = spec.data.test if isinstance(spec.data.test, int | float) else TEST_SHARE
+        held = _held(train.targets, share, "folder/test", "task.data.test")
         train, test = train.chosen(np.flatnonzero(~held)), train.chosen(np.flatnonzero(held))
-    notes = [f"classes in order: {', '.join(found.classes)}", *found.notes, *notes, *_shared(train, test, known)]
+    notes = [f"classes in order: {_few_names(found.classes)}", *found.notes, *notes, *_shared(train, test, known)]
     return DataSet(train, test, found.classes, tuple(notes)), size
+
+
+def _few_names(classes: tuple[str, ...], most: int = 50) -> str:
+    shown = ", ".join(classes[:most])
+    return shown if len(classes) <= most else f"{shown} and {len(classes) - most} more"
 
 
 def _shared(train: FilePictures, test: FilePictures, known: Mapping[Path, str] | None) -> list[str]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compressor.data import class_order, split_folders
+from compressor.data.class_order import natural
+from compressor.data.split_folders import WHERE
 from compressor.errors import InputError
 
 if TYPE_CHECKING:
     from compressor.tasks.base import FileDigests
 
 FORMATS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-TEST_SHARE = 0.2
+SYSTEM = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "__pycache__", "system volume information"}
+)
+SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 PREPROCESS = (
     {"resize": {"shortest": 256, "interpolation": "bilinear"}},
     {"center_crop": [224, 224]},
@@ -45,68 +50,80 @@ class Folder:
     notes: tuple[str, ...] = ()
 
 
-def natural(text: str) -> tuple[object, ...]:
-    """A sorting key that puts `class2` before `class10`."""
-    parts = re.split(r"(\d+)", text)
-    compared = ((int(part), "") if odd % 2 else (-1, part.casefold()) for odd, part in enumerate(parts))
-    return (*compared, (-1, text))
+def scan(
+    folder: Path,
+    *,
+    test: float | str | None = None,
+    classes: Sequence[str] | None = None,
+    skip_broken: bool = False,
+) -> Folder:
+    """Look through a folder without opening a picture. Classes in plain order of their names, as torchvision has them.
 
-
-def scan(folder: Path, *, split_asked: bool = False, skip_broken: bool = False) -> Folder:
-    """Look through a folder without opening a picture. Classes and pictures in natural order.
-
-    split_asked: the file says how to split, which has no effect on a folder that has train/ and test/.
-    skip_broken: leave out what is called a picture and is no file, such as a link to nothing.
+    test: how the file says to split; a folder's name, or a share or count, which have no effect where there is a test
+    folder. classes: the order that the file gives. skip_broken: leave out what is called a picture and is no file,
+    such as a link to nothing. Pictures are in natural order.
 
     Raises:
         InputError: no folder, no or an empty class folder, a class in test that train lacks, a class or a picture
-            whose name is not UTF-8, a link to nothing.
+            whose name is not UTF-8, a link to nothing, folders that could be splits or classes, a wrong list of them.
     """
-    where = "task.data.folder"
     _check_name(folder)
     if not folder.is_dir():
         what = f"{str(folder)!r} is no folder" if folder.exists() else f"there is no folder {str(folder)!r}"
-        raise InputError(where, what, "write the folder that holds train/ and test/, or the class folders")
-    train, test = folder / "train", folder / "test"
-    if train.is_dir() != test.is_dir():
-        there, missing = ("train/", "test/") if train.is_dir() else ("test/", "train/")
-        todo = f"add {missing}, or name the folder of class folders itself and say test: {TEST_SHARE}"
-        raise InputError(where, f"{str(folder)!r} has {there} but no {missing}", todo)
+        raise InputError(WHERE, what, "write the folder that holds train/ and test/, or the class folders")
     ignored: list[Path] = []
-    if not train.is_dir():
-        classes = _classes(folder)
-        heap = tuple(_pictures(folder, classes, ignored, skip_broken=skip_broken))
-        return Folder(folder, tuple(classes), heap, None, _notes(folder, ignored, ()))
-    if split_asked:
-        what = f"has no effect, since {str(folder)!r} has a test/ of its own"
-        raise InputError("task.data.test", what, "leave it out")
-    classes, tested = _classes(train), _classes(test)
-    strangers = [name for name in tested if name not in classes]
+    splits = split_folders.find(folder, _folders(folder), test, classes)
+    if splits is None:
+        found = _classes(folder, classes)
+        heap = tuple(_pictures(folder, found, ignored, skip_broken=skip_broken))
+        return Folder(folder, tuple(found), heap, None, _notes(folder, ignored))
+    found = _classes(splits.train, classes)
+    tested, name = _folders(splits.test), splits.test.name
+    strangers = [one for one in tested if one not in found]
     if strangers:
-        what = f"test/ has the class {strangers[0]!r}, which train/ lacks (train has {_listed(classes)})"
-        raise InputError(where, what, "give it a folder in train/, or take it out of test/")
-    absent = [name for name in classes if name not in tested]
-    train_pictures = tuple(_pictures(train, classes, ignored, skip_broken=skip_broken))
-    both = [name for name in classes if name in tested]
-    test_pictures = tuple(_pictures(test, both, ignored, classes, skip_broken=skip_broken))
-    return Folder(folder, tuple(classes), train_pictures, test_pictures, _notes(folder, ignored, absent))
+        what = f"{name}/ has the class {strangers[0]!r}, which {splits.train.name}/ lacks"
+        todo = f"give it a folder in {splits.train.name}/, or take it out of {name}/"
+        raise InputError(WHERE, f"{what} ({splits.train.name} has {_listed(found)})", todo)
+    both = [one for one in found if one in tested]
+    if len(both) < 2:
+        raise _too_few(splits.test, both)
+    train = tuple(_pictures(splits.train, found, ignored, skip_broken=skip_broken))
+    pictures = tuple(_pictures(splits.test, both, ignored, found, skip_broken=skip_broken))
+    notes = _notes(folder, ignored)
+    if absent := [one for one in found if one not in tested]:
+        notes += (f"{name}/ has no pictures of {_listed(absent)}: nothing is measured on them",)
+    if splits.unread:
+        notes += (f"{folder.name}/{splits.unread[0]}/ is not read: validation is split off as task.validation says",)
+    return Folder(folder, tuple(found), train, pictures, notes)
 
 
-def _classes(folder: Path) -> list[str]:
-    names = [entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in it, without those that systems and programs leave."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _of_a_system(entry.name))
+
+
+def _of_a_system(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in SYSTEM
+
+
+def _classes(folder: Path, order: Sequence[str] | None) -> list[str]:
+    names = _folders(folder)
     if len(names) < 2:
-        found = f"one class folder, {names[0]!r}" if names else "no class folders"
-        todo = "give each of two or more classes a folder"
-        raise InputError("task.data.folder", f"{str(folder)!r} has {found}", todo)
+        raise _too_few(folder, names)
     for name in names:
         _check_name(folder / name)
-    return sorted(names, key=natural)
+    return list(class_order.ordered(names, order)) if order is not None else names
+
+
+def _too_few(folder: Path, names: Sequence[str]) -> InputError:
+    found = f"one class folder, {names[0]!r}" if names else "no class folders"
+    return InputError(WHERE, f"{str(folder)!r} has {found}", "give each of two or more classes a folder")
 
 
 def _check_name(path: Path) -> None:
     """Reports and bundles are UTF-8, and hold the names of classes and pictures."""
     if (shown := _printable(str(path))) != str(path):
-        raise InputError("task.data.folder", f"the name '{shown}' is not UTF-8", "rename it")
+        raise InputError(WHERE, f"the name '{shown}' is not UTF-8", "rename it")
 
 
 def _printable(name: str) -> str:
@@ -119,10 +136,10 @@ def _pictures(
     for name in classes:
         found = []
         for place, folders, files in os.walk(folder / name):
-            folders[:] = [below for below in folders if not below.startswith(".")]
+            folders[:] = [below for below in folders if not _of_a_system(below)]
             for file in files:
                 path = Path(place, file)
-                if file.startswith("."):
+                if file.startswith(".") or file.casefold() in SYSTEM_FILES:
                     continue
                 there = path.is_file()
                 if path.suffix.lower() not in FORMATS or (skip_broken and not there):
@@ -131,28 +148,26 @@ def _pictures(
                 _check_name(path)
                 if not there:
                     what = f"{str(path)!r} is {'a link to nothing' if path.is_symlink() else 'no file'}"
-                    raise InputError("task.data.folder", what, "remove it, or write broken: skip")
+                    raise InputError(WHERE, what, "remove it, or write broken: skip")
                 found.append(path)
         if not found:
             what = f"the class folder {str(folder / name)!r} holds no pictures ({', '.join(FORMATS)})"
-            raise InputError("task.data.folder", what, "add pictures, or remove the folder")
+            raise InputError(WHERE, what, "add pictures, or remove the folder")
+        if not any(path.parent == folder / name for path in found):
+            below = ", ".join(_folders(folder / name)[:3])
+            what = f"the class folder {str(folder / name)!r} holds only folders ({below}), and no picture itself"
+            raise InputError(WHERE, what, "name the folder that holds the class folders, or put its pictures into it")
         label = (all_classes or classes).index(name)
         named = [(path.relative_to(folder / name).as_posix(), path) for path in found]
         for below, path in sorted(named, key=lambda pair: natural(pair[0])):
             yield PictureFile(path, label, below)
 
 
-def _notes(folder: Path, ignored: list[Path], absent: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    notes = []
-    if ignored:
-        first = _printable(ignored[0].relative_to(folder).as_posix())
-        notes.append(f"{len(ignored)} files in {folder.name}/ are no pictures we read and were left out: {first}, …")
-    if absent:
-        notes.append(f"test/ has no pictures of {_listed(absent)}: nothing is measured on them")
-    unused = [name for name in ("val", "valid", "validation") if (folder / name).is_dir()]
-    if unused and (folder / "train").is_dir():
-        notes.append(f"{folder.name}/{unused[0]}/ is not read: validation is split off as task.validation says")
-    return tuple(notes)
+def _notes(folder: Path, ignored: list[Path]) -> tuple[str, ...]:
+    if not ignored:
+        return ()
+    first = _printable(ignored[0].relative_to(folder).as_posix())
+    return (f"{len(ignored)} files in {folder.name}/ are no pictures we read and were left out: {first}, …",)
 
 
 def _listed(names: list[str] | tuple[str, ...], most: int = 5) -> str:

@@ -18,7 +18,7 @@ from compressor.store.artifact import Artifact
 if TYPE_CHECKING:
     import numpy as np
 
-    from compressor.tasks.base import Split
+    from compressor.tasks.base import Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FACTS = ("precision", "size_bytes", "float_convolutions")
@@ -48,7 +48,11 @@ class Subject:
 
 
 def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
-    """Write core.onnx, predictions.npz and evaluation.json."""
+    """Write core.onnx, predictions.npz and evaluation.json.
+
+    Raises:
+        InputError: a loaded network whose outputs are in another order than the task's classes.
+    """
     import numpy as np
 
     from compressor.onnx_graph import cost, operators
@@ -57,6 +61,8 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     subject = _subject(source, context)
     total = task.size("validation") + task.size("test")
     validation = _predict(subject, "validation", context, 0, total)
+    if source.stage == "load":
+        check_order(f"steps.{context.step.removesuffix('.evaluation')}", validation, task)
     test = _predict(subject, "test", context, task.size("validation"), total)
     unseen = task.unseen()
     arrays: dict[str, Any] = {f"test_{name}": values for name, values in test.items()}
@@ -88,6 +94,22 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     quality = {name: float(np.mean(values)) for name, values in scores.items()}
     samples = {split: task.size(split) for split in SPLITS}
     return quality | {name: evaluation[name] for name in FACTS} | {"samples": samples}
+
+
+def check_order(where: str, found: Mapping[str, np.ndarray], task: Task) -> None:
+    """Refuse a network with weights whose answers are right in another usual order of the classes.
+
+    found: `outputs` and `targets` of validation samples.
+
+    Raises:
+        InputError: names the order, and the field that settles it.
+    """
+    from compressor.data import class_order
+
+    if len(found["outputs"]):
+        mistaken = class_order.mistaken(task.answer(found["outputs"]), found["targets"], task.answers)
+        if mistaken is not None:
+            raise mistaken.error(where)
 
 
 def _subject(source: Artifact, context: Context) -> Subject:

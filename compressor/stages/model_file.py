@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, InputError
+from compressor.stages.evaluate import check_order
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
     from compressor.onnx_graph.finish import Port
-    from compressor.tasks.base import Task
+    from compressor.tasks.base import Split, Task
 
 BATCH = 64
+ORDER_SAMPLES = 512
+"""Validation samples, of every class its share, that tell whether the outputs are in another order."""
 QUICK = {"threads": (1,), "batch_sizes": (1,), "processes": 6, "rounds": 18, "min_seconds": 0.5}
 """How latency is measured where no step says it."""
 
@@ -133,13 +136,38 @@ def _quality(model: Path, layout: Layout, task: Task) -> dict[str, Any]:
     """`quality` over the test set, `quality_unseen` where choices were made on some of it, operators and precision."""
     import numpy as np
 
-    from compressor.latency import machine
-    from compressor.onnx_graph import clean, operators, session
+    from compressor.onnx_graph import operators
 
-    targets: list[np.ndarray] = []
+    found = _answered(model, layout, task, "test", None)
+    outputs, targets = found["outputs"], found["targets"]
+    if outputs.ndim != 2 or outputs.shape[1] != len(task.answers):
+        what = f"its output is {list(outputs.shape[1:])} a sample, and the task has {len(task.answers)} answers"
+        raise InputError(str(model), what, "give a model made for this task")
+    if wrong := int(np.isnan(outputs).any(1).sum()):
+        what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
+        raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
+    check_order(str(model), _answered(model, layout, task, "validation", ORDER_SAMPLES), task)
+    scores = task.score(outputs, targets)
+    unseen = task.unseen()
+    partly = unseen is not None and not unseen.all() and unseen.any()
+    return {
+        "quality": intervals(scores),
+        "quality_unseen": intervals({name: values[unseen] for name, values in scores.items()}) if partly else None,
+        **operators.count(model),
+    }
+
+
+def _answered(model: Path, layout: Layout, task: Task, split: Split, limit: int | None) -> dict[str, np.ndarray]:
+    """`outputs` and `targets` of a split's samples, or of `limit` of them, of every class its share."""
+    import numpy as np
+
+    from compressor.latency import machine
+    from compressor.onnx_graph import clean, session
+
+    targets: list[np.ndarray] = [np.zeros(0, np.int64)]
 
     def feed() -> Iterator[np.ndarray]:
-        for batch in task.batches("test", BATCH, pixels=layout.pixels):
+        for batch in task.batches(split, BATCH, pixels=layout.pixels, limit=limit):
             targets.append(batch.targets.numpy())
             values = batch.inputs.numpy()
             yield values.transpose(0, 3, 1, 2) if layout.pixels and layout.channels_first else values
@@ -151,20 +179,7 @@ def _quality(model: Path, layout: Layout, task: Task) -> dict[str, Any]:
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
         what = f"onnxruntime cannot run it ({clean.first_line(error)})"
         raise InputError(str(model), what, "check the file") from None
-    if outputs.ndim != 2 or outputs.shape[1] != len(task.answers):
-        what = f"its output is {list(outputs.shape[1:])} a sample, and the task has {len(task.answers)} answers"
-        raise InputError(str(model), what, "give a model made for this task")
-    if wrong := int(np.isnan(outputs).any(1).sum()):
-        what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
-        raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
-    scores = task.score(outputs, np.concatenate(targets))
-    unseen = task.unseen()
-    partly = unseen is not None and not unseen.all() and unseen.any()
-    return {
-        "quality": intervals(scores),
-        "quality_unseen": intervals({name: values[unseen] for name, values in scores.items()}) if partly else None,
-        **operators.count(model),
-    }
+    return {"outputs": outputs, "targets": np.concatenate(targets)}
 
 
 def intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | int | None]]:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from compressor.data import digits, image_folder, torchvision_sets
+from compressor.data import class_order, digits, image_folder, torchvision_sets
+from compressor.data.split_folders import TEST_SHARE
 from compressor.errors import InputError
 from compressor.store.keys import digest
 from compressor.tasks.base import FileDigests, TaskSpec
@@ -145,13 +146,23 @@ class ImageClassificationSpec(TaskSpec):
         """The classes in the order of the outputs; None for a set that only its own file can tell."""
         if self.data.name is None:
             return self.scan(base).classes
+        if self.data.classes is not None:
+            return self.given_classes(base)
         return digits.CLASSES if self.data.name == "digits" else torchvision_sets.SETS[self.data.name].classes
 
     def scan(self, base: Path) -> image_folder.Folder:
         """The pictures of the user's folder, none of them opened."""
         assert self.data.folder is not None
-        folder, skip = base / self.data.folder.expanduser(), self.data.broken == "skip"
-        return image_folder.scan(folder, split_asked=self.data.test is not None, skip_broken=skip)
+        return image_folder.scan(
+            base / self.data.folder.expanduser(),
+            test=self.data.test,
+            classes=self.given_classes(base),
+            skip_broken=self.data.broken == "skip",
+        )
+
+    def given_classes(self, base: Path) -> tuple[str, ...] | None:
+        """The order that the file gives, itself or in another file."""
+        return class_order.given(self.data.classes, base)
 
     def root(self, base: Path) -> Path:
         """The folder in which torchvision keeps the named set."""
@@ -166,6 +177,16 @@ class ImageClassificationSpec(TaskSpec):
         name = self.data.name
         if name is None:
             return self._folder_contents(base, digests)
+        if self.data.classes is None:
+            return self._named_contents(name, base, digests)
+        known = digits.CLASSES if name == "digits" else torchvision_sets.SETS[name].classes
+        order = self.given_classes(base) or ()
+        if known is not None:
+            class_order.ordered(known, order, "class")
+        train, test = self._named_contents(name, base, digests)
+        return {**train, "classes": list(order)}, {**test, "classes": list(order)}
+
+    def _named_contents(self, name: str, base: Path, digests: FileDigests) -> tuple[dict[str, Any], dict[str, Any]]:
         if name == "digits":
             both = {"data": name, "files": [digests.file(digits.path())], "split": SPLIT_REVISION}
             return both, both
@@ -186,6 +207,6 @@ class ImageClassificationSpec(TaskSpec):
         if found.test is not None:
             test = digest(image_folder.identity(found.test, known))
             return {**common, "pictures": train}, {**common, "pictures": test}
-        held = {"size": self.data.test or image_folder.TEST_SHARE, "split": SPLIT_REVISION}
+        held = {"size": self.data.test or TEST_SHARE, "split": SPLIT_REVISION}
         heap = {**common, "pictures": train, "test": held}
         return heap, heap

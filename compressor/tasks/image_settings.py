@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from compressor.data.image_folder import TEST_SHARE
+from compressor.data.split_folders import TEST_SHARE
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Size = tuple[Side, Side]
@@ -45,6 +45,35 @@ def _share_or_count(value: object) -> object:
 ShareOrCount = Annotated[int | float, BeforeValidator(_share_or_count)]
 
 
+def _share_count_or_name(name: object) -> object:
+    if not isinstance(name, str):
+        return _share_or_count(name)
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} is no name of a folder in it; write a name without /, a share, or a count")
+    return name
+
+
+def _class_names(given: object) -> object:
+    if isinstance(given, str | Path):
+        return Path(given)
+    if not isinstance(given, list | tuple):
+        raise ValueError("write a list of names, or the path of a file that holds one")
+    odd = next((name for name in given if isinstance(name, bool) or not isinstance(name, str | int)), None)
+    if odd is not None or None in given:
+        raise ValueError(f"{odd!r} is no text; write the name in quotes")
+    names = [str(name) for name in given]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or len(names) < 2:
+        raise ValueError(f"{twice!r} stands there twice; write each once" if twice else "write two or more names")
+    return tuple(names)
+
+
+ShareCountOrName = Annotated[int | float | str, BeforeValidator(_share_count_or_name)]
+ClassNames = Annotated[
+    tuple[str, ...] | Path, BeforeValidator(_class_names, json_schema_input_type=list[str | int] | str)
+]
+
+
 class DataSettings(_Frozen):
     """Which pictures: a set by its name, or a folder of the user's own."""
 
@@ -58,9 +87,15 @@ class DataSettings(_Frozen):
     folder: Path | None = Field(
         None, description="A folder of pictures, one folder a class, in train/ and test/ or at its top."
     )
-    test: ShareOrCount | None = Field(
+    test: ShareCountOrName | None = Field(
         None,
-        description=f"Share or count of pictures kept for testing where folder has no test/; {TEST_SHARE} if left out.",
+        description=f"Share or count of pictures kept for testing where folder has no test/ ({TEST_SHARE} if left"
+        " out), or the name of the folder in it that is the test set.",
+    )
+    classes: ClassNames | None = Field(
+        None,
+        description="Names of all classes in the order of the network's outputs, or a file of them (one a line, or a"
+        " JSON list); left out: plain order of the folders' names, as torchvision's ImageFolder has it.",
     )
     broken: Literal["fail", "skip"] = Field(
         "fail", description="A picture in folder that cannot be decoded: stop, or leave it out and say so."

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor.data.image_folder import identity, natural, scan
+from compressor.data.class_order import natural
+from compressor.data.image_folder import identity, scan
 from compressor.errors import InputError
 
 
@@ -24,7 +25,7 @@ def test_names_sort_as_people_count() -> None:
     assert sorted(names, key=natural) == ["9", "10", "a", "a1", "a2", "A10", "b"]
 
 
-def test_train_and_test_in_natural_order(pictures: Path) -> None:
+def test_train_and_test_with_pictures_in_natural_order(pictures: Path) -> None:
     for number in (10, 9):
         (pictures / f"train/dog/{number}.JPG").write_bytes(b"not opened here")
     found = scan(pictures)
@@ -62,6 +63,47 @@ def test_what_is_no_picture_is_left_out_and_said(pictures: Path) -> None:
     assert any("val/ is not read" in note for note in notes)
 
 
+def test_classes_are_in_the_order_of_imagefolder(pictures: Path, shoot) -> None:
+    for name in ("2", "10", "1", "Zebra"):
+        shoot(f"heap/{name}/1.png")
+
+    assert scan(pictures / "heap").classes == ("1", "10", "2", "Zebra")
+    assert scan(pictures / "heap", classes=["1", "2", "10", "Zebra"]).classes == ("1", "2", "10", "Zebra")
+
+
+def test_what_systems_leave_is_no_class_and_no_picture(pictures: Path) -> None:
+    for name in ("__MACOSX", "@eaDir", ".ipynb_checkpoints", "train/@eaDir", "train/cat/@eaDir"):
+        (pictures / name).mkdir()
+        (pictures / name / "SYNO_1.jpg").write_bytes(b"no picture")
+    for name in ("Thumbs.db", ".DS_Store", "desktop.ini", "._1.png"):
+        (pictures / "train/cat" / name).write_bytes(b"no picture")
+    found = scan(pictures)
+
+    assert found.classes == ("cat", "dog")
+    assert len(found.train) == 12
+    assert found.notes == ()
+
+
+def test_a_class_folder_that_holds_only_folders_is_refused(pictures: Path, shoot) -> None:
+    shoot("nested/animals/cat/1.png"), shoot("nested/animals/dog/1.png"), shoot("nested/things/cup/1.png")
+
+    assert refusal(pictures / "nested") == (
+        f"task.data.folder: the class folder '{pictures}/nested/animals' holds only folders (cat, dog), and no picture "
+        "itself; name the folder that holds the class folders, or put its pictures into it"
+    )
+
+
+def test_a_class_with_pictures_and_folders_has_them_all(pictures: Path, shoot) -> None:
+    shoot("train/cat/more/7.png")
+    assert sum(one.label == 0 for one in scan(pictures).train) == 7
+
+
+@pytest.mark.parametrize("ending", ["JPG", "jfif", "gif", "TIFF", "tif", "ppm", "PGM", "pbm", "BMP", "WebP"])
+def test_every_format_that_is_read_is_a_picture(pictures: Path, ending: str) -> None:
+    (pictures / f"train/cat/odd.{ending}").write_bytes(b"not opened here")
+    assert f"odd.{ending}" in [one.name for one in scan(pictures).train]
+
+
 def test_no_folder(tmp_path: Path) -> None:
     assert refusal(tmp_path / "gone") == (
         f"task.data.folder: there is no folder '{tmp_path}/gone'; "
@@ -93,7 +135,7 @@ def test_one_class_is_none(pictures: Path) -> None:
 
 def test_a_split_asked_for_in_vain_is_refused(pictures: Path) -> None:
     with pytest.raises(InputError, match="has no effect, since"):
-        scan(pictures, split_asked=True)
+        scan(pictures, test=0.2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")

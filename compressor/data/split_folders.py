@@ -1,0 +1,106 @@
+"""Which folders of a data set are its splits, in whatever case and spelling people use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from compressor.errors import InputError
+
+WHERE = "task.data.folder"
+TEST_SHARE = 0.2
+_WORDS = {
+    "train": "train(?:ing)?|trn",
+    "test": "test(?:ing)?|tst",
+    "validation": "val(?:id|idation|idate)?|dev(?:el|elopment)?|eval(?:uation)?|hold[ _-]?out",
+}
+_THINGS = "(?:data|data[ _-]?set|sets?|splits?|images?|imgs?|pictures?|pics?|photos?|samples?|folder|dir)"
+_ROLES = {
+    role: re.compile(rf"\d*[\W_]*(?:{_THINGS}[\W_]*)?(?:{words})[\W_]*{_THINGS}?[\W_]*\d*")
+    for role, words in _WORDS.items()
+}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The folders of training and of test pictures, and the names of those that are not read."""
+
+    train: Path
+    test: Path
+    unread: tuple[str, ...]
+
+
+def role_of(name: str) -> str | None:
+    """`train`, `test` or `validation` for a name that people give such a folder (`Training_Set`, `val2017`).
+
+    >>> role_of("TEST-images"), role_of("trainer")
+    ('test', None)
+    """
+    return next((role for role, words in _ROLES.items() if words.fullmatch(name.casefold())), None)
+
+
+def find(folder: Path, names: Sequence[str], test: float | str | None, classes: Sequence[str] | None) -> Splits | None:
+    """The splits among the folders `names` in `folder`; None where all of them are classes.
+
+    test: `data.test`, a folder's name where it is text. classes: those that the file lists.
+
+    Raises:
+        InputError: names that could be either, a split without its counterpart, two of one kind, a wrong `test`.
+    """
+    roles: dict[str, list[str]] = {role: [] for role in _WORDS}
+    for name in sorted(names):
+        if role := role_of(name):
+            roles[role].append(name)
+    if isinstance(test, str):
+        return _named(folder, names, roles["train"], test)
+    taken = [name for role in roles.values() for name in role]
+    if not taken or (classes is not None and set(taken) <= set(classes)):
+        return None
+    for role in ("train", "test"):
+        if len(roles[role]) > 1:
+            one, other = roles[role][:2]
+            todo = "leave one of them in the folder"
+            raise InputError(WHERE, f"{str(folder)!r} has both {one}/ and {other}/, which mean the same", todo)
+    if not (roles["train"] and roles["test"]):
+        raise _half(folder, roles, [name for name in names if name not in taken], sorted(names))
+    (train,), (tested,) = roles["train"], roles["test"]
+    if test is not None:
+        what = f"has no effect, since {str(folder)!r} has a {tested}/ of its own"
+        raise InputError("task.data.test", what, "leave it out")
+    return Splits(folder / train, folder / tested, tuple(roles["validation"]))
+
+
+def _named(folder: Path, names: Sequence[str], train: Sequence[str], test: str) -> Splits:
+    where = "task.data.test"
+    if test not in names:
+        alike = [name for name in names if role_of(name) == (role_of(test) or "test")]
+        near = get_close_matches(test, names, n=1) or alike
+        todo = f"did you mean {near[0]}" if near else "write the name of a folder in it, a share, or a count"
+        raise InputError(where, f"{str(folder)!r} holds no folder {test!r}", todo)
+    others = [name for name in train if name != test]
+    if len(others) != 1:
+        what = f"names {test!r}, and {str(folder)!r} has {' and '.join(others) or 'no train/'} beside it"
+        raise InputError(where, what, "put the training pictures into one folder, train/")
+    unread = [name for name in sorted(names) if name not in (test, others[0]) and role_of(name)]
+    return Splits(folder / others[0], folder / test, tuple(unread))
+
+
+def _half(folder: Path, roles: dict[str, list[str]], others: Sequence[str], names: Sequence[str]) -> InputError:
+    """A split whose counterpart is missing, or a class that is called like a split."""
+    train, test, validation = (roles[role][:1] for role in ("train", "test", "validation"))
+    there, missing = (train, "test") if train else (test or validation, "train")
+    todo = f"add {missing}/"
+    if train and validation:
+        there = [train[0], validation[0]]
+        todo = f"write data: {{folder: …, test: {validation[0]}}} to test on {validation[0]}/, or add test/"
+    elif train and not others:
+        todo += f", or name the folder of class folders itself and say test: {TEST_SHARE}"
+    if others:
+        shown = ", ".join([*names[:5], *(["…"] if len(names) > 5 else [])])
+        todo += f"; if it is a class, write classes: [{shown}]"
+    return InputError(
+        WHERE, f"{str(folder)!r} has {' and '.join(f'{name}/' for name in there)} but no {missing}/", todo
+    )
