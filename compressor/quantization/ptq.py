@@ -21,6 +21,11 @@ from compressor.quantization import additions
 from compressor.quantization.calibration import Method, Ranges, Samples, activation_ranges
 
 Scales = Mapping[str, Grid]
+_MEANT_FOR_INTEGERS = frozenset(
+    {"Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "NchwcConv", "ConvTranspose"}
+    | {"Gemm", "FusedGemm", "MatMul", "FusedMatMul", "TransposeMatMul"}
+)
+"""What this quantizer turns into integer kernels, in every form that onnxruntime gives to what was left in float."""
 HOLDS_ON = {
     7: "weights of 7 bits: the same answers on x86 with and without VNNI, on Arm and in WebAssembly",
     8: "weights of 8 bits: this quality holds on CPUs with VNNI, AMX or Arm's dot product; "
@@ -134,8 +139,17 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def _check_kernels(core: Path, path: Path) -> None:
-    """A convolution or product that runs in float though nobody asked for it fails the step."""
-    left = operators.count(path)["float_names"]
+    """A convolution or product that runs in float though nobody asked for it fails the step, and so does what nobody
+    can judge. What has no integer form at all (a recurrent layer, attention) stays float."""
+    found = operators.look(path)
+    if found.unknown:
+        name, operator = found.unknown[0]
+        raise StepError(
+            "",
+            f"nobody here can say whether `{operator}` (`{name}`) computes in integers",
+            "replace that operator, or leave this network in float",
+        )
+    left = [name for name, operator in found.floats if operator in _MEANT_FOR_INTEGERS]
     if not left:
         return
     name = left[0]

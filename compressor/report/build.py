@@ -156,6 +156,7 @@ def _model(
         speedup=None if speedup is None else Speedup(value=speedup.value or 0.0, low=speedup.low, high=speedup.high),
         operators=about.get("operators"),
         float_convolutions=about.get("float_convolutions"),
+        float_matmuls=about.get("float_matmuls"),
         parity=_parity(about.get("parity")),
         curves=tuple(finite(point) for point in row.facts["curves"]) if row.facts.get("curves") else None,
     )

@@ -92,10 +92,11 @@ def _wrapped(report: Report, evaluations: Mapping[str, Evaluation], latencies: L
 def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:
     """Why integer arithmetic did not pay, as far as the graph and the processor tell."""
     operators = row.operators or {}
-    if row.float_convolutions:
+    floats = (row.float_convolutions or 0) + (row.float_matmuls or 0)
+    if floats:
         names = [str(name) for name in evaluation.facts.get("float_names") or ()]
         named = f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
-        return f"{row.float_convolutions} of its convolutions or Gemms still run in float{named}"
+        return f"{floats} of its convolutions or products still run in float{named}"
     unfused = sum(operators.get(name, 0) for name in _UNFUSED)
     if unfused > _ENDS:
         return f"{unfused} quantize and dequantize operators were not fused into integer kernels"

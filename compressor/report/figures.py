@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from compressor.onnx_graph.kinds import FLOAT_CONVOLUTIONS, FLOAT_PRODUCTS, INTEGER_ARITHMETIC, INTEGER_KERNELS
 from compressor.report import words
 from compressor.report.curves import trainings
 from compressor.report.report import Report
@@ -18,12 +19,6 @@ _WATERFALL: tuple[tuple[str, str, Callable[[ModelRow], float | None]], ...] = (
 )
 MOST_CLASSES = 24
 LARGEST_TABLE = 20
-# As onnx_graph/operators.py counts them, which is a floor that the report does not know; a test compares the lists.
-FLOAT_OPERATORS = frozenset(
-    {"Conv", "FusedConv", "NhwcFusedConv", "NhwcConv", "NchwcConv", "ConvTranspose"}
-    | {"Gemm", "FusedGemm", "MatMul", "FusedMatMul", "TransposeMatMul"}
-)
-_INTEGER_OPERATORS = ("QLinear", "Integer", "QGemm", "QAttention", "QuantizeMatMul")
 
 
 def sketches(report: Report) -> list[Sketch]:
@@ -183,6 +178,6 @@ def _operators(report: Report) -> Iterator[Sketch]:
 
 def operator_look(name: str) -> str:
     """Whether an operator computes in integers, is a convolution or product in float, or neither."""
-    if any(part in name for part in _INTEGER_OPERATORS):
+    if name in INTEGER_KERNELS | INTEGER_ARITHMETIC:
         return "integer"
-    return "float" if name in FLOAT_OPERATORS else "other"
+    return "float" if name in FLOAT_CONVOLUTIONS | FLOAT_PRODUCTS else "other"

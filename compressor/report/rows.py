@@ -91,5 +91,6 @@ class ModelRow(Part):
     speedup: Speedup | None = None
     operators: dict[str, int] | None = None
     float_convolutions: int | None = None
+    float_matmuls: int | None = None
     parity: Parity | None = None
     curves: tuple[dict[str, float | int | str | None], ...] | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from compressor.tasks.base import Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-FACTS = ("precision", "size_bytes", "float_convolutions")
+FACTS = ("precision", "size_bytes", "float_convolutions", "float_matmuls")
 BATCH = 64
 TORCH_SAMPLES = 64
 LARGER = "the int8 file is larger than the float one: the network is too small for the scales it adds"
@@ -232,9 +232,11 @@ def _warnings(
     sentences = []
     if kind == "onnx" and reference is not None and size > reference["size_bytes"]:
         sentences.append(f"{LARGER} ({size} against {reference['size_bytes']} bytes)")
-    if counted["precision"] == "mixed":
-        names = counted["float_names"]
+    if counted["precision"] == "mixed" and (names := counted["float_names"]):
         sentences.append(f"{len(names)} of the convolutions and products run in float, the first is `{names[0]}`")
+    if unknown := counted["unknown_operators"]:
+        named = ", ".join(f"`{name}`" for name in unknown)
+        sentences.append(f"nobody here can say whether {named} computes in integers or in float")
     if subject.subnormal:
         sentences.append(f"{subject.subnormal} weights were too small for full precision and are zero in the graph")
     return sentences

@@ -99,6 +99,74 @@ def test_a_graph_with_both_is_mixed(tmp_path: Path) -> None:
     assert cost.count(tmp_path / "g.onnx") == {"params": 32, "macs": 2 * 4 * 4 * 4}
 
 
+ROUNDING = {"s": np.float32(0.1), "z": np.uint8(128)}
+INTEGER_CONVOLUTION = [
+    helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+    helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+    helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["dw"], axis=0),
+    helper.make_node("Conv", ["d", "dw"], ["a"], name="integer"),
+    helper.make_node("QuantizeLinear", ["a", "s", "z"], ["qa"]),
+    helper.make_node("DequantizeLinear", ["qa", "s", "z"], ["c"]),
+]
+"""From x [batch, 4, 2, 2] to c of that shape, by one integer kernel."""
+INTEGER_WEIGHTS = ROUNDING | {
+    "w": np.ones((4, 4, 1, 1), np.int8), "ws": np.ones(4, np.float32), "wz": np.zeros(4, np.int8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU", "RNN"])
+def test_a_recurrent_layer_beside_integers_is_a_float_product(layer: str, tmp_path: Path) -> None:
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[layer]
+    nodes = [
+        *INTEGER_CONVOLUTION,
+        helper.make_node("Reshape", ["c", "shape"], ["t"]),
+        helper.make_node("Transpose", ["t"], ["seq"], perm=[1, 0, 2]),
+        helper.make_node(layer, ["seq", "W", "R"], ["", "last"], name="rnn", hidden_size=3),
+        helper.make_node("Squeeze", ["last", "zero"], ["y"]),
+    ]
+    weights = INTEGER_WEIGHTS | {
+        "shape": np.array([-1, 4, 4]), "zero": np.array([0]),
+        "W": floats(1, gates * 3, 4), "R": floats(1, gates * 3, 3),
+    }  # fmt: skip
+    found = operators.count(graph(tmp_path / "g.onnx", nodes, weights, [4, 2, 2], [3]))
+    assert (found["precision"], found["float_convolutions"], found["float_matmuls"]) == ("mixed", 0, 1)
+    assert (found["float_names"], found["unknown_operators"]) == (["rnn"], [])
+
+
+def test_products_inside_branches_are_seen(tmp_path: Path) -> None:
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("left", "right")]
+    branches = [
+        helper.make_graph([helper.make_node("MatMul", ["c", "m"], [one.name], name=one.name)], one.name, [], [one])
+        for one in made
+    ]
+    nodes = [
+        *INTEGER_CONVOLUTION,
+        helper.make_node("ReduceMax", ["x"], ["top"], keepdims=0),
+        helper.make_node("Greater", ["top", "s"], ["when"]),
+        helper.make_node("If", ["when"], ["y"], then_branch=branches[0], else_branch=branches[1]),
+    ]
+    weights = INTEGER_WEIGHTS | {"m": floats(2, 2)}
+    found = operators.count(graph(tmp_path / "g.onnx", nodes, weights, [4, 2, 2], [4, 2, 2]))
+    assert (found["precision"], found["float_matmuls"]) == ("mixed", 2)
+    assert found["float_names"] == ["left", "right"]
+
+
+def test_an_operator_outside_the_lists_is_named_and_no_int8(tmp_path: Path) -> None:
+    nodes = [*INTEGER_CONVOLUTION, helper.make_node("SampleOp", ["c"], ["y"], name="odd", domain="com.microsoft")]
+    path = graph(tmp_path / "g.onnx", nodes, INTEGER_WEIGHTS, [4, 2, 2], [4, 2, 2])
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, path)
+    found = operators.count(path)
+    assert (found["precision"], found["unknown_operators"], found["float_names"]) == ("mixed", ["SampleOp"], [])
+
+
+def test_an_operator_of_another_domain_is_not_taken_for_its_namesake() -> None:
+    assert operators.kind(helper.make_node("Relu", ["x"], ["y"], domain="some.body")) == "some.body:Relu"
+    assert operators.kind(helper.make_node("Conv", ["x"], ["y"], domain="com.microsoft.nchwc")) == "NchwcConv"
+    assert operators.kind(helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft")) == "FusedConv"
+
+
 def test_sizes_that_onnx_cannot_infer_are_seen_in_a_run(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("GroupNormalization", ["x", "one", "one"], ["n"], num_groups=2),  # ONNX infers nothing here

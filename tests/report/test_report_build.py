@@ -119,7 +119,7 @@ def test_statements_count_the_unseen_samples_alone(tmp_path: Path) -> None:
         ({}, "too small"),
         (
             {"float_convolutions": 2, "float_names": ["conv1", "conv2"]},
-            "2 of its convolutions or Gemms still run in float (conv1, conv2)",
+            "2 of its convolutions or products still run in float (conv1, conv2)",
         ),
         (
             {"operators": {"QuantizeLinear": 9, "DequantizeLinear": 9}},
