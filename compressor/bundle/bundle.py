@@ -63,6 +63,13 @@ class RuntimeEntry(_Part):
     oldest: str | None = None
 
 
+class BitsEntry(_Part):
+    """Whether model.onnx gives the same bits on every CPU, and the kinds of operators for which that is not proven."""
+
+    proven: bool
+    because: tuple[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,80} \([a-z0-9 -]{1,40}\)$")], ...] = ()
+
+
 class TaskEntry(_Part):
     """The problem. data: what the report calls it."""
 
@@ -90,6 +97,7 @@ class Manifest(_Part):
     answers: tuple[str, ...] = ()
     precision: str
     weight_bits: int | None = None
+    bits: BitsEntry | None = None
     opset: int
     ir_version: int
     onnxruntime: RuntimeEntry

@@ -6,10 +6,11 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-SEVEN_BITS = (
-    "Weights of 7 bits cannot saturate: the same picture gave the same bits on every CPU tried (x86 with and without "
-    "VNNI, Arm with and without dot product, WebAssembly)."
+PROVEN = (
+    "Bits: proven. Weights of 7 bits cannot saturate, and no number that is rounded comes near a tie: the same network "
+    "input gives the same bits in onnxruntime on every CPU."
 )
+SEVEN_BITS = "Weights of 7 bits cannot saturate, so no CPU answers quite otherwise; but outputs may differ in steps."
 EIGHT_BITS = (
     "Weights of 8 bits: the figures hold on x86 CPUs with VNNI and on Arm only. On x86 CPUs without VNNI sums saturate "
     "and several answers in a hundred change."
@@ -91,9 +92,11 @@ def _ports(facts: Mapping[str, Any]) -> str:
 
 
 def _limits(facts: Mapping[str, Any]) -> str:
-    arithmetic = FLOAT
+    arithmetic, bits = FLOAT, facts.get("bits") or {}
     if facts["precision"] != "float32" and facts.get("weight_bits") is not None:
-        arithmetic = SEVEN_BITS if facts["weight_bits"] == 7 else EIGHT_BITS
+        arithmetic = PROVEN if bits.get("proven") else SEVEN_BITS if facts["weight_bits"] == 7 else EIGHT_BITS
+    if bits.get("because"):
+        arithmetic += f" Bits: not proven, because {', '.join(map(_plain, bits['because']))}."
     lines = [
         "- The figures are of pictures like those of the test set; others were not tried.",
         "- It always answers: a picture of something else gets one of its answers too.",

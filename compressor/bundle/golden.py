@@ -49,20 +49,6 @@ def choose(targets: np.ndarray, bytes_each: int) -> list[int]:
     return sorted(int(place) for place in order[:wanted])
 
 
-def output_tolerance(outputs: np.ndarray, precision: str, weight_bits: int | None) -> float:
-    """How far a device's output may be from the stored one, in the output's unit.
-
-    float32: a thousandth of the largest output; CPUs were seen to differ by a millionth. Integer arithmetic with
-    7-bit weights gave the same bits on every CPU tried: a hundred-thousandth, the last digits of a float32. With
-    8 bits, or float operators between integer ones, a value on the border of two quantization steps may fall to the
-    other side: two hundredths of the largest output, about two steps. A CPU that saturates 8-bit sums is far outside.
-    """
-    largest = float(np.abs(outputs).max(initial=0.0))
-    exact = precision == "int8" and weight_bits == 7
-    share = 1e-3 if precision == "float32" else 1e-5 if exact else 2e-2
-    return float(np.float32(share * max(largest, 1e-3)))
-
-
 def input_tolerance(encoded: Sequence[bytes], preprocess: Sequence[Mapping[str, object]], pixels: bool) -> float:
     """How far a device's input may be from the stored one: one grey level where JPEG decoding or resizing is involved,
     which differ between builds of Pillow, else nothing. In grey levels for pixels, else as scaled by `preprocess`."""

@@ -105,9 +105,10 @@ def _tensors(graph: Any) -> list[Any]:
 def _check_samples(bundle: Bundle) -> str:
     path = bundle.folder / SAMPLES
     with bundles.translated():
-        model = runner().Model(bundle.folder, bundle.manifest.facts())
+        facts = bundle.manifest.facts()
+        model = runner().Model(bundle.folder, facts)
         found = runner().check_samples(model, runner().load_samples(path), str(path))
-    return f"{found['samples']} reproduced in onnxruntime, largest difference {found['output_difference']:.3g}"
+    return str(runner().reproduced(facts, found)).replace(" golden samples reproduced", " reproduced in onnxruntime")
 
 
 def _first_line(error: BaseException) -> str:

@@ -73,9 +73,10 @@ def mean(given: Grid, out: Grid, count: int, *, exact_sum: bool) -> Margin:
     ratio = np.float64(given.scale) / np.float64(out.scale) / count
     exact = ratio * sums + out.zero
     roundings = _ROUNDINGS if exact_sum else _ROUNDINGS + count
-    # The absolute values that add up to a sum are at most those of bytes that are all at one of the two ends.
-    spread = np.abs(sums) if given.zero in (0, 255) else np.full_like(sums, count * max(given.zero, 255 - given.zero))
-    return _nearest(exact, _gamma(roundings) * (ratio * (np.abs(sums) if exact_sum else spread) + out.zero))
+    # Float additions err by what their terms add up to without their signs.
+    beyond = np.where(sums < 0, 255 - given.zero, given.zero)
+    unsigned = np.minimum(np.abs(sums) + 2 * count * beyond, count * max(given.zero, 255 - given.zero))
+    return _nearest(exact, _gamma(roundings) * (ratio * (np.abs(sums) if exact_sum else unsigned) + out.zero))
 
 
 def table(given: Grid, out: Grid, function: Callable[[np.ndarray], np.ndarray], relative: float) -> Margin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from compressor.errors import StepError
-from compressor.onnx_graph import clean, operators
+from compressor.onnx_graph import bits, clean, operators
 from compressor.onnx_graph.ties import Grid
-from compressor.quantization import additions
+from compressor.quantization import additions, averages
 from compressor.quantization.calibration import Method, Ranges, Samples, activation_ranges
 
 Scales = Mapping[str, Grid]
@@ -27,7 +28,7 @@ _MEANT_FOR_INTEGERS = frozenset(
 )
 """What this quantizer turns into integer kernels, in every form that onnxruntime gives to what was left in float."""
 HOLDS_ON = {
-    7: "weights of 7 bits: the same answers on x86 with and without VNNI, on Arm and in WebAssembly",
+    7: "weights of 7 bits: no CPU saturates sums, with or without VNNI",
     8: "weights of 8 bits: this quality holds on CPUs with VNNI, AMX or Arm's dot product; "
     "x86 CPUs without VNNI saturate sums and answer otherwise",
 }
@@ -56,7 +57,7 @@ def quantize(
         quant_pre_process(str(core), str(prepared), skip_symbolic_shape=True)
         ranges = activation_ranges(prepared, samples, method, threads, advance)
         _check_finite(ranges)
-        model = _without_ties(lambda scales: _write(onnx.load(prepared), ranges, weight_bits, scales))
+        model = _without_ties(lambda scales: _write(onnx.load(prepared), ranges, weight_bits, scales), prepared)
     _leave_output_float(model.graph)
     clean.strip(model)
     model.graph.name = "core"
@@ -74,14 +75,19 @@ def _check_finite(ranges: Ranges) -> None:
             )
 
 
-def _without_ties(write: Callable[[Scales], onnx.ModelProto]) -> onnx.ModelProto:
+def _without_ties(write: Callable[[Scales], onnx.ModelProto], prepared: Path) -> onnx.ModelProto:
     """The graph with the observed scales, or with chosen ones where it has additions that could round on a tie."""
     model = write({})
-    observed = additions.grids(model.graph)
-    chosen = additions.choose(additions.find(model.graph), observed)
+    observed, known = additions.grids(model.graph), additions.find(model.graph)
+    if not known:
+        return model
+    chosen = additions.choose(known, observed)
+    grids = {name: replace(grid, scale=chosen.get(name, grid.scale)) for name, grid in observed.items()}
+    added = {name for one in known for name in (one.a, one.b, one.out)}
+    roundings = averages.find(model.graph, bits.spatial_counts(prepared))
+    chosen |= averages.settle(roundings, grids, added)
     suffix = "_scale"  # what the quantizer calls the scale of a tensor
-    moved = {name.removesuffix(suffix): Grid(scale, observed[name].zero) for name, scale in chosen.items()}
-    return write(moved) if moved else model
+    return write({name.removesuffix(suffix): Grid(scale, observed[name].zero) for name, scale in chosen.items()})
 
 
 def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int, scales: Scales) -> onnx.ModelProto:

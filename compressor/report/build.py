@@ -30,7 +30,7 @@ from compressor.report.report import (
     TensorFacts,
     Verdict,
 )
-from compressor.report.rows import Drop, ModelRow, Parity, Speedup
+from compressor.report.rows import Bits, Drop, ModelRow, Parity, Speedup
 from compressor.report.verdict import Decide, Evidence, Finding, statements, verdict_of
 
 
@@ -157,6 +157,7 @@ def _model(
         operators=about.get("operators"),
         float_convolutions=about.get("float_convolutions"),
         float_matmuls=about.get("float_matmuls"),
+        bits=Bits(**about["bits"]) if about.get("bits") else None,
         parity=_parity(about.get("parity")),
         curves=tuple(finite(point) for point in row.facts["curves"]) if row.facts.get("curves") else None,
     )

@@ -21,6 +21,7 @@ def page(report: Report) -> str:
         _statements(report),
         _models(report),
         _chain(report),
+        _bits(report),
         _warnings(report),
         _footer(report),
     ]
@@ -93,6 +94,13 @@ def _chain(report: Report) -> str:
     links = [link for link in tables.chain(report) if "torch" not in link["name"]]
     told = [f"{link['name']} {link['same']} ({link['noise']}, {link['samples']} samples)" for link in links]
     return f"Same answers: {plain('; '.join(told))}." if told else ""
+
+
+def _bits(report: Report) -> str:
+    """Whether what ships computes the same on every CPU; without a bundle, each int8 model."""
+    rows = [row for row in report.models if row.step == report.verdict.ship or report.verdict.ship is None]
+    told = [f"{row.step} {words.bits(row)}" for row in rows if words.bits(row)]
+    return f"Bits: {plain('; '.join(told))}." if told else ""
 
 
 def _warnings(report: Report) -> str:

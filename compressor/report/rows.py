@@ -69,6 +69,13 @@ class Parity(Part):
     n: int | None = None
 
 
+class Bits(Part):
+    """Whether every CPU gives the same bits. because: the kinds of operators without proof, as `layer_norm (float)`."""
+
+    proven: bool
+    because: tuple[str, ...] = ()
+
+
 class ModelRow(Part):
     """One model, as onnxruntime runs it. quality_unseen: null where no choice was made on any test sample."""
 
@@ -92,5 +99,6 @@ class ModelRow(Part):
     operators: dict[str, int] | None = None
     float_convolutions: int | None = None
     float_matmuls: int | None = None
+    bits: Bits | None = None
     parity: Parity | None = None
     curves: tuple[dict[str, float | int | str | None], ...] | None = None

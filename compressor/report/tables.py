@@ -73,6 +73,7 @@ def model(row: ModelRow, report: Report) -> dict[str, Any]:
         "speedup": words.number("speedup", row.speedup.value if row.speedup else None),
         "speedup_interval": words.span("speedup", row.speedup.low, row.speedup.high, unit=False) if row.speedup else "",
         "made": words.NONE if row.seconds is None else words.duration(row.seconds),
+        "bits": words.bits(row),
         "reused": "earlier, reused" if row.reused else "",
     }
 

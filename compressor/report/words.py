@@ -210,6 +210,16 @@ def machine(about: Mapping[str, Any]) -> str:
     return f"{about.get('cpu') or 'an unknown processor'}{f' ({known})' if known else ''}"
 
 
+def bits(row: ModelRow | None, most: int = 4) -> str:
+    """`proven`, or `not proven, because layer_norm (float), …`; empty for float models, where nothing is claimed."""
+    if row is None or row.bits is None or row.precision == "float32":
+        return ""
+    if row.bits.proven:
+        return "proven"
+    shown, more = row.bits.because[:most], len(row.bits.because) - most
+    return f"not proven, because {', '.join(shown)}{f' and {more} more' if more > 0 else ''}"
+
+
 def isa(about: Mapping[str, Any]) -> str:
     """A machine's instruction set as text."""
     given = about.get("isa") or ""

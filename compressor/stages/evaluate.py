@@ -55,7 +55,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     """
     import numpy as np
 
-    from compressor.onnx_graph import cost, operators
+    from compressor.onnx_graph import bits, cost, operators
 
     task, source, core = context.task, inputs["from"], inputs.get("core")
     subject = _subject(source, context)
@@ -77,6 +77,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     evaluation = {
         "metric": task.metric,
         **counted,
+        "bits": bits.judge(subject.graph),
         **(costs or cost.count(subject.graph)),
         "size_bytes": size,
         "subnormal_weights": subject.subnormal,
@@ -250,6 +251,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx", "bundle"}), "core": frozenset({"onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
-    revision=2,
+    revision=3,
     isa=True,
 )

@@ -71,7 +71,7 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
         StepError: the shipped file does not compute what the core graph and its float ancestor do.
     """
     from compressor.bundle import bundle as bundles
-    from compressor.onnx_graph import chain
+    from compressor.onnx_graph import bits, chain
     from compressor.onnx_graph.finish import Finish, finish
 
     folder = context.folder / "bundle"
@@ -85,7 +85,9 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     parity = _parity(spec, inputs, folder / bundles.MODEL, context)
     if not context.smoke:
         chain.check(parity, spec.parity.limits(evaluation["precision"]))
-    manifest = _manifest(spec, finished, core, parity, context)
+    found = bits.judge(folder / bundles.MODEL)
+    manifest = _manifest(spec, finished, core, {"parity": parity, "bits": found}, context)
+    context.progress.say(bits.sentence(found))
     _write_samples(folder, manifest, core, context)
     bundle = bundles.write(folder, manifest)
     ports = bundle.manifest.facts()
@@ -98,6 +100,7 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
         "subnormal_weights": finished.subnormals + int(evaluation.get("subnormal_weights") or 0),
         "opset": finished.opset,
         "ir_version": finished.ir_version,
+        "bits": found,
         "warnings": warnings(evaluation["precision"], finished.weight_bits),
     }
 
@@ -153,7 +156,7 @@ def _parity(spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, con
 
 
 def _manifest(
-    spec: ExportSpec, finished: Finished, core: Artifact, parity: dict[str, Any], context: Context
+    spec: ExportSpec, finished: Finished, core: Artifact, found: Mapping[str, Any], context: Context
 ) -> Manifest:
     from importlib.metadata import version
 
@@ -176,7 +179,7 @@ def _manifest(
         "opset": finished.opset,
         "ir_version": finished.ir_version,
         "onnxruntime": {"made_with": version("onnxruntime"), "oldest": oldest},
-        "parity": parity,
+        **found,
         "quality": _quality(predictions, slice(None)),
         "quality_unseen": None if unseen.all() or not unseen.any() else _quality(predictions, unseen),
         "step_key": context.pipeline.get("step_key"),
@@ -190,7 +193,8 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     import numpy as np
 
     from compressor.bundle import golden
-    from compressor.bundle.bundle import SAMPLES
+    from compressor.bundle.bundle import MODEL, SAMPLES
+    from compressor.onnx_graph.allowance import allowance
     from compressor.runner import runner
 
     predictions, facts = _predictions(core), manifest.facts()
@@ -207,7 +211,7 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
         outputs=outputs,
         targets=predictions["test_targets"][places],
         indices=indices,
-        tolerance=golden.output_tolerance(outputs, manifest.precision, manifest.weight_bits),
+        tolerance=allowance(folder / MODEL, inputs, outputs),
         input_tolerance=golden.input_tolerance(encoded, facts["preprocess"], source["dtype"] == "uint8"),
     )
     golden.write(folder / SAMPLES, samples)
@@ -271,6 +275,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("onnx", "onnxruntime", "numpy", "pillow"),
-    revision=3,
+    revision=4,
     isa=True,
 )

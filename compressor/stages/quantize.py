@@ -25,7 +25,7 @@ class QuantizeSpec(StageSpec, TrainingFields):
         "ptq", description="`ptq` rounds the model as it is; `qat` trains it with the rounding first."
     )
     weight_bits: Literal[7, 8] = Field(
-        7, description="7: the same answers on every CPU; 8: finer, but x86 CPUs without VNNI answer otherwise."
+        7, description="7: no CPU saturates sums; 8: finer, but x86 CPUs without VNNI answer otherwise."
     )
     calibration_samples: int = Field(
         512, ge=1, le=1_000_000, description="Training samples that the ranges of the activations come from."
@@ -60,8 +60,9 @@ class QuantizeSpec(StageSpec, TrainingFields):
 
 
 def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
-    """Write core.onnx; tell the method, the curves and on which CPUs the quality holds."""
+    """Write core.onnx; tell the method, the curves, on which CPUs the quality holds and whether the bits do."""
     from compressor.latency import machine
+    from compressor.onnx_graph import bits
     from compressor.quantization import ptq
 
     facts: dict[str, Any] = {
@@ -93,7 +94,8 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         threads=machine.default_threads(),
         advance=advance,
     )
-    context.progress.say(facts["holds_on"])
+    facts["bits"] = bits.judge(context.folder / "core.onnx")
+    context.progress.say(f"{facts['holds_on']}; {bits.sentence(facts['bits'])}")
     return facts
 
 

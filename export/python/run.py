@@ -578,7 +578,8 @@ def load_samples(path: Path) -> dict[str, Any]:
 def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[str, Any]:
     """Do each golden sample again: picture to input, stored input to output. Refused (4) names the first that differs.
 
-    Returns `{"samples": n, "input_difference": x, "output_difference": y}`, the largest differences found.
+    Returns `{"samples": n, "input_difference": x, "output_difference": y, "tolerance": z}`, the largest differences
+    found, and the largest of an output that another CPU may show.
     """
     worst = {"input": 0.0, "output": 0.0}
     outputs = model.outputs(samples["input"]) if _fits(model, samples["input"]) else None
@@ -593,10 +594,22 @@ def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[
             difference = _difference(found, samples[name][number])
             limit = samples["input_tolerance" if name == "input" else "tolerance"]
             if not difference <= limit:
-                allowed = f"{limit:.3g} is allowed"
+                allowed = f"and {limit:.3g} is the most that another device explains"
                 raise altered(place, f"the {name} of sample {number} differs by {difference:.3g}, {allowed}")
             worst[name] = max(worst[name], difference)
-    return {"samples": len(outputs), "input_difference": worst["input"], "output_difference": worst["output"]}
+    differences = {"input_difference": worst["input"], "output_difference": worst["output"]}
+    return {"samples": len(outputs), **differences, "tolerance": samples["tolerance"]}
+
+
+def reproduced(facts: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What `check_samples` found, in words; where answers are not the same bits, why another CPU may give them."""
+    text = f"{found['samples']} golden samples reproduced (largest difference {found['output_difference']:.3g})"
+    doubts = (facts.get("bits") or {}).get("because")
+    if not doubts or not found["output_difference"]:
+        return text
+    shown = ", ".join(doubts[:4]) + (f" and {len(doubts) - 4} more" if len(doubts) > 4 else "")
+    limit = f"at most {found['tolerance']:.3g} by how CPUs differ in {shown}"
+    return f"{text}: not the same bits as where it was made, which is allowed, {limit}"
 
 
 def _fits(model: Model, inputs: np.ndarray) -> bool:
@@ -821,8 +834,8 @@ def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     if asked.json:
         _tell(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
     else:
-        what = f"{len(facts['files'])} files are whole, {found['samples']} golden samples reproduced"
-        _tell(f"{facts['name'] or 'the bundle'}: {what} (largest difference {found['output_difference']:.3g})")
+        what = f"{len(facts['files'])} files are whole, {reproduced(facts, found)}"
+        _tell(f"{facts['name'] or 'the bundle'}: {what}")
 
 
 def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:

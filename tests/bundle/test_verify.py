@@ -21,7 +21,7 @@ from compressor.bundle import copies, golden
 from compressor.bundle.verify import verify
 from compressor.errors import InputError, IntegrityError
 from compressor.runner import runner, runner_path
-from tests.exported import bundle, world  # noqa: F401
+from tests.exported import World, bundle, world  # noqa: F401
 
 
 @pytest.fixture
@@ -280,6 +280,63 @@ def test_a_loaded_bundle_answers_pictures_and_paths(bundle: Path, tmp_path: Path
         loaded.predict([Image.new("L", (30, 30))])
 
 
+def alter_weights(folder: Path, share: float) -> None:
+    """Move one weight in a hundred by a share of the largest in its tensor, at least by one step where they are int8."""
+    model = onnx.load(folder / "model.onnx")
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor).copy()
+        if values.ndim < 2 or values.dtype not in (np.int8, np.float32):
+            continue
+        move = np.abs(values.astype(np.float64)).max() * share
+        values.reshape(-1)[::100] += np.array(max(1, move) if values.dtype == np.int8 else move).astype(values.dtype)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, folder / "model.onnx")
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_altered_weights_are_found_behind_right_digests(
+    world: World, tmp_path: Path, precision: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = world.export(tmp_path, precision)
+    alter_weights(folder, 0.01)
+    resign(folder, lambda facts: None)
+    with pytest.raises(IntegrityError, match=r"the output of sample \d+ differs by .*, and .* is the most"):
+        verify(folder)
+    assert runner().main(["--bundle", str(folder), "--check"]) == 4
+    told = capsys.readouterr().err
+    assert "differs by" in told
+    assert "is the most that another device explains" in told
+
+
+def test_answers_of_another_cpu_pass_with_a_sentence(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stored outputs are moved by half of what is allowed, as if this were another CPU than the one that made it."""
+    folder, _ = world.export(tmp_path, "float32")
+    with np.load(folder / "samples.npz", allow_pickle=False) as stored:
+        arrays = dict(stored)
+    arrays["output"] = arrays["output"] + np.float32(arrays["tolerance"] / 2)
+    np.savez(folder / "samples.npz", **arrays)
+    resign(folder, lambda facts: None)
+    allowed = f"at most {float(arrays['tolerance']):.3g} by how CPUs differ in "
+    found = verify(folder)[-1].found
+    assert "not the same bits as where it was made, which is allowed" in found
+    assert allowed in found
+    assert "conv (float)" in found
+    assert runner().main(["--bundle", str(folder), "--check"]) == 0
+    assert allowed in capsys.readouterr().out
+
+
+def test_a_bundle_that_says_nothing_of_bits_is_checked_by_its_own_tolerance(world: World, tmp_path: Path) -> None:
+    folder, _ = world.export(tmp_path)
+    with np.load(folder / "samples.npz", allow_pickle=False) as stored:
+        arrays = dict(stored)
+    arrays |= {"output": arrays["output"] + np.float32(1e-4), "tolerance": np.array(1e-3)}
+    np.savez(folder / "samples.npz", **arrays)
+    resign(folder, lambda facts: facts.pop("bits"))
+    assert verify(folder)[-1].found == "16 reproduced in onnxruntime (largest difference 0.0001)"
+
+
 def test_golden_samples_take_every_class_in_turn() -> None:
     targets = np.array([2, 2, 0, 1, 1, 1, 0, 2, 1, 1])
     assert golden.choose(targets, 1) == list(range(10))
@@ -290,11 +347,7 @@ def test_golden_samples_take_every_class_in_turn() -> None:
     assert len({many[place] for place in chosen}) == 8
 
 
-def test_tolerances_by_hand() -> None:
-    outputs = np.array([[-8.0, 2.0]])
-    assert golden.output_tolerance(outputs, "float32", None) == pytest.approx(8e-3)
-    assert golden.output_tolerance(outputs, "int8", 7) == pytest.approx(8e-5)
-    assert golden.output_tolerance(outputs, "int8", 8) == pytest.approx(0.16)
+def test_tolerances_of_inputs_by_hand() -> None:
     steps = [{"resize": {"shortest": 8}}, {"scale": 255}, {"std": [0.5, 0.25]}]
     assert golden.input_tolerance([b"\x89PNG"], steps[1:], pixels=False) == 0
     assert golden.input_tolerance([b"\x89PNG"], steps, pixels=True) == 1

@@ -282,3 +282,26 @@ def test_what_preprocessing_in_the_file_costs_is_said(tmp_path: Path) -> None:
         "int8 takes 1.50 times as long as teacher, the graph inside it: that is what preprocessing and softmax in the "
         "file cost, which the other rows leave to their caller"
     ]
+
+
+def test_each_int8_row_says_what_was_proven_of_its_bits(tmp_path: Path) -> None:
+    from compressor.report import html, markdown
+
+    doubts = ["layer_norm (float)", "gelu (float)", "softmax (float)", "qlinear_add (tie)", "resize (float)"]
+    for found, told in (
+        (None, ""),
+        ({"proven": True, "because": []}, "proven"),
+        (
+            {"proven": False, "because": doubts},
+            "not proven, because layer_norm (float), gelu (float), softmax (float), qlinear_add (tie) and 1 more",
+        ),
+    ):
+        report = build(small(tmp_path, about={"bits": found} if found else {}))
+        row = report.row("int8")
+        assert row is not None
+        assert (row.bits.model_dump(mode="json") if row.bits else None) == found
+        assert words.bits(row) == told
+        assert words.bits(report.row("teacher")) == ""
+        assert (f"bits: {told}" in html.page(report)) is bool(told)
+        page = markdown.page(report).replace("\\", "")
+        assert (f"Bits: int8 {told}." in page) is bool(told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -110,9 +111,32 @@ def test_golden_samples_are_of_the_test_set_one_of_each_class(world: World, tmp_
         assert stored["input"].shape == (16, 1, 8, 8)
         assert stored["output"].shape == (16, 10)
         assert stored["encoded_0"].tobytes().startswith(b"\x89PNG")
-        assert 0 < stored["tolerance"] < 1e-3
+        assert stored["tolerance"] == 0
     assert set(targets) == set(range(10))
     assert [world.task.raw("test", int(index)).target for index in indices] == list(targets)
+
+
+@pytest.mark.parametrize(
+    ("precision", "settings", "because"),
+    [
+        ("int8", {}, ()),
+        ("int8", {"softmax": True}, ("softmax (float)",)),
+        ("float32", {}, ("conv (float)", "gemm (float)")),
+    ],
+)
+def test_the_bundle_says_what_was_proven_and_allows_no_more(
+    world: World, tmp_path: Path, precision: str, settings: dict[str, Any], because: tuple[str, ...]
+) -> None:
+    folder, facts = world.export(tmp_path, precision, **settings)
+    told = json.loads((folder / "bundle.json").read_text())["bits"]
+    assert told == facts["bits"]
+    assert told["proven"] is (not because)
+    assert set(because) <= set(told["because"])
+    card = " ".join((folder / "README.md").read_text().split())
+    assert ("Bits: proven." if not because else f"Bits: not proven, because {', '.join(told['because'])}.") in card
+    with np.load(folder / "samples.npz", allow_pickle=False) as stored:
+        share = float(stored["tolerance"] / np.abs(stored["output"]).max())
+    assert share == 0 if not because else 0 < share < 1e-4
 
 
 def test_the_model_card_says_how_good_on_what_and_no_time(world: World, tmp_path: Path) -> None:

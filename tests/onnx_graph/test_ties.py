@@ -1,0 +1,84 @@
+"""Margins by hand: how near a rounding comes to a tie, and how near float32 arithmetic may bring it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from compressor.onnx_graph import ties
+from compressor.onnx_graph.ties import EPSILON, Grid
+
+ONE = Grid(1.0, 0)
+
+
+def test_fifths_stay_a_tenth_from_a_half() -> None:
+    """3/5 i + 4/5 j is a number of fifths; .4 and .6 are the nearest to .5. Twelve roundings of 255.4 at most."""
+    margin = ties.addition(Grid(0.6, 0), Grid(0.8, 0), ONE)
+    assert margin.distance == pytest.approx(0.1, abs=1e-9)
+    assert margin.proven
+    assert margin.largest_error == pytest.approx(6 * EPSILON * 254.4, rel=0.01)
+
+
+def test_halves_tie_and_saturated_ones_need_no_proof() -> None:
+    assert ties.addition(Grid(0.5, 0), ONE, ONE).distance == 0
+    assert not ties.addition(Grid(0.5, 0), ONE, ONE).proven
+    # 1000.5 i + 1000.5 j: only the pair (0, 0) does not saturate, and it is 0.
+    assert ties.addition(Grid(1000.5, 0), Grid(1000.5, 0), ONE).proven
+
+
+def test_zero_points_count_in_the_error_and_in_what_saturates() -> None:
+    """(i - 100) + (j - 100) + 50 in whole numbers is never near a tie, but its terms are up to 654 before they cancel."""
+    margin = ties.addition(Grid(1.0, 100), Grid(1.0, 100), Grid(1.0, 50))
+    assert margin.distance == 0.5
+    assert margin.largest_error == pytest.approx(6 * EPSILON * 654, rel=0.01)  # i + j = 404 is 254
+
+
+def test_products_by_hand() -> None:
+    assert ties.multiplication(ONE, Grid(1 / 3, 0), ONE).distance == pytest.approx(1 / 6, abs=1e-9)
+    assert not ties.multiplication(Grid(0.5, 3), ONE, ONE).proven
+
+
+def test_averages_by_hand() -> None:
+    """The mean of three is a number of thirds; of four it ties, unless the scales make other fractions of it."""
+    assert ties.mean(ONE, ONE, 3, exact_sum=True).distance == pytest.approx(1 / 6, abs=1e-9)
+    assert not ties.mean(ONE, ONE, 4, exact_sum=True).proven
+    assert ties.mean(ONE, Grid(0.75, 0), 4, exact_sum=True).proven  # s/4 / 0.75 = s/3
+    summed, added = (ties.mean(ONE, Grid(0.75, 0), 4, exact_sum=exact) for exact in (True, False))
+    assert added.largest_error == pytest.approx(summed.largest_error * 10 / 6, rel=1e-4)  # four more roundings
+
+
+def test_a_mean_of_signed_numbers_errs_by_their_absolute_sum() -> None:
+    """Of three bytes around 100 the sums are -300 to 465, and 465 is also what they add up to without signs."""
+    signed = ties.mean(Grid(1.0, 100), ONE, 3, exact_sum=False)
+    assert signed.largest_error == pytest.approx(9 * EPSILON * 155, rel=1e-4)
+
+
+def test_functions_by_hand() -> None:
+    """x/2 over the bytes ties at every odd one, x/3 never; a function that is off by a sixth could tie."""
+    assert not ties.table(ONE, ONE, lambda x: x / 2, 1e-6).proven
+    assert ties.table(ONE, ONE, lambda x: x / 3, 1e-6).distance == pytest.approx(1 / 6)
+    assert not ties.table(ONE, ONE, lambda x: x / 3, 0.17).proven
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_order_of_float32_operations_errs_by_more_than_the_bound(seed: int) -> None:
+    """Three ways to compute an addition in float32, at random pairs of random scales, against exact fractions."""
+    random = np.random.default_rng(seed)
+    for _ in range(30):
+        a, b, out = (Grid(float(np.float32(random.uniform(0.01, 0.1))), int(random.integers(0, 200))) for _ in range(3))
+        i, j = (int(one) for one in random.integers(0, 256, 2))
+        exact = (Fraction(a.scale) * (i - a.zero) + Fraction(b.scale) * (j - b.zero)) / Fraction(out.scale) + out.zero
+        one = np.float32
+        first, second = one(a.scale) / one(out.scale), one(b.scale) / one(out.scale)
+        constant = one(out.zero) - first * one(a.zero) - second * one(b.zero)
+        fused = one(float(first) * i + float(constant + second * one(j)))
+        ways = [
+            constant + first * one(i) + second * one(j),
+            fused,
+            (one(a.scale) * one(i - a.zero) + one(b.scale) * one(j - b.zero)) / one(out.scale) + one(out.zero),
+        ]
+        terms = a.scale / out.scale * (i + a.zero) + b.scale / out.scale * (j + b.zero) + out.zero
+        for way in ways:
+            assert abs(float(Fraction(float(way)) - exact)) <= 6 * EPSILON * terms * 1.0001
