@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _HERE = Path(__file__).resolve().parent
 _PLACES = (_HERE / "_export" / "python" / "run.py", _HERE.parent / "export" / "python" / "run.py")
@@ -26,3 +28,14 @@ def runner() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def apart(module: str, place: Path, code: int, limits: tuple[int, int] | None = None) -> Any:
+    """The runner's `Child` for a file from elsewhere, in which `python -m module` answers.
+
+    place: the file. code: the exit code of what it does wrong. limits: seconds for an answer, and MB of memory.
+    """
+    paths = [os.environ.get("PYTHONPATH"), None if "site-packages" in _HERE.parts else str(_HERE.parent)]
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    chosen = runner().Limits(*limits) if limits else runner().Limits()
+    return runner().Child([sys.executable, "-P", "-m", module], chosen, str(place), code, environment)

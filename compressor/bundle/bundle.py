@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compressor.bundle import card
-from compressor.errors import InputError, IntegrityError
+from compressor.errors import CompressError, InputError, IntegrityError, ResourceError
 from compressor.runner import runner
 
 if TYPE_CHECKING:
@@ -248,5 +248,6 @@ class translated:  # noqa: N801  # reads as a word in `with translated():`
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Raise the package's error in place of the runner's."""
         if error is not None and isinstance(error, runner().Refused):
-            made = IntegrityError if error.code == runner().ALTERED else InputError  # type: ignore[attr-defined]
+            kinds: dict[int, type[CompressError]] = {int(one.exit_code): one for one in (IntegrityError, ResourceError)}
+            made = kinds.get(error.code, InputError)  # type: ignore[attr-defined]
             raise made(error.place, error.problem, error.todo) from None  # type: ignore[attr-defined]

@@ -38,7 +38,10 @@ StoreFolder = Annotated[
         show_default=False,
     ),
 ]
+Fresh = Annotated[str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="What trains.")]
+MaxSeconds = Annotated[int, typer.Option(metavar="N", min=1, max=86_400, help="Seconds for one answer of a graph.")]
+MaxMemory = Annotated[int, typer.Option(metavar="N", min=100, max=2**20, help="MB of memory for a graph.")]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.", show_default=False)]
 
 
@@ -68,9 +71,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME.", show_default=False)] = None,
     store: StoreFolder = None,
     until: Annotated[str | None, typer.Option(metavar="STEP", help="End after this step.", show_default=False)] = None,
-    fresh: Annotated[
-        str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)
-    ] = None,
+    fresh: Fresh = None,
     device: Device = "auto",
     sets: Sets = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
@@ -95,9 +96,7 @@ def plan(
     pipeline: PipelineFile,
     store: StoreFolder = None,
     until: Annotated[str | None, typer.Option(metavar="STEP", help="End after this step.", show_default=False)] = None,
-    fresh: Annotated[
-        str | None, typer.Option(metavar="STEP", help="Build this step again.", show_default=False)
-    ] = None,
+    fresh: Fresh = None,
     device: Device = "auto",
     sets: Sets = None,
 ) -> None:
@@ -188,11 +187,11 @@ def init(
 
 
 @app.command()
-def verify(bundle: BundleFolder) -> None:
+def verify(bundle: BundleFolder, max_seconds: MaxSeconds = 120, max_memory_mb: MaxMemory = 4096) -> None:
     """Check a bundle: digests, the model, and its golden samples in onnxruntime."""
     from compressor.cli.bundle_commands import verify as verify_bundle
 
-    verify_bundle(bundle)
+    verify_bundle(bundle, (max_seconds, max_memory_mb))
 
 
 @app.command()
@@ -202,6 +201,8 @@ def evaluate(
         Path, typer.Option("--task", metavar="PIPELINE", help="The pipeline file whose task gives the data.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    max_seconds: MaxSeconds = 120,
+    max_memory_mb: MaxMemory = 4096,
 ) -> None:
     """Measure quality and latency of a bundle or an ONNX file on a pipeline's data."""
     from compressor.pipeline.supervise import environment
@@ -209,7 +210,7 @@ def evaluate(
     os.environ.update(environment(os.environ))
     from compressor.cli.bundle_commands import evaluate as evaluate_file
 
-    evaluate_file(model, task, as_json=as_json)
+    evaluate_file(model, task, as_json=as_json, limits=(max_seconds, max_memory_mb))
 
 
 @app.command()
@@ -218,11 +219,13 @@ def export(
     to: Annotated[
         tuple[str, Path], typer.Option("--to", metavar="python DIR", help="The runner's language, and where to.")
     ],
+    max_seconds: MaxSeconds = 120,
+    max_memory_mb: MaxMemory = 4096,
 ) -> None:
     """Copy a bundle with the runner that needs no torch beside it."""
     from compressor.cli.bundle_commands import export as export_bundle
 
-    export_bundle(bundle, to[0], to[1])
+    export_bundle(bundle, to[0], to[1], (max_seconds, max_memory_mb))
 
 
 @store_app.command("list")

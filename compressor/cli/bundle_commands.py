@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from compressor.pipeline.spec import Pipeline
     from compressor.tasks.base import Task
 
+Limits = tuple[int, int] | None
+"""Seconds that a graph may take for one answer, and MB of memory."""
 LANGUAGES = ("python",)
 
 
-def verify(bundle: Path) -> None:
+def verify(bundle: Path, limits: Limits = None) -> None:
     """Print a line for each check of a bundle.
 
     Raises:
@@ -29,24 +31,24 @@ def verify(bundle: Path) -> None:
     """
     from compressor.bundle.verify import verify as checks_of
 
-    checks = checks_of(bundle)
+    checks = checks_of(bundle, limits=limits)
     width = max(len(check.name) for check in checks)
     for check in checks:
         typer.echo(f"{check.name:<{width}}  {check.found}")
     typer.echo(f"{bundle} is what was written, and computes what it computed")
 
 
-def evaluate(model: Path, task: Path, *, as_json: bool = False) -> None:
+def evaluate(model: Path, task: Path, *, as_json: bool = False, limits: Limits = None) -> None:
     """Print quality and latency of a bundle or an ONNX file on a pipeline's data.
 
     Raises:
         InputError: the file does not fit the task. IntegrityError: the bundle was altered.
     """
-    found = evaluate_file(model, task)
+    found = evaluate_file(model, task, limits)
     typer.echo(json.dumps(found, indent=1, allow_nan=False) if as_json else "\n".join(described(found)))
 
 
-def evaluate_file(path: Path, pipeline_file: Path) -> dict[str, Any]:
+def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dict[str, Any]:
     """Evaluate a bundle's folder or an ONNX file in onnxruntime; the answer is JSON in report.json's words.
 
     A bundle is fed through its own preprocessing, a foreign file through the pipeline's. Loads torch.
@@ -73,7 +75,7 @@ def evaluate_file(path: Path, pipeline_file: Path) -> dict[str, Any]:
         task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess] if bundle else None)
         if bundle:
             _check_answers(str(path), bundle.manifest.answers, task.answers)
-        found = model_file.evaluate(model, task, benchmark)
+        found = model_file.evaluate(model, task, benchmark, limits=limits, is_bundle=bundle is not None)
     except InputError as error:
         if bundle:
             _of_bundle(error, path)
@@ -142,7 +144,7 @@ def described(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def export(bundle: Path, language: str, to: Path) -> None:
+def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None:
     """Make `to` a copy of a bundle with the language's runner in it; an older copy there is replaced.
 
     Raises:
@@ -154,7 +156,7 @@ def export(bundle: Path, language: str, to: Path) -> None:
 
     if language not in LANGUAGES:
         raise InputError("--to", f'no runner for "{language}"', f"there is one for {', '.join(LANGUAGES)}")
-    checks_of(bundle)
+    checks_of(bundle, limits=limits)
     source, target = bundle.resolve(), to.resolve()
     if source == target or source in target.parents:
         raise InputError("--to", f"{to} is the bundle itself or lies in it", "name another folder")

@@ -21,6 +21,7 @@ import numpy as np
 
 from compressor.errors import ResourceError, StepError
 from compressor.latency import machine, plan, summary
+from compressor.runner import runner
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 
@@ -65,10 +66,13 @@ class Measurement:
 Advance = Callable[[int, int], None]
 
 
-def measure(models: Sequence[Model], settings: Settings, advance: Advance | None = None) -> Measurement:
+def measure(
+    models: Sequence[Model], settings: Settings, advance: Advance | None = None, limits: Any = None
+) -> Measurement:
     """Time all models in the same rounds of the same fresh processes, one process after the other.
 
-    advance(done, total) is called after each round. A file given twice is measured once.
+    advance(done, total) is called after each round. A file given twice is measured once. limits: the runner's, for
+    files from elsewhere: the memory that a process may take, and the seconds from one round to the next.
     Raises StepError where onnxruntime cannot run a file, ResourceError where a process was killed for memory.
     """
     unique = list({model.sha256: model for model in models}.values())
@@ -92,7 +96,8 @@ def measure(models: Sequence[Model], settings: Settings, advance: Advance | None
             "quick": settings.quick,
         }
         begun = done
-        results.append(_in_process(request, lambda now, before=begun: tell(before + now, settings.rounds)))  # type: ignore[misc]
+        advanced = lambda now, before=begun: tell(before + now, settings.rounds)  # noqa: E731
+        results.append(_in_process(request, advanced, limits))
         done += rounds
     return gather(unique, settings, results)
 
@@ -157,7 +162,7 @@ def _skipped(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({(one["model"], one["batch"]): one for result in results for one in result["skipped"]}.values())
 
 
-def _in_process(request: dict[str, Any], told: Callable[[int], None]) -> dict[str, Any]:
+def _in_process(request: dict[str, Any], told: Callable[[int], None], limits: Any) -> dict[str, Any]:
     """The result of one fresh process. told: rounds that it has finished."""
     pipe = subprocess.PIPE
     with (
@@ -168,12 +173,17 @@ def _in_process(request: dict[str, Any], told: Callable[[int], None]) -> dict[st
     ):
         assert worker.stdin
         assert worker.stdout
+        watch = runner().Watch(worker, limits) if limits else None
         try:
+            if watch:
+                watch.begin()
             with contextlib.suppress(BrokenPipeError):  # it is gone already: its exit code says why
                 worker.stdin.write(json.dumps(request))
                 worker.stdin.close()
             for line in worker.stdout:
                 message = json.loads(line)
+                if watch:
+                    watch.begin()
                 if "rounds" in message:
                     told(message["rounds"])
                 elif "error" in message:
@@ -185,6 +195,11 @@ def _in_process(request: dict[str, Any], told: Callable[[int], None]) -> dict[st
         except BaseException:
             worker.kill()
             raise
+        finally:
+            if watch:
+                watch.stop()
+        if watch and watch.over:
+            raise StepError("latency", watch.over, "allow more with --max-seconds or --max-memory-mb if you trust it")
         code = worker.wait()
         complaints.seek(0)
         complaint = _last_line(complaints.read())

@@ -39,15 +39,23 @@ def predict(path: Path, batches: Iterable[np.ndarray], threads: int) -> np.ndarr
     answers dropped. Longer ones are cut.
     """
     session = make_session(path, threads)
-    given = session.get_inputs()[0]
-    size = given.shape[0] if isinstance(given.shape[0], int) else None
-    outputs = [
-        _run(session, given.name, part, size) for batch in batches for part in _cut(np.ascontiguousarray(batch), size)
-    ]
+    outputs = [answer(session, batch) for batch in batches]
     if outputs:
         return np.concatenate(outputs)
     shape = [size if isinstance(size, int) else 0 for size in session.get_outputs()[0].shape[1:]]
     return np.zeros((0, *shape), np.float32)
+
+
+def answer(session: ort.InferenceSession, batch: np.ndarray) -> np.ndarray:
+    """The first output for a batch, padded or cut as in `predict`."""
+    name, size = session.get_inputs()[0].name, fixed_batch(session)
+    return np.concatenate([_run(session, name, part, size) for part in _cut(np.ascontiguousarray(batch), size)])
+
+
+def fixed_batch(session: ort.InferenceSession) -> int | None:
+    """The batch size that the file was made for, None where it takes any."""
+    size = session.get_inputs()[0].shape[0]
+    return size if isinstance(size, int) else None
 
 
 def _cut(batch: np.ndarray, size: int | None) -> list[np.ndarray]:

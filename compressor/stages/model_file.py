@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError, InputError
+from compressor.bundle.bundle import translated
+from compressor.errors import CompressError, InputError, IntegrityError, StepError
+from compressor.latency import machine
+from compressor.runner import apart, runner
 from compressor.stages.evaluate import check_order
 
 if TYPE_CHECKING:
@@ -34,19 +37,27 @@ class Layout:
     channels_first: bool
 
 
-def evaluate(model: Path, task: Task, benchmark: Any) -> dict[str, Any]:
+def evaluate(
+    model: Path, task: Task, benchmark: Any, *, limits: tuple[int, int] | None = None, is_bundle: bool = False
+) -> dict[str, Any]:
     """Quality, operators and latency of an ONNX file in onnxruntime, as JSON in report.json's words. Loads torch.
 
     Size and digest are those of the file and, behind it, of the files that hold its weights, in the order of their
-    names. benchmark: spec of the step that says how latency is measured, or None.
+    names. The file is run in a process of its own. benchmark: spec of the step that says how latency is measured, or
+    None. limits: the seconds and the MB of memory that the file may take for a batch. is_bundle: the file is a
+    bundle's, so that what it does wrong is a matter of integrity.
 
     Raises:
-        InputError: the file is no model for this task.
+        InputError: the file is no model for this task. IntegrityError: the same, of a bundle's file.
     """
+    wrong = IntegrityError if is_bundle else InputError
     graph = _graph(model)
     layout = feeding(str(model), *_ports(model, graph), task)
     files = [model, *_weights(model, graph)]
-    quality = _quality(model, layout, task)
+    with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
+        opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
+                            "code": int(wrong.exit_code)})[0]  # fmt: skip
+        quality = _quality(model, child, layout, task)
     digest = _digest(files)
     channels, *size = task.signature.inputs[0].shape
     sample = (channels, *size) if layout.channels_first else (*size, channels)
@@ -54,7 +65,8 @@ def evaluate(model: Path, task: Task, benchmark: Any) -> dict[str, Any]:
         "model_sha256": digest,
         "size_bytes": sum(file.stat().st_size for file in files),
         **quality,
-        **_latency(model, sample, digest, benchmark),
+        **opened["operators"],
+        **_latency(model, sample, digest, benchmark, opened["batch"], limits, wrong),
     }
 
 
@@ -93,6 +105,10 @@ def _graph(model: Path) -> onnx.GraphProto:
     import onnx
 
     try:
+        runner().check_graph(model, external=True)
+    except ValueError as error:
+        raise InputError(str(model), str(error), "name a bundle or another ONNX file") from None
+    try:
         return onnx.load(str(model), load_external_data=False).graph
     except Exception as error:  # protobuf's decoder has its own exceptions, by implementation
         what = f"is no ONNX file ({type(error).__name__})"
@@ -122,6 +138,8 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
+    from onnx import helper
+
     from compressor.onnx_graph.finish import port
 
     held = {tensor.name for tensor in graph.initializer}
@@ -129,57 +147,52 @@ def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
     if len(inputs) != 1 or not graph.output:
         what = f"has {len(inputs)} inputs and {len(graph.output)} outputs"
         raise InputError(str(model), what, "give a model with one input and one output")
+    for value in (inputs[0], graph.output[0]):
+        kind = value.type.tensor_type.elem_type
+        if kind not in helper.get_all_tensor_dtypes():
+            what = f"its {value.name} is no tensor of a type that is known"
+            raise InputError(str(model), what, "give a model with one tensor as input and one as output")
     return port(inputs[0]), port(graph.output[0])
 
 
-def _quality(model: Path, layout: Layout, task: Task) -> dict[str, Any]:
-    """`quality` over the test set, `quality_unseen` where choices were made on some of it, operators and precision."""
+def _quality(model: Path, child: Any, layout: Layout, task: Task) -> dict[str, Any]:
+    """`quality` over the test set, `quality_unseen` where choices were made on some of it."""
     import numpy as np
 
-    from compressor.onnx_graph import operators
-
-    found = _answered(model, layout, task, "test", None)
+    found = _answered(child, layout, task, "test", None)
     outputs, targets = found["outputs"], found["targets"]
     if outputs.ndim != 2 or outputs.shape[1] != len(task.answers):
         what = f"its output is {list(outputs.shape[1:])} a sample, and the task has {len(task.answers)} answers"
         raise InputError(str(model), what, "give a model made for this task")
+    if outputs.dtype.kind not in "fiu":
+        what = f"its output is of the type {outputs.dtype}"
+        raise InputError(str(model), what, "give a model that answers with numbers")
     if wrong := int(np.isnan(outputs).any(1).sum()):
         what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
         raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
-    check_order(str(model), _answered(model, layout, task, "validation", ORDER_SAMPLES), task)
+    check_order(str(model), _answered(child, layout, task, "validation", ORDER_SAMPLES), task)
     scores = task.score(outputs, targets)
     unseen = task.unseen()
     partly = unseen is not None and not unseen.all() and unseen.any()
     return {
         "quality": intervals(scores),
         "quality_unseen": intervals({name: values[unseen] for name, values in scores.items()}) if partly else None,
-        **operators.count(model),
     }
 
 
-def _answered(model: Path, layout: Layout, task: Task, split: Split, limit: int | None) -> dict[str, np.ndarray]:
+def _answered(child: Any, layout: Layout, task: Task, split: Split, limit: int | None) -> dict[str, np.ndarray]:
     """`outputs` and `targets` of a split's samples, or of `limit` of them, of every class its share."""
     import numpy as np
 
-    from compressor.latency import machine
-    from compressor.onnx_graph import clean, session
-
     targets: list[np.ndarray] = [np.zeros(0, np.int64)]
-
-    def feed() -> Iterator[np.ndarray]:
-        for batch in task.batches(split, BATCH, pixels=layout.pixels, limit=limit):
-            targets.append(batch.targets.numpy())
-            values = batch.inputs.numpy()
-            yield values.transpose(0, 3, 1, 2) if layout.pixels and layout.channels_first else values
-
-    try:
-        outputs = session.predict(model, feed(), machine.default_threads())
-    except CompressError:  # the data's
-        raise
-    except Exception as error:  # onnxruntime has a dozen exception types without a common one
-        what = f"onnxruntime cannot run it ({clean.first_line(error)})"
-        raise InputError(str(model), what, "check the file") from None
-    return {"outputs": outputs, "targets": np.concatenate(targets)}
+    outputs: list[np.ndarray] = []
+    for batch in task.batches(split, BATCH, pixels=layout.pixels, limit=limit):
+        targets.append(batch.targets.numpy())
+        values = batch.inputs.numpy()
+        values = values.transpose(0, 3, 1, 2) if layout.pixels and layout.channels_first else values
+        outputs.append(child.ask({"do": "run"}, values)[1])
+    none = np.zeros((0, len(task.answers)), np.float32)
+    return {"outputs": np.concatenate(outputs) if outputs else none, "targets": np.concatenate(targets)}
 
 
 def intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | int | None]]:
@@ -195,18 +208,29 @@ def intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | i
     return found
 
 
-def _latency(model: Path, sample: Sequence[int], digest: str, step: Any) -> dict[str, Any]:
-    """`latency` on inputs of the shape `sample`, and `machine`."""
+def _latency(
+    model: Path,
+    sample: Sequence[int],
+    digest: str,
+    step: Any,
+    batch: int | None,
+    limits: tuple[int, int] | None,
+    wrong: type[CompressError],
+) -> dict[str, Any]:
+    """`latency` on inputs of the shape `sample`, and `machine`. batch: the only size that the file takes, if any."""
     from compressor.latency import experiment
-    from compressor.latency.session import fixed_batch, open_session
 
     asked: dict[str, Any] = {name: getattr(step, name, usual) for name, usual in QUICK.items()}
+    if batch is not None:
+        asked["batch_sizes"] = (batch,)
+    watch = runner().Limits(*limits) if limits else runner().Limits()
     with tempfile.TemporaryDirectory() as folder:
         timed = _sized(model, sample, Path(folder))
-        only = fixed_batch(open_session(str(timed), 1))
-        if only is not None:
-            asked["batch_sizes"] = (only,)
-        measured = experiment.measure([experiment.Model(digest, timed, model.name)], experiment.Settings(**asked))
+        try:
+            models = [experiment.Model(digest, timed, model.name)]
+            measured = experiment.measure(models, experiment.Settings(**asked), limits=watch)
+        except StepError as error:
+            raise wrong(str(model), error.what, error.todo) from None
     return {"latency": measured.latency["rows"][digest], "machine": measured.latency["machine"]}
 
 

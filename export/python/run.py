@@ -33,22 +33,27 @@ if __name__ == "__main__":
     sys.path[:] = [entry for entry in _path if os.path.isabs(entry) and _real(entry) not in _own]
 
 import argparse
+import contextlib
 import gc
 import hashlib
 import io
 import json
+import mmap
 import os
 import platform
+import signal
 import stat
+import struct
 import subprocess
+import tempfile
 import threading
 import time
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import comb
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import PIL
@@ -342,11 +347,12 @@ TOKENIZER_FILES = frozenset({
 LARGEST_MANIFEST = 4 * 2**20
 LARGEST_FILE = 2 * 2**30
 LARGEST_SAMPLES = 2**30  # unpacked
-NOT_A_BUNDLE, ALTERED = 2, 4
+NOT_A_BUNDLE, ALTERED, RESOURCES = 2, 4, 7
 
 
 class Refused(Exception):  # the sentence a person reads, not a fault of the code
-    """What the person is told in one line, and the exit code: 2 for a wrong request, 4 for an altered bundle.
+    """What the person is told in one line, and the exit code: 2 for a wrong request, 4 for an altered bundle,
+    7 for want of memory.
 
     place: the file it is about. problem: what is wrong with it. todo: what to do.
     """
@@ -452,7 +458,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Compare each listed file with its size and digest. Refused (4) names the first that differs."""
+    """Compare each listed file with its size and digest, graphs with their limits. Refused (4) names the first."""
     check_names(folder, facts)
     for name, entry in facts["files"].items():
         path = folder / name
@@ -464,6 +470,299 @@ def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
             raise altered(str(path), f"has {size:,} bytes and not the {entry.get('bytes')} that {MANIFEST} names")
         if file_digest(path) != entry.get("sha256"):
             raise altered(str(path), f"does not have the digest that {MANIFEST} names")
+        if name in GRAPHS:
+            try:
+                check_graph(path)
+            except ValueError as error:
+                raise altered(str(path), str(error)) from None
+
+
+# --- what a graph may be ---------------------------------------------------------------------------------------------
+
+MOST_NODES = 50_000  # with what functions and inner graphs add, as often as they are called
+MOST_NESTED = 32  # graphs in graphs, functions that call functions
+MOST_FIELDS = 2_000_000
+LARGEST_STRUCTURE = 2**27  # bytes of names, attributes and types: of all but tensors and notes
+BITS = {
+    1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 8: 0, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
+    17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2, 27: 6, 28: 6,
+}  # fmt: skip
+"""ONNX's element types, and the bits of one element."""
+DOMAINS = frozenset({
+    "", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training", "com.microsoft",
+    "com.microsoft.nchwc", "com.microsoft.experimental", "com.ms.internal.nhwc",
+})  # fmt: skip
+"""Operator sets that onnxruntime brings along."""
+
+
+def check_graph(path: Path, *, external: bool = False) -> None:
+    """Refuse an ONNX file that takes hold of a machine by its mere size, with a ValueError that says why.
+
+    The file is walked field by field, and neither built nor expanded: functions are counted as often as they would be
+    called. external: whether weights may lie in other files, in or below the file's own folder.
+    """
+    with path.open("rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            raise ValueError("is no ONNX file (it is empty)")
+        _Walk(external).model(memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)))
+
+
+class _Part:
+    """What is counted in a graph or in a function: its nodes, its depth, and what its nodes may call."""
+
+    def __init__(self) -> None:
+        self.nodes, self.depth = 0, 0
+        self.calls: dict[tuple[str, str, str], tuple[int, int]] = {}  # name: how often, and how deep at most
+
+    def call(self, name: "tuple[str, str, str]", depth: int) -> None:
+        often, deepest = self.calls.get(name, (0, 0))
+        self.nodes, self.depth = self.nodes + 1, max(self.depth, depth)
+        self.calls[name] = (often + 1, max(deepest, depth))
+
+
+class _Walk:
+    """One walk through a model's bytes. The numbers of the fields are those of onnx.proto."""
+
+    def __init__(self, external: bool) -> None:
+        self._external, self._fields_left, self._structure = external, MOST_FIELDS, 0
+        self._functions: dict[tuple[str, str, str], _Part] = {}
+        self._totals: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def model(self, data: memoryview) -> None:
+        whole, graphs = _Part(), 0
+        for field, value in self._fields(data):
+            if field == 7:
+                graphs += 1
+                self._graph(self._bytes(value), whole, 0)
+            elif field == 25:
+                self._function(self._bytes(value))
+            elif field == 20:
+                raise ValueError("brings training graphs along, which nothing here runs")
+        if graphs != 1:
+            raise ValueError(f"is no ONNX file (it holds {graphs or 'no'} graphs)")
+        self._total(whole, ())
+        own = {domain for domain, _, _ in self._functions}
+        called = {name for part in (whole, *self._functions.values()) for name in part.calls}
+        for domain, kind, _ in sorted(called):
+            if domain not in DOMAINS and domain not in own:
+                raise ValueError(
+                    f"has operators of {domain[:80]!r} ({kind[:80]!r}), which onnxruntime does not bring along"
+                )
+
+    def _total(self, part: _Part, trail: "tuple[tuple[str, str, str], ...]") -> "tuple[int, int]":
+        """Nodes and depth of a part once all its calls are expanded."""
+        nodes, depth = part.nodes, part.depth
+        for name, (often, deep) in part.calls.items():
+            if name in self._functions:
+                if name in trail:
+                    raise ValueError(f"has a function that calls itself ({name[1][:80]!r})")
+                if len(trail) >= MOST_NESTED:
+                    raise ValueError(f"nests functions and graphs more than {MOST_NESTED} deep")
+                if name not in self._totals:
+                    self._totals[name] = self._total(self._functions[name], (*trail, name))
+                inner, below = self._totals[name]
+                nodes, depth = nodes + often * inner, max(depth, deep + 1 + below)
+        if nodes > MOST_NODES:
+            raise ValueError(f"has more than {MOST_NODES:,} operators once its functions are expanded")
+        if depth > MOST_NESTED:
+            raise ValueError(f"nests functions and graphs more than {MOST_NESTED} deep")
+        return nodes, depth
+
+    def _graph(self, data: memoryview, part: _Part, depth: int) -> None:
+        if depth > MOST_NESTED:
+            raise ValueError(f"nests functions and graphs more than {MOST_NESTED} deep")
+        for field, value in self._fields(data):
+            if field == 1:
+                self._node(self._bytes(value), part, depth)
+            elif field == 5:
+                self._tensor(self._bytes(value))
+            elif field == 15:
+                self._sparse(self._bytes(value))
+            elif field in (11, 12):
+                self._port(self._bytes(value))
+            elif field == 13:
+                self._counted(value)
+
+    def _function(self, data: memoryview) -> None:
+        part, words = _Part(), {1: "", 10: "", 13: ""}
+        for field, value in self._fields(data):
+            if field == 7:
+                self._node(self._bytes(value), part, 0)
+            elif field == 11:
+                self._attribute(self._bytes(value), part, 0)
+            elif field in words:
+                words[field] = self._text(value)
+        self._functions[(_domain(words[10]), words[1], words[13])] = part
+
+    def _node(self, data: memoryview, part: _Part, depth: int) -> None:
+        words = {4: "", 7: "", 8: ""}
+        for field, value in self._fields(data):
+            if field == 5:
+                self._attribute(self._bytes(value), part, depth)
+            elif field in words:
+                words[field] = self._text(value)
+            elif field != 6 and field != 9:
+                self._counted(value)
+        part.call((_domain(words[7]), words[4], words[8]), depth)
+        if part.nodes > MOST_NODES:
+            raise ValueError(f"has more than {MOST_NODES:,} operators")
+
+    def _attribute(self, data: memoryview, part: _Part, depth: int) -> None:
+        for field, value in self._fields(data):
+            if field in (5, 10):
+                self._tensor(self._bytes(value))
+            elif field in (6, 11):
+                self._graph(self._bytes(value), part, depth + 1)
+            elif field in (22, 23):
+                self._sparse(self._bytes(value))
+            elif field != 13:
+                self._counted(value)
+
+    def _port(self, data: memoryview) -> None:
+        """An input or output, whose element type must be one that there is."""
+        self._counted(data)
+        for field, value in self._fields(data):
+            for kind, tensor in self._fields(self._bytes(value)) if field == 2 else ():
+                for inner, element in self._fields(self._bytes(tensor)) if kind == 1 else ():
+                    if inner == 1 and element not in BITS:
+                        raise ValueError(f"has an input or output of the element type {element}, which is not known")
+
+    def _sparse(self, data: memoryview) -> None:
+        dims: list[int] = []
+        for field, value in self._fields(data):
+            if field in (1, 2):
+                self._tensor(self._bytes(value))
+            elif field == 3:
+                dims += self._numbers(value)
+        if _product(dims) > LARGEST_FILE // 8:
+            raise ValueError(f"has a sparse tensor of {dims[:8]}, which is too large")
+
+    def _tensor(self, data: memoryview) -> None:
+        """A tensor's data must be there, and be as much as its sizes say."""
+        dims: list[int] = []
+        kind, raw, typed, outside, place = 0, None, 0, False, ""
+        for field, value in self._fields(data):
+            if field == 1:
+                dims += self._numbers(value)
+            elif field == 2:
+                kind = value if isinstance(value, int) else 0
+            elif field == 9:
+                raw = len(self._bytes(value))
+            elif field in (5, 7, 11):  # varints, one after the other where they are packed
+                typed += 1 if isinstance(value, int) else len(bytes(value).translate(None, _CONTINUED))
+            elif field in (4, 10):
+                typed += 1 if isinstance(value, int) else len(value) // (4 if field == 4 else 8)
+            elif field == 6:
+                typed += 1
+                self._counted(value)
+            elif field == 13:
+                key, text = self._entry(value)
+                outside, place = True, text if key == "location" else place
+            elif field == 14:
+                outside = outside or value == 1
+        if kind not in BITS:
+            raise ValueError(f"has a tensor of the element type {kind}, which is not known")
+        if outside:
+            self._outside(place)
+            return
+        wanted = _product(dims)
+        held = typed * max(1, 8 // (BITS[kind] or 8))
+        if wanted > held if raw is None else wanted * BITS[kind] > raw * 8:
+            raise ValueError(f"has a tensor of {dims[:8]} without the numbers for it")
+
+    def _outside(self, place: str) -> None:
+        if not self._external:
+            raise ValueError("keeps weights in another file")
+        parts = place.replace("\\", "/").split("/")
+        if not place or place.startswith(("/", "\\")) or ".." in parts or ":" in place or "\0" in place:
+            raise ValueError(f"keeps weights outside of its folder ({place[:80]!r})")
+
+    def _entry(self, value: "int | memoryview") -> "tuple[str, str]":
+        words = {1: "", 2: ""}
+        for field, text in self._fields(self._bytes(value)):
+            if field in words:
+                words[field] = self._text(text)
+        return words[1], words[2]
+
+    def _numbers(self, value: "int | memoryview") -> "list[int]":
+        """A repeated number, alone or packed; below zero it is none."""
+        found, place = [], 0
+        if isinstance(value, int):
+            found = [value]
+        else:
+            while place < len(value):
+                number, place = _varint(value, place)
+                found.append(number)
+        if any(number >= 2**63 for number in found):
+            raise ValueError("has a tensor with a size below zero")
+        return found
+
+    def _text(self, value: "int | memoryview") -> str:
+        self._counted(value)
+        return bytes(self._bytes(value)).decode("utf-8", errors="replace")
+
+    def _bytes(self, value: "int | memoryview") -> memoryview:
+        if isinstance(value, int):
+            raise ValueError("is no ONNX file (a field is of another kind)")
+        return value
+
+    def _counted(self, value: "int | memoryview") -> None:
+        self._structure += 8 if isinstance(value, int) else len(value)
+        if self._structure > LARGEST_STRUCTURE:
+            raise ValueError(f"has more than {LARGEST_STRUCTURE:,} bytes of names and attributes")
+
+    def _fields(self, data: memoryview) -> "Iterator[tuple[int, int | memoryview]]":
+        """Number and value of each field of a message: a whole number, or the bytes of all else."""
+        place, end = 0, len(data)
+        while place < end:
+            self._fields_left -= 1
+            if self._fields_left < 0:
+                raise ValueError(f"has more than {MOST_FIELDS:,} entries")
+            key, place = _varint(data, place)
+            wire, size = key & 7, 0
+            if wire == 0:
+                number, place = _varint(data, place)
+                yield key >> 3, number
+                continue
+            if wire == 2:
+                size, place = _varint(data, place)
+            elif wire in (1, 5):
+                size = 8 if wire == 1 else 4
+            else:
+                raise ValueError("is no ONNX file (a field is of a kind that there is not)")
+            if size > end - place:
+                raise ValueError("is no ONNX file (it is cut short)")
+            yield key >> 3, data[place : place + size]
+            place += size
+
+
+_CONTINUED = bytes(range(128, 256))
+
+
+def _varint(data: memoryview, place: int) -> "tuple[int, int]":
+    """A whole number of protobuf, 7 bits a byte, and the place behind it."""
+    number = shift = 0
+    while place < len(data) and shift < 70:
+        byte = data[place]
+        number |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return number, place
+    raise ValueError("is no ONNX file (a number does not end)")
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _product(sizes: "Sequence[int]") -> int:
+    product = 1
+    for size in sizes:
+        product = min(product * size, 2**62) if size else 0
+    return product
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
 
 
 class Model:
@@ -505,6 +804,8 @@ class Model:
             try:
                 parts.append(self.session.run(None, {self.source["name"]: part})[0][:count])
             except Exception as error:  # onnxruntime has a dozen exception types without a common one
+                if short_of_memory(error):
+                    raise
                 raise altered(MODEL, f"onnxruntime cannot run it ({str(error).strip()[:200]!r})") from None
         return np.concatenate(parts)
 
@@ -530,7 +831,9 @@ def open_session(path: Path, threads: int, facts: Mapping[str, Any]) -> Any:
     """The model in onnxruntime on this CPU; Refused where onnxruntime is missing or cannot read it."""
     try:
         import onnxruntime
-    except ImportError:
+    except ImportError as error:
+        if short_of_memory(error):
+            raise
         raise Refused(2, "onnxruntime", "is not installed", "run `pip install onnxruntime`") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -541,6 +844,8 @@ def open_session(path: Path, threads: int, facts: Mapping[str, Any]) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
+        if short_of_memory(error):
+            raise
         reason = str(error).strip().splitlines()[0][:200]
         known = facts.get("onnxruntime", {})
         problem = f"onnxruntime {onnxruntime.__version__} cannot read it ({reason})"
@@ -557,6 +862,9 @@ def load_samples(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST_SAMPLES:
                 raise ValueError(f"unpacks to more than {LARGEST_SAMPLES:,} bytes")
+            for entry in archive.infolist():
+                with archive.open(entry) as stream:
+                    _check_array(entry, stream)
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         count = len(arrays["index"])
@@ -571,8 +879,19 @@ def load_samples(path: Path) -> dict[str, Any]:
             "encoded": [array.tobytes() for array in encoded],
         }
     except Exception as error:  # a damaged zip or npy file raises almost anything
+        if short_of_memory(error):
+            raise
         reason = f"has no array {error}" if isinstance(error, KeyError) else f"cannot be read ({error})"
         raise altered(str(path), reason) from None
+
+
+def _check_array(entry: zipfile.ZipInfo, stream: Any) -> None:
+    """Refuse an array that says it is larger than it is, before memory is taken for it."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if _product(shape) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"{entry.filename} says that it is larger than it is")
 
 
 def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -621,6 +940,397 @@ def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
     if found.shape != wanted.shape or not (np.isfinite(found).all() and np.isfinite(wanted).all()):
         return float("nan")
     return float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max(initial=0.0))
+
+
+# --- a process of its own for graphs from elsewhere ------------------------------------------------------------------
+
+
+class Limits(NamedTuple):
+    """seconds: for one answer. memory_mb: MB of memory in use, the runtime's own 60 included."""
+
+    seconds: int = 120
+    memory_mb: int = 4096
+
+
+HELP_SECONDS = "seconds that the graph may take for one answer"
+HELP_MEMORY = "MB of memory that the graph may take"
+KEPT = (
+    "PATH", "HOME", "USERPROFILE", "APPDATA", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "WINDIR", "PATHEXT",
+    "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE",
+    "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
+"""What such a process sees of the environment: what Python and its packages are found by, and no more."""
+ADDRESSES_MB = 1024  # address space that is taken without being used: arenas, stacks
+LARGEST_ANSWER = 2**28
+INSIDE = "--inside"
+Answer = "tuple[dict[str, Any], np.ndarray | None]"
+
+
+def bare_environment() -> "dict[str, str]":
+    """The environment without what a graph's process has no use for, keys and tokens above all."""
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(("LC_", "OMP_"))}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+
+
+class Watch:
+    """Ends a process that takes more memory, or longer for an answer, than it may. over: which, in words."""
+
+    def __init__(self, process: Any, limits: Limits) -> None:
+        self._process, self._limits, self._deadline = process, limits, float("inf")
+        self.over = ""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def begin(self) -> None:
+        """An answer is asked for now."""
+        self._deadline = time.monotonic() + self._limits.seconds
+
+    def rest(self) -> None:
+        """Nothing is asked for now."""
+        self._deadline = float("inf")
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._end.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        pause = 0.01 if sys.platform == "linux" else 0.25
+        while not self._end.wait(pause) and self._process.poll() is None:
+            if resident_bytes(self._process.pid) > self._limits.memory_mb * 10**6:
+                self.over = f"takes more than {self._limits.memory_mb:,} MB of memory"
+            elif time.monotonic() > self._deadline:
+                self.over = f"does not answer within {self._limits.seconds:,} seconds"
+            if self.over:
+                self._process.kill()
+                return
+
+
+def resident_bytes(process: int) -> int:
+    """Bytes of memory that a process has in use; 0 where that is not known."""
+    try:
+        if sys.platform == "linux":
+            return int(_text(f"/proc/{process}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        if os.name == "posix":
+            told = subprocess.run(["ps", "-o", "rss=", "-p", str(process)], capture_output=True, check=False)
+            return int(told.stdout) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
+
+
+class Child:
+    """A process that loads and runs graphs from elsewhere, and may be ended at any time without harm.
+
+    command: starts `serve`. None forks this process where that is safe. place: the file in question. code: the exit
+    code of what it does wrong, 4 for a bundle's file, 2 for one that is given. Ended with its parent.
+    """
+
+    def __init__(
+        self, command: "Sequence[str] | None", limits: Limits, place: str, code: int,
+        environment: "Mapping[str, str] | None" = None,
+    ) -> None:  # fmt: skip
+        self._limits, self._place, self._code = limits, place, code
+        self._log = _scratch()
+        words = [str(os.getpid()), str(limits.memory_mb)]
+        try:
+            if command is None:
+                self._process: Any = _Forked(self._log, words)
+            else:
+                self._process = subprocess.Popen(
+                    [*command, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+                    env={**bare_environment(), **(environment or {})},
+                )  # fmt: skip
+            self._watch = Watch(self._process, limits)
+        except BaseException:
+            self._log.close()
+            raise
+
+    def __enter__(self) -> "Child":
+        try:
+            if _receive(self._process.stdout) is None:
+                raise self._death()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._watch.stop()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def ask(self, request: Mapping[str, Any], array: "np.ndarray | None" = None) -> Answer:
+        """What the process answers; Refused where it refuses, takes too much, or dies."""
+        self._watch.begin()
+        try:
+            _send(self._process.stdin, request, array)
+            told = _receive(self._process.stdout)
+        except OSError:
+            told = None
+        finally:
+            self._watch.rest()
+        if told is None:
+            raise self._death()
+        if "refused" in told[0]:
+            raise Refused(*told[0]["refused"])
+        if "short" in told[0]:
+            raise self._short(told[0]["short"])
+        return told
+
+    def _death(self) -> Exception:
+        end = self._process.wait()
+        self._watch.stop()
+        self._log.seek(0)
+        lines = self._log.read()[-4000:].decode("utf-8", errors="replace").strip().splitlines()
+        if self._watch.over:
+            return self._over(self._watch.over)
+        if any(is_shortage(line) for line in lines):
+            return self._short(next(line for line in lines if is_shortage(line)))
+        if end == -9:
+            return short_of(self._place, "the system ended the process that ran it, most often for want of memory")
+        if end < 0:
+            name = signal.Signals(-end).name
+            return Refused(self._code, self._place, f"onnxruntime dies of it ({name})", self._todo())
+        return RuntimeError(f"the process that runs a graph ended with {end}: {lines[-1:] or 'no words'}")
+
+    def _over(self, problem: str) -> Refused:
+        option = "--max-memory-mb" if "memory" in problem else "--max-seconds"
+        return Refused(self._code, self._place, problem, f"allow more with {option} if you trust it")
+
+    def _short(self, told: str) -> Refused:
+        outside = _address_limit()
+        if outside is not None and outside < self._limits.memory_mb * 10**6 + ADDRESSES_MB * 2**20:
+            return short_of(self._place, told)
+        return self._over(f"wants more than {self._limits.memory_mb:,} MB of memory")
+
+    def _todo(self) -> str:
+        return "get a fresh copy of the bundle" if self._code == ALTERED else "give another file"
+
+
+def _scratch() -> Any:
+    """A file for what libraries say; nowhere where no temporary file can be made."""
+    try:
+        return tempfile.TemporaryFile()  # closed with the process
+    except OSError:
+        return open(os.devnull, "w+b")
+
+
+class _Forked:
+    """This process once more, as `subprocess.Popen` shows a process. An emulator goes along with it."""
+
+    def __init__(self, log: Any, words: "Sequence[str]") -> None:
+        questions, answers = os.pipe(), os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid, self.returncode, self._lock = os.fork(), None, threading.Lock()  # type: ignore[attr-defined]
+        if self.pid == 0:
+            end = 1
+            try:
+                os.close(questions[1])
+                os.close(answers[0])
+                kept = bare_environment()
+                os.environ.clear()
+                os.environ.update(kept)
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+                end = serve(HANDLERS, words, os.fdopen(questions[0], "rb"), os.fdopen(answers[1], "wb"))
+            finally:
+                os._exit(end)
+        os.close(questions[0])
+        os.close(answers[1])
+        self.stdin, self.stdout = os.fdopen(questions[1], "wb"), os.fdopen(answers[0], "rb")
+
+    def poll(self) -> "int | None":
+        with self._lock:
+            if self.returncode is None:
+                process, status = os.waitpid(self.pid, os.WNOHANG)  # type: ignore[attr-defined]
+                if process:
+                    killed = os.WIFSIGNALED(status)  # type: ignore[attr-defined]
+                    self.returncode = -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)  # type: ignore
+        return self.returncode
+
+    def wait(self) -> int:
+        while self.poll() is None:
+            time.sleep(0.002)
+        return self.returncode  # type: ignore[return-value]
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def serve(handlers: "Mapping[str, Any]", words: "Sequence[str]", questions: Any = None, answers: Any = None) -> int:
+    """Answer requests until there are no more. handlers: what may be asked for: (request, array) -> (answer, array).
+
+    words: the parent's process id, and the MB of memory that may be taken. questions, answers: binary streams;
+    standard input and output where they are left out, and what libraries print then goes to standard error.
+    """
+    _end_with(int(words[0]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    if questions is None:
+        questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+    with contextlib.suppress(ImportError):
+        import onnxruntime  # noqa: F401  # what it takes is not the graph's
+    _bound(int(words[1]))
+    _send(answers, {}, None)
+    while True:
+        asked = _receive(questions)
+        if asked is None:
+            return 0
+        request, array = asked
+        try:
+            told, found = handlers[request["do"]](request, array)
+            if found is not None and found.nbytes > LARGEST_ANSWER:
+                raise MemoryError(f"an answer of {found.nbytes:,} bytes")
+        except Refused as refused:
+            told, found = {"refused": [refused.code, refused.place, refused.problem, refused.todo]}, None
+        except Exception as error:
+            if not short_of_memory(error):
+                raise
+            told, found = {"short": first_line(error)}, None
+        _send(answers, told, found)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent does."""
+    if sys.platform == "linux":
+        with contextlib.suppress(Exception):  # no ctypes, or an emulator without this call
+            import ctypes
+
+            ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+    if os.name == "posix":
+        if os.getppid() != parent:
+            os._exit(1)
+
+        def look() -> None:
+            while os.getppid() == parent:
+                time.sleep(1)
+            os._exit(1)
+
+        threading.Thread(target=look, daemon=True).start()
+
+
+def _bound(memory_mb: int) -> None:
+    """No dump of a crash, and no single allocation far beyond what may be taken."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    taken = int(_text("/proc/self/statm").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    wanted, (_, most) = taken + memory_mb * 10**6 + ADDRESSES_MB * 2**20, resource.getrlimit(resource.RLIMIT_AS)
+    outside = _address_limit()
+    if outside is None or wanted < outside:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
+
+
+def _address_limit() -> "int | None":
+    """Bytes of addresses that this process may have (`ulimit -v`); None where nobody limits them."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    found = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if found == resource.RLIM_INFINITY else found
+
+
+def _send(stream: Any, told: Mapping[str, Any], array: "np.ndarray | None") -> None:
+    packed = io.BytesIO()
+    if array is not None:
+        np.save(packed, array, allow_pickle=False)
+    head, body = json.dumps(told).encode(), packed.getbuffer()
+    stream.write(struct.pack("<QQ", len(head), len(body)))
+    stream.write(head)
+    stream.write(body)
+    stream.flush()
+
+
+def _receive(stream: Any) -> "Answer | None":
+    """What the other side sent; None where it is gone."""
+    sizes = stream.read(16)
+    if len(sizes) < 16:
+        return None
+    head, body = struct.unpack("<QQ", sizes)
+    told, packed = stream.read(head), stream.read(body)
+    if len(told) < head or len(packed) < body:
+        return None
+    return json.loads(told), np.load(io.BytesIO(packed), allow_pickle=False) if packed else None
+
+
+def check_apart(folder: Path, threads: int, limits: Limits) -> "dict[str, Any]":
+    """`check_samples` in a process of its own."""
+    again = [sys.executable, str(Path(__file__).resolve()), INSIDE]
+    command = None if __name__ == "__main__" and sys.platform == "linux" else again
+    with Child(command, limits, str(folder / MODEL), ALTERED) as child:
+        return child.ask({"do": "check", "bundle": str(folder), "threads": threads})[0]
+
+
+def _check_here(request: Mapping[str, Any], _: "np.ndarray | None") -> Answer:
+    folder = Path(request["bundle"])
+    facts = read_manifest(folder)
+    with understood(folder):
+        model = Model(folder, facts, request["threads"])
+        return check_samples(model, load_samples(folder / SAMPLES), str(folder / SAMPLES)), None
+
+
+HANDLERS = {"check": _check_here}
+
+
+@contextlib.contextmanager
+def understood(folder: Path) -> "Iterator[None]":
+    """The digest only says that bundle.json is whole, not that its author knew the schema: Refused (4) where not."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        if short_of_memory(error):
+            raise
+        raise Refused(ALTERED, str(folder / MANIFEST), f"is no {SCHEMA} ({error!r})", "make the bundle again") from None
+
+
+# --- memory that does not suffice ------------------------------------------------------------------------------------
+
+SHORTAGES = (
+    "out of memory", "allocate memory", "not enough memory", "unable to allocate", "bad_alloc", "bad allocation",
+    "memory allocation", "could not allocate", "failed to allocate", "defaultcpuallocator", "start new thread",
+    "pthread_create", "resource temporarily unavailable", "static tls", "failed to map segment", "memoryerror",
+)  # fmt: skip
+"""What libraries say, each in its own words, when memory, addresses or threads run out."""
+
+
+def is_shortage(words: str) -> bool:
+    """Whether a library's words are about memory, addresses or threads that ran out."""
+    said = words.lower()
+    return any(one in said for one in SHORTAGES) and "not permitted" not in said
+
+
+def short_of_memory(error: "BaseException | None") -> bool:
+    """Whether an exception, or what led to it, tells of memory, addresses or threads that ran out."""
+    seen = 0
+    while error is not None and seen < 10:
+        if isinstance(error, MemoryError) or is_shortage(str(error)):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
+
+
+def short_of(place: str, told: str) -> Refused:
+    """The machine, or a limit on this process, does not suffice."""
+    limit = _address_limit()
+    known = "" if limit is None else f"; this process may have {limit // 10**6:,} MB of addresses (`ulimit -v`)"
+    return Refused(RESOURCES, place, f"the memory does not suffice ({told}{known})", "free memory or raise the limit")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line that is not too long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:200]
 
 
 # --- latency on this device ------------------------------------------------------------------------------------------
@@ -788,6 +1498,9 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=_number, nargs="+", default=[1], metavar="N", help="threads; --bench takes several numbers")
     add("--batch", type=_number, metavar="N", help="pictures at once, for --bench; default: 1 or the model's own")
     add("--rounds", type=_number, default=30, metavar="N", help="rounds of --bench; an interval needs 20")
+    usual = Limits()
+    add("--max-seconds", type=_number, default=usual.seconds, metavar="N", help=f"for --check: {HELP_SECONDS}")
+    add("--max-memory-mb", type=_number, default=usual.memory_mb, metavar="N", help=f"for --check: {HELP_MEMORY}")
     add("--probe", action="store_true", help=argparse.SUPPRESS)
     return options
 
@@ -799,24 +1512,25 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         if not (asked.check or asked.bench or asked.probe or asked.pictures):
             raise Refused(2, RUNNER, "nothing to do", "name a picture, or give --check or --bench")
         facts = read_manifest(asked.bundle)
-        check_files(asked.bundle, facts)
-        if asked.probe:
-            _tell(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
-            return 0
-        check_preprocess(facts["preprocess"])
-        if asked.check:
-            _tell_check(asked, facts)
-        if asked.bench:
-            _tell(json.dumps(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1))
-        return _tell_answers(asked, facts) if asked.pictures else 0
+        with understood(asked.bundle):
+            check_files(asked.bundle, facts)
+            check_preprocess(facts["preprocess"])
+            if asked.probe:
+                _tell(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
+                return 0
+            if asked.check:
+                _tell_check(asked, facts)
+            if asked.bench:
+                _tell(json.dumps(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1))
+            return _tell_answers(asked, facts) if asked.pictures else 0
     except Refused as refused:
         _tell(f"{RUNNER}: {refused}", sys.stderr)
         return refused.code
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        # The digest only says that bundle.json is whole, not that its author knew the schema.
-        place = asked.bundle / MANIFEST
-        _tell(f"{RUNNER}: {place}: is no {SCHEMA} ({error!r}); make the bundle again", sys.stderr)
-        return ALTERED
+    except Exception as error:
+        if not short_of_memory(error):
+            raise
+        _tell(f"{RUNNER}: {short_of(str(asked.bundle), first_line(error))}", sys.stderr)
+        return RESOURCES
 
 
 def _tell(text: str, stream: "TextIO | None" = None) -> None:
@@ -829,8 +1543,7 @@ def _tell(text: str, stream: "TextIO | None" = None) -> None:
 
 
 def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
-    model = Model(asked.bundle, facts, asked.threads[0])
-    found = check_samples(model, load_samples(asked.bundle / SAMPLES), str(asked.bundle / SAMPLES))
+    found = check_apart(asked.bundle, asked.threads[0], Limits(asked.max_seconds, asked.max_memory_mb))
     if asked.json:
         _tell(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
     else:
@@ -862,6 +1575,6 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that cannot show a class's name
     try:
-        sys.exit(main())
+        sys.exit(serve(HANDLERS, sys.argv[2:]) if sys.argv[1:2] == [INSIDE] else main())
     except KeyboardInterrupt:
         sys.exit(130)

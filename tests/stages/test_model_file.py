@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from compressor.errors import InputError
+from compressor.errors import InputError, IntegrityError
 from compressor.stages import model_file
 from compressor.stages.benchmark import BenchmarkSpec
+from compressor.tasks.base import Batch
+from tests.bundle import hostile
 from tests.toy import ToyTask
 
 QUICK = BenchmarkSpec(rounds=20, min_seconds=0)
@@ -92,3 +97,68 @@ def test_what_is_wrong_with_the_data_is_not_the_models_fault(tmp_path: Path) -> 
     task: Any = Torn()
     with pytest.raises(InputError, match=r"^task\.data\.folder: 'a\.png' is torn; fetch it again$"):
         model_file.evaluate(tmp_path / "m.onnx", task, QUICK)
+
+
+class Pixels(ToyTask):
+    """Pictures as pixels and ten answers, which is what the hostile graphs take and give."""
+
+    def __init__(self) -> None:
+        super().__init__(classes=10)
+
+    def batches(self, split: str, batch_size: int, **settings: Any) -> Iterator[Batch]:
+        for batch in super().batches(split, batch_size, **{**settings, "pixels": False}):
+            yield replace(batch, inputs=batch.inputs.mul(0).to(torch.uint8).permute(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bomb", "more than 32 deep"),
+        ("unknown_type", "element type 99"),
+        ("no_tensor", "no tensor of a type that is known"),
+        ("unknown_operator", "onnxruntime cannot run it"),
+        ("future", "onnxruntime cannot run it"),
+        ("loop", "does not answer within 3 seconds; allow more with --max-seconds"),
+        ("Expand", "more than 500 MB of memory; allow more with --max-memory-mb"),
+    ],
+)
+def test_a_hostile_file_is_the_users_mistake_and_a_bundles_own_is_integrity(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    path = tmp_path / "m.onnx"
+    every = {**hostile.BOUNDED, **hostile.RUN, **hostile.SLOW, **hostile.LARGE}
+    path.write_bytes(every[name]().SerializeToString())
+    task: Any = Pixels()
+    with pytest.raises(InputError, match=said):
+        model_file.evaluate(path, task, QUICK, limits=(3, 500))
+    if name in hostile.SLOW or name in hostile.LARGE:
+        with pytest.raises(IntegrityError, match=said):
+            model_file.evaluate(path, task, QUICK, limits=(3, 500), is_bundle=True)
+
+
+def test_timing_ends_when_it_takes_too_long(tmp_path: Path) -> None:
+    """By a file that answers samples, but not the numbers that latency is measured with."""
+    path = tmp_path / "m.onnx"
+    model = foreign(path)
+    made = hostile.loop_without_an_end().graph.node[0]
+    made.input[1], made.input[2] = "go", "zero"
+    weights = [
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
+        numpy_helper.from_array(np.array(-1, np.float32), "low"),
+    ]
+    below = [
+        helper.make_node("ReduceMin", ["x"], ["least"], keepdims=0),
+        helper.make_node("Less", ["least", "low"], ["go"]),
+        made,
+        helper.make_node("Add", ["b", "extra"], ["c"]),
+    ]
+    model.graph.initializer.extend(weights)
+    nodes = [*model.graph.node[:2], *below, helper.make_node("Flatten", ["c"], ["y"])]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+    task: Any = ToyTask()
+    for inputs, _ in task.data.values():
+        inputs.clamp_(min=-0.5)
+    with pytest.raises(InputError, match="does not answer within 3 seconds"):
+        model_file.evaluate(path, task, QUICK, limits=(3, 500))

@@ -1,0 +1,61 @@
+"""`python -m compressor.onnx_graph.inside`: the process in which `evaluate` runs a file from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compressor.runner import runner
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+
+Answer = tuple[dict[str, Any], "np.ndarray | None"]
+
+
+class Inside:
+    """The file that is open. code: the exit code of what it does wrong."""
+
+    def __init__(self) -> None:
+        self.path, self.code = Path(), 0
+        self.session: onnxruntime.InferenceSession | None = None
+
+    def open(self, request: Mapping[str, Any], _: Any) -> Answer:
+        """Load the file `path` for so many `threads`: the batch size that it was made for, and its operators."""
+        from compressor.onnx_graph import operators, session
+
+        self.path, self.code = Path(request["path"]), request["code"]
+        try:
+            self.session = session.make_session(self.path, request["threads"])
+            counted = operators.count(self.path)
+        except Exception as error:  # onnxruntime has a dozen exception types without a common one
+            raise self._refused(error) from None
+        return {"batch": session.fixed_batch(self.session), "operators": counted}, None
+
+    def run(self, _: Mapping[str, Any], batch: np.ndarray) -> Answer:
+        """What the open file answers to a batch."""
+        from compressor.onnx_graph import session
+
+        assert self.session is not None
+        try:
+            found = session.answer(self.session, batch)
+            if found.dtype.hasobject:
+                raise ValueError("its output is no array of numbers")
+        except Exception as error:  # onnxruntime has a dozen exception types without a common one
+            raise self._refused(error) from None
+        return {}, found
+
+    def _refused(self, error: Exception) -> Exception:
+        if runner().short_of_memory(error):
+            return error
+        problem = f"onnxruntime cannot run it ({runner().first_line(error)})"
+        refused: Exception = runner().Refused(self.code, str(self.path), problem, "check the file")
+        return refused
+
+
+if __name__ == "__main__":
+    inside = Inside()
+    sys.exit(runner().serve({"open": inside.open, "run": inside.run}, sys.argv[1:]))
