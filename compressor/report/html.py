@@ -191,11 +191,12 @@ def _notes(report: Report) -> dict[str, list[tuple[str, str]]]:
 
 
 def _holds_on(report: Report) -> str | None:
-    """On which CPUs the shipped model's answers hold, as the step that quantized it told."""
-    row = report.row(report.verdict.ship)
+    """On which CPUs the shipped model's answers hold, as the step that quantized it told, and whether its bits do."""
+    row = ship = report.row(report.verdict.ship)
+    bits = words.bits(ship)
     while row is not None:
         told = report.details.notes.get(row.step, {}).get("holds_on")
         if told:
-            return str(told)
+            return f"{told}{f'; bits: {bits}' if bits else ''}"
         row = report.row(row.parent)
-    return None
+    return f"bits: {bits}" if bits else None

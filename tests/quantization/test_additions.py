@@ -97,7 +97,7 @@ def test_scales_and_zero_points_of_any_kind_become_safe(seed: int) -> None:
         assert max(abs(found[name].scale / given[name].scale - 1) for name in given) < UNMOVED
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Additions of all kinds: with activation, into another addition, of a shared branch, with a constant."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ def test_every_addition_of_a_real_graph_is_proven_and_exact_on_all_pairs_of_byte
     tmp_path: Path, feed: ptq.Samples
 ) -> None:
     torch.manual_seed(0)
-    exporter.export_core(settle(_Residual()), signature(), tmp_path / "core.onnx", 21)
+    exporter.export_core(settle(Residual()), signature(), tmp_path / "core.onnx", 21)
     ptq.quantize(tmp_path / "core.onnx", tmp_path / "int8.onnx", feed)
     graph = operators.optimised(tmp_path / "int8.onnx").graph
     held = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -1,0 +1,75 @@
+"""Scales around averages, products and functions: moved a little where that keeps results off ties, else left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compressor.onnx_graph import ties
+from compressor.onnx_graph.ties import Grid
+from compressor.quantization import averages
+from compressor.quantization.averages import Grids, Rounding
+
+
+def grids(**scales: float) -> dict[str, Grid]:
+    return {name: Grid(float(np.float32(scale)), 0) for name, scale in scales.items()}
+
+
+def mean(given: str, out: str, count: int) -> Rounding:
+    return Rounding(
+        (given,), out,
+        lambda held: ties.mean(held[given], held[out], count, exact_sum=False),
+        lambda held: held[given].scale / held[out].scale / count,
+    )  # fmt: skip
+
+
+def product(a: str, b: str, out: str) -> Rounding:
+    return Rounding(
+        (a, b), out,
+        lambda held: ties.multiplication(held[a], held[b], held[out]),
+        lambda held: held[a].scale * held[b].scale / held[out].scale,
+    )  # fmt: skip
+
+
+def halves(given: str, out: str) -> Rounding:
+    """x -> x / 2 as a function, which ties at every odd byte between equal scales."""
+    return Rounding((given,), out, lambda held: ties.table(held[given], held[out], lambda x: x / 2, 1e-6))
+
+
+def after(given: Grids, moved: dict[str, float]) -> dict[str, Grid]:
+    return {name: Grid(moved.get(name, grid.scale), grid.zero) for name, grid in given.items()}
+
+
+@pytest.mark.parametrize("one", [mean("x", "y", 4), product("x", "x2", "y"), halves("x", "y")])
+def test_the_output_moves_a_little_until_nothing_ties(one: Rounding) -> None:
+    given = grids(x=0.5, x2=0.5, y=0.5)
+    assert not one.margin(given).proven
+    moved = averages.settle([one], given, fixed=[])
+    assert set(moved) == {"y"}
+    assert one.margin(after(given, moved)).proven
+    assert abs(moved["y"] / 0.5 - 1) <= averages.FURTHEST
+
+
+def test_a_fixed_output_stays_and_the_input_moves() -> None:
+    given, one = grids(x=0.5, y=0.5), mean("x", "y", 4)
+    moved = averages.settle([one], given, fixed=["y"])
+    assert set(moved) == {"x"}
+    assert one.margin(after(given, moved)).proven
+
+
+def test_nothing_moves_where_nothing_helps_or_nothing_is_wrong() -> None:
+    given = grids(x=0.5, y=0.5, third=0.375)
+    assert averages.settle([mean("x", "y", 4)], given, fixed=["x", "y"]) == {}
+    assert averages.settle([mean("x", "third", 4)], given, fixed=[]) == {}
+    # Float sums of 4,096 numbers err by more than the ties of any fraction near that ratio are away.
+    assert averages.settle([mean("x", "y", 4096)], given, fixed=[]) == {}
+
+
+def test_what_was_settled_stays_settled() -> None:
+    """The gate's scale is wanted by the function that makes it and by the product that takes it."""
+    given = grids(x=0.25, gate=0.25, wide=0.11, out=0.0275)
+    chain = [halves("x", "gate"), product("wide", "gate", "out")]
+    moved = averages.settle(chain, given, fixed=["out", "wide", "x"])
+    found = after(given, moved)
+    assert "gate" in moved
+    assert all(one.margin(found).proven for one in chain)
