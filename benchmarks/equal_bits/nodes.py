@@ -14,6 +14,8 @@ import numpy as np
 
 MOST = 256
 """The largest average of which every sum is tried."""
+CONVOLUTIONS, CHANNELS = 12, 512
+"""How many convolutions' scalings are tried, over how many times 256 integer sums, from the smallest byte upwards."""
 
 
 def collect(path: Path, target: Path) -> int:
@@ -89,6 +91,26 @@ def collect(path: Path, target: Path) -> int:
                 held["axes"] = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
                 rows = 255 * count + 1
                 add([source, mean, sinks[0]], {source.input[0]: f"s{count}"}, {f"s{count}": [1, rows, count, 1]}, rows)
+    for node in [one for one in graph.node if one.op_type == "QuantizeLinear" and one.input[1] in held]:
+        scale, zero = (numpy_helper.to_array(held[name]) for name in node.input[1:3])
+        if scale.size == 1 and zero.dtype == np.uint8:
+            made = borders(float(scale), int(zero))
+            name = f"borders{len(held)}"
+            held[name] = numpy_helper.from_array(made, name)
+            add([helper.make_node("QuantizeLinear", [name, *node.input[1:3]], ["y"])], {}, {}, made.size)
+    scaled = [one for one in graph.node if one.op_type == "QLinearConv" and one.input[4] in held]
+    for node in scaled[:: max(1, len(scaled) // CONVOLUTIONS)][:CONVOLUTIONS]:
+        given, weights, out = (numpy_helper.to_array(held[node.input[place]]) for place in (1, 4, 6))
+        zero = numpy_helper.to_array(held[node.input[7]])
+        weight = np.float32(np.sort(weights.reshape(-1))[weights.size // 2])
+        ratio = float(given) * float(weight) / float(out)
+        count = min(CHANNELS, int(257 / ratio / 256) + 1)
+        biases = np.arange(count, dtype=np.int32) * 256 - int((int(zero) + 1) / ratio)
+        names = []
+        for value in (given, np.uint8(0), np.ones((count, 1, 1, 1), np.int8), weight, np.int8(0), out, zero, biases):
+            names.append(f"c{len(held)}")
+            held[names[-1]] = numpy_helper.from_array(np.asarray(value), names[-1])
+        add([helper.make_node("QLinearConv", ["p", *names], ["y"])], {}, {"p": [1, 1, 16, 16]}, 256 * count)
     ports = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in sorted(feeds.items())]
     ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in outputs]
     made = helper.make_graph(nodes, "nodes", ports, ends, [held[name] for name in sorted(used)])
@@ -97,11 +119,23 @@ def collect(path: Path, target: Path) -> int:
     return tried if nodes else 0
 
 
+def borders(scale: float, zero: int) -> np.ndarray:
+    """float32 numbers on and next to every border between two bytes."""
+    middle = ((np.arange(256) - 0.5 - zero) * scale).astype(np.float32)
+    around = [middle]
+    for way in (np.float32(-np.inf), np.float32(np.inf)):
+        near = middle
+        for _ in range(2):
+            near = np.nextafter(near, way)
+            around.append(near)
+    return np.concatenate(around)
+
+
 def feed(name: str, shape: list[int]) -> np.ndarray:
-    """Every pair (`a`, `b`), every byte (`t`), or bytes with every sum (`s64`: of 64)."""
+    """Every pair (`a`, `b`), every byte (`t`, `p`), or bytes with every sum (`s64`: of 64)."""
     every = np.arange(256, dtype=np.uint8)
-    if name in ("a", "b", "t"):
-        return {"a": np.repeat(every, 256), "b": np.tile(every, 256), "t": every}[name]
+    if name in ("a", "b", "t", "p"):
+        return {"a": np.repeat(every, 256), "b": np.tile(every, 256)}.get(name, every).reshape(shape)
     count = shape[2]
     sums = np.arange(255 * count + 1)
     whole, rest = np.divmod(sums, count)

@@ -10,7 +10,7 @@ PROVEN = (
     "Bits: proven. Weights of 7 bits cannot saturate, and no number that is rounded comes near a tie: the same network "
     "input gives the same bits in onnxruntime on every CPU."
 )
-SEVEN_BITS = "Weights of 7 bits cannot saturate, so no CPU answers quite otherwise; but outputs may differ in steps."
+SEVEN_BITS = "Weights of 7 bits cannot saturate, so no CPU answers quite otherwise; outputs may still differ a little."
 EIGHT_BITS = (
     "Weights of 8 bits: the figures hold on x86 CPUs with VNNI and on Arm only. On x86 CPUs without VNNI sums saturate "
     "and several answers in a hundred change."

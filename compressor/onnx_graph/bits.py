@@ -8,6 +8,7 @@ named: float operators that sum or approximate, integer products that may satura
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,10 @@ def word(operator: str) -> str:
 
 
 def spatial_counts(path: Path) -> dict[str, int]:
-    """How many numbers go into each average, by the names of the nodes of an ONNX file that say it by their shapes."""
+    """How many numbers go into each average, by the names of the nodes of an ONNX file that say it by their shapes.
+
+    Nodes without a name of their own are left out.
+    """
     model = onnx.shape_inference.infer_shapes(onnx.load(path, load_external_data=False))
     graph = model.graph
     held = {tensor.name: tensor for tensor in graph.initializer}
@@ -83,9 +87,10 @@ def spatial_counts(path: Path) -> dict[str, int]:
         for value in (*graph.input, *graph.value_info)
     }
     found = {}
+    names = Counter(node.name for node in graph.node)
     for node in graph.node:
         shape = shapes.get(node.input[0]) if node.input else None
-        if node.op_type not in ("ReduceMean", "GlobalAveragePool") or not shape:
+        if node.op_type not in ("ReduceMean", "GlobalAveragePool") or not shape or names[node.name] > 1:
             continue
         axes = list(range(2, len(shape)))
         if node.op_type == "ReduceMean":
@@ -96,7 +101,7 @@ def spatial_counts(path: Path) -> dict[str, int]:
                 continue
             axes = given
         found[node.name] = int(np.prod([shape[axis] for axis in axes]))
-    return {name: count for name, count in found.items() if count}
+    return {name: count for name, count in found.items() if name and count}
 
 
 class _Graph:

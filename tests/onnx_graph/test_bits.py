@@ -124,6 +124,27 @@ def test_a_float_network_allows_the_last_digits(tmp_path: Path) -> None:
     assert 1e-7 * np.abs(outputs).max() < allowed < 1e-4 * np.abs(outputs).max()
 
 
+def test_averages_are_counted_by_their_own_names_and_known_sizes(tmp_path: Path) -> None:
+    """Two nodes without a name, or with one for both, could be taken for each other; an open size is no count."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["a"], name="pool"),
+        helper.make_node("ReduceMean", ["x", "axes"], ["b"], name="rows"),
+        helper.make_node("ReduceMean", ["x", "axes"], ["c"]),
+        helper.make_node("ReduceMean", ["x", "axes"], ["d"], name="twice"),
+        helper.make_node("ReduceMean", ["x", "axes"], ["e"], name="twice"),
+        helper.make_node("GlobalAveragePool", ["open"], ["f"], name="open"),
+    ]
+    ports = [
+        helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 2, 3, 5]),
+        helper.make_tensor_value_info("open", onnx.TensorProto.FLOAT, ["batch", 2, "height", 5]),
+    ]
+    held = [numpy_helper.from_array(np.array([3], np.int64), "axes")]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "abcdef"]
+    graph = helper.make_graph(nodes, "g", ports, ends, held)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "m.onnx")
+    assert bits.spatial_counts(tmp_path / "m.onnx") == {"pool": 15, "rows": 5}
+
+
 def test_resizing_bytes_is_exact_by_copying_and_not_by_interpolating(tmp_path: Path) -> None:
     for mode, told in (("nearest", PROVEN), ("linear", {"proven": False, "because": ["resize (float)"]})):
         node = helper.make_node("Resize", ["x", "", "by"], ["y"], mode=mode)
