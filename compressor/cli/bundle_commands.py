@@ -131,6 +131,12 @@ def described(found: dict[str, Any]) -> list[str]:
     """An evaluation in lines for people."""
     size = f"{found['size_bytes'] / 1e6:.3f} MB"
     lines = [f"{found['file']}: {found['precision']}, {size}, on {found['task']['data']}, in onnxruntime"]
+    lines += [
+        found["macs_unknown"] or f"{found['params']:,} parameters, {found['macs']:,} multiply-accumulates a sample"
+    ]
+    if found["unknown_operators"]:
+        named = ", ".join(found["unknown_operators"])
+        lines.append(f"nobody here can say whether {named} computes in integers or in float")
     groups = {"all test samples": found["quality"], "samples no choice was made on": found["quality_unseen"] or {}}
     for where, group in groups.items():
         for metric, one in group.items():

@@ -24,16 +24,17 @@ class Inside:
         self.session: onnxruntime.InferenceSession | None = None
 
     def open(self, request: Mapping[str, Any], _: Any) -> Answer:
-        """Load the file `path` for so many `threads`: the batch size that it was made for, and its operators."""
-        from compressor.onnx_graph import operators, session
+        """Load the file `path` for so many `threads`: the batch size that it was made for, its operators
+        and its cost. sample: the sizes of one sample."""
+        from compressor.onnx_graph import cost, operators, session
 
         self.path, self.code = Path(request["path"]), request["code"]
         try:
             self.session = session.make_session(self.path, request["threads"])
-            counted = operators.count(self.path)
+            counted = operators.count(self.path) | cost.count(self.path, request["sample"])
         except Exception as error:  # onnxruntime has a dozen exception types without a common one
             raise self._refused(error) from None
-        return {"batch": session.fixed_batch(self.session), "operators": counted}, None
+        return {"batch": session.fixed_batch(self.session), "counted": counted}, None
 
     def run(self, _: Mapping[str, Any], batch: np.ndarray) -> Answer:
         """What the open file answers to a batch."""

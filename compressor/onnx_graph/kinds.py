@@ -56,6 +56,8 @@ FLOAT_PRODUCTS = _names(
 ) | RECURRENT | ATTENTION  # fmt: skip
 """Matrix products in float, and what is made of them."""
 
+PRODUCTS = INTEGER_KERNELS | FLOAT_CONVOLUTIONS | FLOAT_PRODUCTS
+
 FLOAT_ARITHMETIC = _names(
     """
     Abs Acos Acosh Add AffineGrid Asin Asinh Atan Atanh AveragePool NchwcAveragePool BatchNormalization BlackmanWindow

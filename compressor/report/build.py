@@ -134,6 +134,7 @@ def _model(
     sha = about.get("model_sha256")
     speedup = None if baseline is None else latencies.speedup(baseline.facts.get("model_sha256"), sha)
     parent = made.get(row.parent or "") if row.stage in ("quantize", "export") else None
+    macs = _first(about.get("macs"), parent.macs if parent else None)
     unseen = None if evaluation.all_unseen else measured(_qualities(evaluation.of_unseen(), "unseen test samples"))
     return ModelRow(
         step=row.step,
@@ -151,7 +152,8 @@ def _model(
         size_bytes=about.get("size_bytes"),
         # Quantizing and exporting change neither count, and their graphs no longer tell it.
         params=_first(about.get("params"), parent.params if parent else None),
-        macs=_first(about.get("macs"), parent.macs if parent else None),
+        macs=macs,
+        macs_unknown=about.get("macs_unknown") if macs is None else None,
         latency=latencies.of(sha),
         speedup=None if speedup is None else Speedup(value=speedup.value or 0.0, low=speedup.low, high=speedup.high),
         operators=about.get("operators"),

@@ -77,7 +77,8 @@ class Bits(Part):
 
 
 class ModelRow(Part):
-    """One model, as onnxruntime runs it. quality_unseen: null where no choice was made on any test sample."""
+    """One model, as onnxruntime runs it. quality_unseen: null where no choice was made on any test sample.
+    macs_unknown: why `macs` is null, where something cannot be counted."""
 
     step: str
     stage: str
@@ -94,6 +95,7 @@ class ModelRow(Part):
     size_bytes: int | None = None
     params: int | None = None
     macs: int | None = None
+    macs_unknown: str | None = None
     latency: tuple[LatencyRow, ...] | None = None
     speedup: Speedup | None = None
     operators: dict[str, int] | None = None

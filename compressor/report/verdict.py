@@ -184,6 +184,13 @@ def _size_ratio(evidence: Evidence) -> Finding:
     return Finding(before / size, how=f"baseline's {before:,} bytes over {size:,}, exact")
 
 
+def _macs(evidence: Evidence) -> Finding:
+    row = evidence.shipped
+    if row.macs is None:
+        return Finding(None, how=row.macs_unknown or "no multiply-accumulates were counted")
+    return Finding(row.macs, how="multiply-accumulates of one sample, exact")
+
+
 def _speedup(evidence: Evidence) -> Finding:
     return evidence.speedup or Finding(None, how="baseline and shipped model were not timed in the same rounds")
 
@@ -196,5 +203,5 @@ _MEASURES: dict[str, Callable[[Evidence], Finding]] = {
     "size_ratio": _size_ratio,
     "speedup": _speedup,
     "params": lambda evidence: Finding(evidence.shipped.params, how="count of the network's weights, exact"),
-    "macs": lambda evidence: Finding(evidence.shipped.macs, how="multiply-accumulates of one sample, exact"),
+    "macs": _macs,
 }

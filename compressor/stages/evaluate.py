@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FACTS = ("precision", "size_bytes", "float_convolutions", "float_matmuls")
+COSTS = ("params", "macs", "macs_unknown")
 BATCH = 64
 TORCH_SAMPLES = 64
 LARGER = "the int8 file is larger than the float one: the network is too small for the scales it adds"
@@ -73,12 +74,13 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     np.savez(context.folder / "predictions.npz", **arrays)
     counted, size = operators.count(subject.graph), subject.graph.stat().st_size
     reference = _known(core)
-    costs = {name: reference[name] for name in ("params", "macs")} if source.kind == "bundle" and reference else None
+    costs = {name: reference[name] for name in COSTS} if source.kind == "bundle" and reference else None
+    costs = costs or cost.count(subject.graph)
     evaluation = {
         "metric": task.metric,
         **counted,
         "bits": bits.judge(subject.graph),
-        **(costs or cost.count(subject.graph)),
+        **costs,
         "size_bytes": size,
         "subnormal_weights": subject.subnormal,
         "model_sha256": hashlib.sha256(subject.graph.read_bytes()).hexdigest(),
@@ -86,7 +88,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         "output": subject.output,
         "parity": _parity(source, core, subject, validation, context),
         "breakdown": task.breakdown(test["outputs"], test["targets"]),
-        "warnings": _warnings(counted, size, subject, reference, source.kind),
+        "warnings": _warnings({**counted, **costs}, size, subject, reference, source.kind),
     }
     for warning in evaluation["warnings"]:
         context.progress.say(warning)
@@ -238,6 +240,8 @@ def _warnings(
     if unknown := counted["unknown_operators"]:
         named = ", ".join(f"`{name}`" for name in unknown)
         sentences.append(f"nobody here can say whether {named} computes in integers or in float")
+    if counted["macs_unknown"] and not (reference or {}).get("macs_unknown"):
+        sentences.append(counted["macs_unknown"])
     if subject.subnormal:
         sentences.append(f"{subject.subnormal} weights were too small for full precision and are zero in the graph")
     return sentences

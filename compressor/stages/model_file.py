@@ -54,18 +54,18 @@ def evaluate(
     graph = _graph(model)
     layout = feeding(str(model), *_ports(model, graph), task)
     files = [model, *_weights(model, graph)]
-    with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
-        opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
-                            "code": int(wrong.exit_code)})[0]  # fmt: skip
-        quality = _quality(model, child, layout, task)
-    digest = _digest(files)
     channels, *size = task.signature.inputs[0].shape
     sample = (channels, *size) if layout.channels_first else (*size, channels)
+    with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
+        opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
+                            "code": int(wrong.exit_code), "sample": sample})[0]  # fmt: skip
+        quality = _quality(model, child, layout, task)
+    digest = _digest(files)
     return {
         "model_sha256": digest,
         "size_bytes": sum(file.stat().st_size for file in files),
         **quality,
-        **opened["operators"],
+        **opened["counted"],
         **_latency(model, sample, digest, benchmark, opened["batch"], limits, wrong),
     }
 

@@ -151,3 +151,12 @@ def test_the_verdict_follows_the_gravest_statement(states: list[str]) -> None:
 def test_a_limit_is_one_limit() -> None:
     with pytest.raises(ValueError, match="exactly one"):
         Limit(min=1, max=2)
+
+
+def test_multiplications_that_nobody_can_count_leave_their_limit_open_and_say_why() -> None:
+    why = "the multiplications of `odd` (its:Own) cannot be counted: nobody here can say what it multiplies"
+    budget = [{"measure": "macs", "max": 1_000}]
+    (found,) = statements(budget, Evidence(row(macs=None, macs_unknown=why), row()), "interval")
+    assert (found.state, found.value, found.how) == ("open", None, why)
+    assert words.interval(found) != "exact"
+    assert verdict_of([found]) == "undecided"
