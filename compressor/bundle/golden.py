@@ -16,7 +16,8 @@ JPEG = b"\xff\xd8\xff"
 @dataclass(frozen=True)
 class Golden:
     """encoded: a file's bytes a sample. inputs [n, …] and outputs [n, …] as the shipped file has them.
-    targets, indices: int64 [n], indices are places in the test set."""
+    targets, indices: int64 [n], indices are places in the test set. tolerance, median_tolerance: of the samples'
+    largest differences on another CPU, the largest and the median."""
 
     encoded: Sequence[bytes]
     inputs: np.ndarray
@@ -24,6 +25,7 @@ class Golden:
     targets: np.ndarray
     indices: np.ndarray
     tolerance: float
+    median_tolerance: float
     input_tolerance: float
 
 
@@ -68,7 +70,8 @@ def input_tolerance(encoded: Sequence[bytes], preprocess: Sequence[Mapping[str, 
 
 
 def write(path: Path, golden: Golden) -> None:
-    """samples.npz: `encoded_0` … uint8 [bytes], `input`, `output`, `target`, `index`, `tolerance`, `input_tolerance`.
+    """samples.npz: `encoded_0` … uint8 [bytes], `input`, `output`, `target`, `index`, `tolerance`,
+    `median_tolerance`, `input_tolerance`.
 
     No objects; equal samples give equal bytes (numpy writes no time into the archive).
     """
@@ -79,6 +82,7 @@ def write(path: Path, golden: Golden) -> None:
         "target": golden.targets.astype(np.int64),
         "index": golden.indices.astype(np.int64),
         "tolerance": np.array(golden.tolerance, dtype=np.float64),
+        "median_tolerance": np.array(golden.median_tolerance, dtype=np.float64),
         "input_tolerance": np.array(golden.input_tolerance, dtype=np.float64),
         **encoded,
     }

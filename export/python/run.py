@@ -876,6 +876,7 @@ def load_samples(path: Path) -> dict[str, Any]:
         return {
             **{name: arrays[name] for name in ("input", "output", "target", "index")},
             **{name: float(arrays[name]) for name in ("tolerance", "input_tolerance")},
+            "median_tolerance": float(arrays.get("median_tolerance", arrays["tolerance"])),
             "encoded": [array.tobytes() for array in encoded],
         }
     except Exception as error:  # a damaged zip or npy file raises almost anything
@@ -900,7 +901,7 @@ def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[
     Returns `{"samples": n, "input_difference": x, "output_difference": y, "tolerance": z}`, the largest differences
     found, and the largest of an output that another CPU may show.
     """
-    worst = {"input": 0.0, "output": 0.0}
+    worst, moved = {"input": 0.0, "output": 0.0}, []
     outputs = model.outputs(samples["input"]) if _fits(model, samples["input"]) else None
     if outputs is None or outputs.shape != samples["output"].shape:
         raise altered(place, "its arrays do not have the shapes of the model's input and output")
@@ -916,6 +917,10 @@ def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[
                 allowed = f"and {limit:.3g} is the most that another device explains"
                 raise altered(place, f"the {name} of sample {number} differs by {difference:.3g}, {allowed}")
             worst[name] = max(worst[name], difference)
+        moved.append(difference)
+    if not float(np.median(moved)) <= samples["median_tolerance"]:
+        allowed = f"and {samples['median_tolerance']:.3g} is the most that another device explains"
+        raise altered(place, f"half of the outputs differ by {float(np.median(moved)):.3g} or more, {allowed}")
     differences = {"input_difference": worst["input"], "output_difference": worst["output"]}
     return {"samples": len(outputs), **differences, "tolerance": samples["tolerance"]}
 
