@@ -12,8 +12,14 @@ A message is one sentence of three parts: where, what is wrong with the value as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import IntEnum
+
+from compressor.printable import printable
+
+_LINE_END = re.compile(r"\s*\n\s*")
+_TEXT_END = re.compile(r"\s*\n(?!    )\s*")
 
 
 class Exit(IntEnum):
@@ -41,9 +47,14 @@ class CompressError(Exception):
         super().__init__(self.sentence())
 
     def sentence(self) -> str:
-        """`where: what; what to do`, without the parts that are empty."""
-        head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}; {self.todo}" if self.todo else head
+        """`where: what; what to do`, without the parts that are empty, printable and on one line.
+
+        Lines that `todo` gives to be copied begin with four spaces and stay lines.
+        """
+        where, what = (printable(_LINE_END.sub(" ", part)) for part in (self.where, self.what))
+        todo = printable(_TEXT_END.sub(" ", self.todo), lines=True)
+        head = f"{where}: {what}" if where else what
+        return f"{head}; {todo}" if todo else head
 
     def sentences(self) -> list[str]:
         """This mistake and those found with it, one sentence each."""

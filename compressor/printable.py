@@ -2,7 +2,10 @@ r"""Text from outside, made fit to be shown: nothing in it moves a cursor, hides
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -27,6 +30,27 @@ def printable(text: object, *, lines: bool = False) -> str:
         return text
     kept = "\n\t" if lines else ""
     return "".join(char if char in kept or _is_seen(char) else _escaped(char) for char in text)
+
+
+def in_json(value: object, *, indent: int | None = None) -> str:
+    """JSON in which all but plain letters is an escape of JSON's own: as data it stays what it was."""
+    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def each_printable(value: Any) -> Any:
+    """A value of JSON with all its texts, names included, made printable; those of several lines keep them."""
+    if isinstance(value, str):
+        return printable(value, lines=True)
+    if isinstance(value, Mapping):
+        return {printable(name): each_printable(part) for name, part in value.items()}
+    return [each_printable(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def in_markdown(text: object) -> str:
+    """Text on one line that Markdown and HTML show as it is, in a cell as at the beginning of a line."""
+    escaped = re.sub(r"([\\`*_{}\[\]|#~$])", r"\\\1", " ".join(printable(text).split()))
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"^(?=[-+=][-+=\s]|[-+=]$|\d+[.)](?:\s|$))(\d*)", r"\1\\", escaped)
 
 
 def _is_seen(char: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 
-from compressor.printable import printable
+from compressor.printable import each_printable, in_json, in_markdown, printable
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,39 @@ def test_no_control_of_any_plane_gets_through() -> None:
 
 def test_what_is_no_text_is_shown_as_its_text() -> None:
     assert printable(ValueError("bad\x1b")) == r"bad\x1b"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a|b `c` [d](e) & *f* _g_", r"a\|b \`c\` \[d\](e) &amp; \*f\* \_g\_"),
+        ("<img src=x> #1 ~h~ $i$", r"&lt;img src=x&gt; \#1 \~h\~ \$i\$"),
+        ("one\n\n# two", r"one\\n\\n\# two"),
+        ("\u202egnp", r"\\u202egnp"),
+        ("# head", r"\# head"),
+        ("- item", r"\- item"),
+        ("---", r"\---"),
+        ("+ item", r"\+ item"),
+        ("===", r"\==="),
+        ("1. item", r"1\. item"),
+        ("2) item", r"2\) item"),
+        ("95.5 %", "95.5 %"),
+        ("-1.5 points", "-1.5 points"),
+    ],
+)
+def test_markdown_shows_a_name_and_does_nothing_else_with_it(text: str, shown: str) -> None:
+    assert in_markdown(text) == shown
+
+
+def test_json_stays_the_same_data_without_a_control() -> None:
+    value = {"na\x1bme": ["\x7f\u202e", 1.5, None, {"a\nb": "é"}]}
+    text = in_json(value)
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text) == value
+
+
+def test_each_text_of_a_value_becomes_printable() -> None:
+    assert each_printable({"a\x1b\n": ["b\r\nc", 1, None, ("\u2028",)]}) == {
+        r"a\x1b\n": [r"b\r" + "\nc", 1, None, [r"\u2028"]]
+    }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any
+
+from compressor.printable import in_markdown, printable
 
 PROVEN = (
     "Bits: proven. Weights of 7 bits cannot saturate, and no number that is rounded comes near a tie: the same network "
@@ -16,13 +17,14 @@ EIGHT_BITS = (
     "and several answers in a hundred change."
 )
 FLOAT = "Float arithmetic: outputs differ from CPU to CPU in the last digits."
+UNKNOWN_LICENCE = "Not known to the pipeline that made this: ask whoever trained the first network."
 ANSWERS_SHOWN = 20
 
 
 def render(facts: Mapping[str, Any]) -> str:
     """The card as Markdown. No time and no host: equal bundles have equal cards."""
     sections = [
-        f"# {_plain(facts.get('name') or 'A compressed model')}",
+        f"# {in_markdown(facts.get('name') or 'A compressed model')}",
         _what(facts),
         "## How good",
         _quality(facts),
@@ -31,18 +33,18 @@ def render(facts: Mapping[str, Any]) -> str:
         "## Limits",
         _limits(facts),
         "## Licence of the weights",
-        facts.get("licence") or "Not known to the pipeline that made this: ask whoever trained the first network.",
+        in_markdown(facts.get("licence") or UNKNOWN_LICENCE),
         "## Use",
         "`bundle.json` describes everything in this folder, with digests. `compress verify` checks it; "
         "`compress export . --to python DIR` makes a copy with `run.py`, which needs numpy, onnxruntime and Pillow and "
         "reproduces the golden samples with `python run.py --check`.",
     ]
-    return "\n\n".join(sections) + "\n"
+    return printable("\n\n".join(sections), lines=True) + "\n"
 
 
-def _plain(text: str) -> str:
-    """A name on one line, whatever it holds, that no page takes for HTML or for the end of a table's cell."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")
+def _code(text: str) -> str:
+    """A name as code; what would end the code is replaced."""
+    return f"`{' '.join(printable(text).split()).replace('`', chr(39))}`"
 
 
 def _what(facts: Mapping[str, Any]) -> str:
@@ -50,10 +52,10 @@ def _what(facts: Mapping[str, Any]) -> str:
     kinds = {"int8": "an int8 network", "float32": "a float32 network"}
     lines = [f"`model.onnx` is {kinds.get(facts['precision'], 'a network of mixed precision')} for {task['type']}."]
     if task.get("data"):
-        lines.append(f"Its pipeline trains and calibrates on the training samples of {_plain(task['data'])}; "
+        lines.append(f"Its pipeline trains and calibrates on the training samples of {in_markdown(task['data'])}; "
                      "a network that it started from may have seen others.")  # fmt: skip
     if answers:
-        shown = ", ".join(map(_plain, answers[:ANSWERS_SHOWN]))
+        shown = ", ".join(map(in_markdown, answers[:ANSWERS_SHOWN]))
         more = f" and {len(answers) - ANSWERS_SHOWN} more" if len(answers) > ANSWERS_SHOWN else ""
         lines.append(f"It knows {len(answers)} answers: {shown}{more}.")
     return "\n".join(lines)
@@ -65,7 +67,8 @@ def _quality(facts: Mapping[str, Any]) -> str:
     for where, group in groups.items():
         for metric, found in (group or {}).items():
             interval = "–" if found.get("low") is None else f"{found['low']:.4f} to {found['high']:.4f}"
-            rows.append(f"| {metric} | {where}, {found['n']:,} samples | {found['value']:.4f} | {interval} |")
+            cells = (in_markdown(metric), f"{where}, {found['n']:,} samples", f"{found['value']:.4f}", interval)
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -76,12 +79,12 @@ def _ports(facts: Mapping[str, Any]) -> str:
             shape = " × ".join(str(size) for size in port["shape"])
             words = (port.get("layout") or "–", port.get("meaning") or "–")
             cells = (kind[:-1], port["name"], port["dtype"], shape, *words)
-            rows.append("| " + " | ".join(map(_plain, cells)) + " |")
+            rows.append("| " + " | ".join(map(in_markdown, cells)) + " |")
     steps = [f"{name}: {value}" for item in facts["preprocess"] for name, value in item.items()]
     lines = ["\n".join(rows)]
-    lines.append("Preprocessing, in order: " + ("; ".join(f"`{step}`" for step in steps) or "none") + ".")
+    lines.append("Preprocessing, in order: " + ("; ".join(map(_code, steps)) or "none") + ".")
     if facts["in_graph"]:
-        inside = ", ".join(f"`{name}`" for name in facts["in_graph"])
+        inside = ", ".join(map(_code, facts["in_graph"]))
         lines.append(f"The graph itself does {inside}; do not do it again.")
     runtime = facts["onnxruntime"]
     known = runtime.get("oldest")
@@ -96,7 +99,7 @@ def _limits(facts: Mapping[str, Any]) -> str:
     if facts["precision"] != "float32" and facts.get("weight_bits") is not None:
         arithmetic = PROVEN if bits.get("proven") else SEVEN_BITS if facts["weight_bits"] == 7 else EIGHT_BITS
     if bits.get("because"):
-        arithmetic += f" Bits: not proven, because {', '.join(map(_plain, bits['because']))}."
+        arithmetic += f" Bits: not proven, because {', '.join(map(in_markdown, bits['because']))}."
     lines = [
         "- The figures are of pictures like those of the test set; others were not tried.",
         "- It always answers: a picture of something else gets one of its answers too.",

@@ -1,0 +1,3 @@
+"""The command line."""
+
+from compressor.cli import surroundings as surroundings

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compressor.errors import CompressError, Exit
-from compressor.store.disk import refusal
+PROGRAM = "compress"
 
 app = typer.Typer(
-    name="compress",
+    name=PROGRAM,
     help="From one pipeline file to a verified edge bundle and a report that decides.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -49,7 +47,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"compress {version('compressor')}")
+        print(f"compress {version('compressor')}")
         raise typer.Exit
 
 
@@ -77,9 +75,8 @@ def run(
     log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Run a pipeline; end with a report, a bundle and an exit code that says the verdict."""
-    from rich.console import Console
-
     from compressor.cli import progress, tables
+    from compressor.cli.console import Console
     from compressor.pipeline.prepare import Wanted
     from compressor.pipeline.run import run as run_pipeline
 
@@ -101,9 +98,8 @@ def plan(
     sets: Sets = None,
 ) -> None:
     """Show what would run, what is reused, and why. Runs nothing."""
-    from rich.console import Console
-
     from compressor.cli import tables
+    from compressor.cli.console import Console
     from compressor.pipeline.prepare import Wanted, prepare
 
     wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
@@ -118,9 +114,8 @@ def smoke(
     log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Send one batch through every stage, and estimate what the real run takes."""
-    from rich.console import Console
-
     from compressor.cli import progress, tables
+    from compressor.cli.console import Console
     from compressor.pipeline.estimate import smoke as smoke_pipeline
 
     console = Console(stderr=log_json)
@@ -140,9 +135,10 @@ def report(
     ] = None,
 ) -> None:
     """Render a run's pages again from its report.json."""
+    from compressor.cli.console import say
     from compressor.cli.report_commands import report_again
 
-    typer.echo(report_again(run_folder, add))
+    say(report_again(run_folder, add))
 
 
 @app.command()
@@ -181,9 +177,10 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented pipeline file to start from."""
+    from compressor.cli.console import say
     from compressor.cli.init import write
 
-    typer.echo(write(out, model=model, checkpoint=checkpoint, data=data, goal=goal))
+    say(write(out, model=model, checkpoint=checkpoint, data=data, goal=goal))
 
 
 @app.command()
@@ -259,40 +256,12 @@ def _command() -> str:
     return shlex.join(["compress", *sys.argv[1:]])
 
 
-def _show(error: CompressError) -> None:
-    for sentence in error.sentences():
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(sentence, err=True)
-    if os.environ.get("COMPRESS_DEBUG"):
-        traceback.print_exception(error)
-
-
-def _bug(error: Exception) -> None:
-    typer.echo(
-        f"a bug of ours: {type(error).__name__}: {error}; run again with --debug and report what it prints", err=True
-    )
-    if os.environ.get("COMPRESS_DEBUG"):
-        traceback.print_exc()
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The `compress` command. Exits with the code of the design's table, whatever happens."""
-    from compressor.cli.console import outlive_readers
+    from compressor.cli.streams import steady
 
-    outlive_readers()
-    try:
-        app(arguments)
-    except CompressError as error:
-        _show(error)
-        code = error.exit_code
-    except OSError as error:
-        refused = refusal(error, Path(error.filename or "."))
-        if refused is None:
-            _bug(error)
-        else:
-            _show(refused)
-        code = Exit.BUG if refused is None else refused.exit_code
-    except Exception as error:
-        _bug(error)
-        code = Exit.BUG
-    raise SystemExit(int(code))
+    steady()
+    from compressor.cli.ending import code_of
+
+    words = sys.argv[1:] if arguments is None else arguments
+    raise SystemExit(code_of(lambda: app(words, prog_name=PROGRAM, standalone_mode=False), words))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from compressor.cli.console import say
 from compressor.errors import InputError, ResourceError
+from compressor.printable import in_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +33,8 @@ def verify(bundle: Path, limits: Limits = None) -> None:
     checks = checks_of(bundle, limits=limits)
     width = max(len(check.name) for check in checks)
     for check in checks:
-        typer.echo(f"{check.name:<{width}}  {check.found}")
-    typer.echo(f"{bundle} is what was written, and computes what it computed")
+        say(f"{check.name:<{width}}  {check.found}")
+    say(f"{bundle} is what was written, and computes what it computed")
 
 
 def evaluate(model: Path, task: Path, *, as_json: bool = False, limits: Limits = None) -> None:
@@ -45,7 +44,11 @@ def evaluate(model: Path, task: Path, *, as_json: bool = False, limits: Limits =
         InputError: the file does not fit the task. IntegrityError: the bundle was altered.
     """
     found = evaluate_file(model, task, limits)
-    typer.echo(json.dumps(found, indent=1, allow_nan=False) if as_json else "\n".join(described(found)))
+    if as_json:
+        print(in_json(found, indent=1))
+        return
+    for line in described(found):
+        say(line)
 
 
 def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dict[str, Any]:
@@ -180,7 +183,7 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
         shutil.rmtree(beside, ignore_errors=True)
         what = f"cannot be written ({error.strerror})"
         raise ResourceError(str(to), what, "free space or name another folder") from error
-    typer.echo(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} --check`")
+    say(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} --check`")
 
 
 def replaceable(target: Path) -> list[str]:

@@ -7,10 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, RenderableType
-from rich.markup import escape
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from compressor.cli.console import Console, styled
 from compressor.errors import InputError
 from compressor.pipeline.words import meant
 from compressor.stages import HIDDEN, STAGES, WRITABLE
@@ -99,7 +100,7 @@ def _all_stages() -> RenderableType:
     for name in WRITABLE:
         stage = STAGES[name]
         taken = ", ".join(f"[{role}]" if _optional(stage, role) else role for role in takes(stage))
-        table.add_row(f"[bold]{name}[/]", escape(taken), KINDS[stage.makes], escape(summary(stage)))
+        table.add_row(styled((name, "bold")), taken, KINDS[stage.makes], summary(stage))
     return table
 
 
@@ -107,12 +108,12 @@ def _one_stage(stage: Stage) -> list[RenderableType]:
     from compressor.pipeline.fields import rows
     from compressor.pipeline.roles import KINDS
 
-    head = [f"[bold]{stage.name}[/]: {escape(summary(stage))}"]
-    head += [f"  {role}{' (optional)' * _optional(stage, role)}: {what}" for role, what in takes(stage).items()]
-    head.append(f"  makes {KINDS[stage.makes]}")
+    head = [styled((stage.name, "bold"), f": {summary(stage)}")]
+    head += [styled(f"  {role}{' (optional)' * _optional(stage, role)}: {what}") for role, what in takes(stage).items()]
+    head.append(styled(f"  makes {KINDS[stage.makes]}"))
     if stage.name in HIDDEN:
-        head.append("  put in by the plan; no file names it")
-    return ["\n".join(head), field_table(rows(stage.spec, roles=takes(stage)))]
+        head.append(styled("  put in by the plan; no file names it"))
+    return [Text("\n").join(head), field_table(rows(stage.spec, roles=takes(stage)))]
 
 
 def field_table(fields: list[Row]) -> Table:
@@ -124,10 +125,5 @@ def field_table(fields: list[Row]) -> Table:
     table.add_column("meaning", ratio=3, overflow="fold")
     for row in fields:
         style = "bold" if "." not in row.name else ""
-        table.add_row(
-            f"[{style}]{escape(row.name)}[/]" if style else escape(row.name),
-            escape(row.type),
-            escape(row.default),
-            escape(row.meaning),
-        )
+        table.add_row(styled((row.name, style)), row.type, row.default, row.meaning)
     return table

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markup import escape
+from rich.console import Console as AnyConsole
+from rich.console import ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from compressor.cli.console import Console, styled
+from compressor.printable import each_printable, in_json, printable
 from compressor.report import words
 
 
@@ -35,7 +36,7 @@ def display(console: Console, *, log_json: bool, out: TextIO) -> Display:
     """The display that fits: JSON lines where asked for, a live one on a terminal, else plain lines."""
     if log_json:
         return JsonLines(out)
-    return Live(console) if console.is_terminal else PlainLines(console)
+    return Live(console) if console.is_live else PlainLines(console)
 
 
 def _roughly(seconds: float) -> str:
@@ -49,7 +50,7 @@ def _numbers(numbers: dict[str, float]) -> list[str]:
     shown = {
         name: words.number(name, value) if words.is_share(name) else f"{value:.3g}" for name, value in numbers.items()
     }
-    return [f"{words.label(name)} {typed(text)}" for name, text in shown.items()]
+    return [printable(f"{words.label(name)} {typed(text)}") for name, text in shown.items()]
 
 
 def typed(text: str) -> str:
@@ -62,7 +63,7 @@ class _Position(ProgressColumn):
         if task.total is None:
             return Text("")
         whole = f"{task.total:.0f}"
-        return Text(f"{task.completed:{len(whole)}.0f}/{whole} {task.fields['unit']}")
+        return styled(f"{task.completed:{len(whole)}.0f}/{whole} {task.fields['unit']}")
 
 
 class _Time(ProgressColumn):
@@ -82,7 +83,7 @@ class _Rest(ProgressColumn):
         parts = _numbers(task.fields["numbers"])
         if task.speed:
             speed = f"{task.speed:.0f}" if task.speed >= 10 else f"{task.speed:.2g}"
-            parts.append(f"{speed} {task.fields['unit']}/s")
+            parts.append(printable(f"{speed} {task.fields['unit']}/s"))
         parts.sort(key=lambda part: part.startswith("learning rate"))  # the one number that is known beforehand
         return _Parts(parts)
 
@@ -93,10 +94,10 @@ class _Parts:
     def __init__(self, parts: list[str]) -> None:
         self._parts = parts
 
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+    def __rich_measure__(self, console: AnyConsole, options: ConsoleOptions) -> Measurement:
         return Measurement(0, cell_len("  ".join(self._parts)))
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: AnyConsole, options: ConsoleOptions) -> RenderResult:
         count = len(self._parts)
         while count and cell_len("  ".join(self._parts[:count])) > options.max_width:
             count -= 1
@@ -114,8 +115,9 @@ class Live:
         whole = Column(no_wrap=True)
         name = Column(no_wrap=True, max_width=24)
         self._bars = Progress(
-            SpinnerColumn(), TextColumn("[bold]{task.description}", table_column=name), BarColumn(bar_width=8),
-            _Position(table_column=whole), _Time(table_column=whole), _Rest(),
+            SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
+            TextColumn("{task.description}", style="bold", markup=False, table_column=name),
+            BarColumn(bar_width=8), _Position(table_column=whole), _Time(table_column=whole), _Rest(),
             console=console, transient=True, refresh_per_second=8, speed_estimate_period=self.PACE_SECONDS,
         )  # fmt: skip
         self._task: TaskID | None = None
@@ -139,19 +141,18 @@ class Live:
                 self._advance(event)
             case "done":
                 self._end()
-                self._console.print(
-                    f"[green]✓[/] {escape(event['node'])} [dim]{words.duration(event['seconds'])}[/]", highlight=False
-                )
+                took = typed(words.duration(event["seconds"]))
+                self._console.tell(("✓", "green"), f" {event['node']} ", (took, "dim"))
             case "say":
-                self._console.print(f"  [dim]{escape(event['text'])}[/]", highlight=False)
+                self._console.tell("  ", (event["text"], "dim"))
             case "waiting":
-                self._console.print(f"[yellow]{escape(event['text'])}[/]", highlight=False)
+                self._console.tell((event["text"], "yellow"))
 
     def _begin(self, node: str) -> None:
         self._end()
         self._unit = ""
         self._began = self._bars.get_time()
-        self._task = self._bars.add_task(escape(node), total=None, unit="", numbers={}, began=self._began)
+        self._task = self._bars.add_task(printable(node), total=None, unit="", numbers={}, began=self._began)
 
     def _advance(self, event: dict[str, Any]) -> None:
         if self._task is None:
@@ -200,7 +201,7 @@ class PlainLines:
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.say(text)
 
 
 class JsonLines:
@@ -218,5 +219,5 @@ class JsonLines:
         return None
 
     def __call__(self, event: dict[str, Any]) -> None:
-        self._out.write(json.dumps(event) + "\n")
+        self._out.write(in_json(each_printable(event)) + "\n")
         self._out.flush()

@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from compressor.cli.console import say
 from compressor.errors import InputError
+from compressor.printable import printable
 from compressor.store.clean import Freed, Row
 from compressor.store.store import Store
 
@@ -24,8 +26,8 @@ def show(store: Path | None) -> None:
     place = _there(store)
     rows = place.list()
     for line in table(rows, datetime.now(UTC)):
-        print(line)
-    print(f"{size_words(sum(row.bytes for row in rows))} in {place.root}")
+        say(line)
+    say(f"{size_words(sum(row.bytes for row in rows))} in {place.root}")
 
 
 def clean(store: Path | None, *, older_than: str | None, max_size: str | None) -> None:
@@ -39,7 +41,7 @@ def clean(store: Path | None, *, older_than: str | None, max_size: str | None) -
     limit = None if max_size is None else size(max_size)
     place = _there(store)
     for line in told(place.clean(age, limit), place.root):
-        print(line)
+        say(line)
 
 
 def _there(store: Path | None) -> Store:
@@ -93,7 +95,8 @@ def table(rows: tuple[Row, ...], now: datetime) -> list[str]:
     cells = [("KEY", "WHAT", "STEP", "SIZE", "USED")]
     for row in rows:
         what = row.stage if row.stage else {"work": "interrupted work"}.get(row.kind, row.kind)
-        cells.append((row.key[:12], what, row.step or "-", size_words(row.bytes), _ago(now.timestamp() - row.used)))
+        key, what, step = map(printable, (row.key[:12], what, row.step or "-"))
+        cells.append((key, what, step, size_words(row.bytes), _ago(now.timestamp() - row.used)))
     widths = [max(len(line[column]) for line in cells) for column in range(5)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 

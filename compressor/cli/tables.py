@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, JustifyMethod
-from rich.markup import escape
+from rich.console import JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
+from compressor.cli.console import Console, styled
 from compressor.cli.progress import typed
 from compressor.report import words
 
@@ -47,18 +48,16 @@ def show_plan(console: Console, prepared: Prepared) -> None:
     for node in prepared.plan.nodes:
         style = STATUS_STYLE.get(node.status, "")
         table.add_row(
-            escape(node.name),
+            styled(node.name),
             node.stage.name,
-            f"[{style}]{node.status}[/]",
-            escape(node.why),
-            f"[dim]{node.key[:8]}[/]",
+            styled((node.status, style)),
+            styled(node.why),
+            styled((node.key[:8], "dim")),
         )
     _print(console, table)
     waiting = sum(node.status != "reuse" for node in prepared.plan.nodes)
     total = len(prepared.plan.nodes)
-    console.print(
-        f"{waiting} of {total} to run, on {prepared.device}; artifacts in {prepared.store.root}", soft_wrap=True
-    )
+    console.say(f"{waiting} of {total} to run, on {prepared.device}; artifacts in {prepared.store.root}")
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
@@ -68,12 +67,12 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
     for one in report.verdict.statements:
         if one.state == "open":
             why = words.why(one, report.details.decide)
-            console.print(f"[yellow]open:[/] {escape(words.subject(one))}: {escape(typed(why))}", highlight=False)
+            console.tell(("open:", "yellow"), f" {words.subject(one)}: {typed(why)}")
     for warning in report.warnings:
-        console.print(f"[yellow]note:[/] {escape(typed(warning))}", highlight=False)
+        console.tell(("note:", "yellow"), f" {typed(warning)}")
     style = VERDICT_STYLE[report.verdict.state]
-    console.print(f"verdict: [{style}]{report.verdict.state}[/]", highlight=False)
-    console.print(f"report: {outcome.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    console.say("verdict: ", (report.verdict.state, style))
+    console.say(f"report: {outcome.folder / 'report.html'}")
 
 
 def _models(report: Report) -> Table:
@@ -81,23 +80,24 @@ def _models(report: Report) -> Table:
     columns = (words.label(metric), "95 % interval", "size", "MACs", "p50", "speed-up")
     table = _table("step", *columns, right=columns, wide=("step",))
     for row in report.models:
-        table.add_row(*map(typed, _model_cells(row, report)))
+        table.add_row(*_model_cells(row, report))
     return table
 
 
-def _model_cells(row: ModelRow, report: Report) -> list[str]:
+def _model_cells(row: ModelRow, report: Report) -> list[Text]:
     metric = report.task.metric
     quality, latency = words.quality(row, metric), words.first_latency(row)
     speedup = words.number("speedup", row.speedup.value if row.speedup else None)
-    return [
-        f"{escape(row.step)} [green]ships[/]" if row.step == report.verdict.ship else escape(row.step),
+    ships = [(" ships", "green")] if row.step == report.verdict.ship else []
+    figures = [
         words.number(metric, quality.value if quality else None),
         words.span(metric, quality.low, quality.high, unit=False) if quality else words.NONE,
         words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
         words.number("macs", row.macs),
         words.number("latency_p50_ms", latency.p50_ms if latency else None),
-        "[cyan]baseline[/]" if row.step == report.verdict.baseline else speedup,
     ]
+    last = ("baseline", "cyan") if row.step == report.verdict.baseline else typed(speedup)
+    return [styled(row.step, *ships), *(styled(typed(figure)) for figure in figures), styled(last)]
 
 
 def _statements(statements: Sequence[Statement]) -> Table:
@@ -105,7 +105,7 @@ def _statements(statements: Sequence[Statement]) -> Table:
     table = _table("budget", "limit", *right, "", right=right, wide=("budget", "limit"))
     for one in statements:
         cells = (words.subject(one), words.limit(one.measure, one.limit), words.value(one), words.interval(one))
-        table.add_row(*map(typed, cells), f"[{STATE_STYLE[one.state]}]{one.state}[/]")
+        table.add_row(*(styled(typed(cell)) for cell in cells), styled((one.state, STATE_STYLE[one.state])))
     return table
 
 
@@ -113,11 +113,11 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
     """What a smoke run found: every stage works, and what the real run takes."""
     table = _table("step", "smoke", "real run, about", right=("smoke", "real run, about"))
     for line in estimate.lines:
-        table.add_row(escape(line.node), words.duration(line.smoke_seconds), words.duration(line.real_seconds))
+        table.add_row(styled(line.node), words.duration(line.smoke_seconds), words.duration(line.real_seconds))
     _print(console, table)
     said = (
         f"smoke passed in {words.duration(estimate.smoke_seconds)}; the real run takes about "
         f"{words.duration(estimate.seconds)}, {words.count(estimate.memory_bytes)}B of memory and "
         f"{words.count(estimate.disk_bytes)}B of disk on a machine as busy as this one was"
     )
-    console.print(typed(said), soft_wrap=True, highlight=False)
+    console.say(typed(said))

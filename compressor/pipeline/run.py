@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import traceback
@@ -18,6 +17,7 @@ from compressor.pipeline.outcome import collect
 from compressor.pipeline.prepare import Prepared, Wanted, located, needs_download, prepare
 from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, run_child
+from compressor.printable import each_printable, in_json
 from compressor.report.report import Report
 from compressor.store.disk import refusal, writing
 
@@ -43,7 +43,7 @@ class Log:
     def __call__(self, event: dict[str, Any]) -> None:
         """Write an event down and pass it on; called from the two threads that listen to the child."""
         with self._lock:
-            line = json.dumps({"at": round(time.time(), 3), **event}) + "\n"
+            line = in_json({"at": round(time.time(), 3), **each_printable(event)}) + "\n"
             if self._path is None:
                 self._early.append(line)
             else:

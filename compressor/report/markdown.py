@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from compressor.printable import in_markdown
 from compressor.report import tables, words
 from compressor.report.report import Report
 from compressor.report.rows import ModelRow
@@ -16,8 +15,8 @@ def page(report: Report) -> str:
     """report.md as text: verdict, statements, models, warnings."""
     verdict = report.verdict
     parts = [
-        f"## {_MARKS[verdict.state]} {words.TITLES[verdict.state]}: {plain(report.name)}",
-        plain(words.headline(report)),
+        f"## {_MARKS[verdict.state]} {words.TITLES[verdict.state]}: {in_markdown(report.name)}",
+        in_markdown(words.headline(report)),
         _statements(report),
         _models(report),
         _chain(report),
@@ -26,12 +25,6 @@ def page(report: Report) -> str:
         _footer(report),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def plain(text: str) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
-    escaped = re.sub(r"([\\`*_{}\[\]|#~])", r"\\\1", " ".join(str(text).split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _table(head: list[str], rows: list[list[str]], right: set[int]) -> str:
@@ -44,12 +37,12 @@ def _statements(report: Report) -> str:
         return ""
     rows = [
         [
-            plain(words.subject(one) + (", unseen" if words.samples_of(one, report) else "")),
-            plain(words.limit(one.measure, one.limit)),
-            f"**{plain(words.value(one))}**",
-            plain(words.interval(one)),
+            in_markdown(words.subject(one) + (", unseen" if words.samples_of(one, report) else "")),
+            in_markdown(words.limit(one.measure, one.limit)),
+            f"**{in_markdown(words.value(one))}**",
+            in_markdown(words.interval(one)),
             f"{_STATES[one.state]}"
-            + (f": {plain(words.why(one, report.details.decide))}" if one.state == "open" else ""),
+            + (f": {in_markdown(words.why(one, report.details.decide))}" if one.state == "open" else ""),
         ]
         for one in report.verdict.statements
     ]
@@ -64,7 +57,7 @@ def _models(report: Report) -> str:
     head = [
         "model",
         "stage",
-        f"{plain(metric)}{over} [95 %]",
+        f"{in_markdown(metric)}{over} [95 %]",
         "size",
         "MACs",
         f"p50{f', {setting}' if setting else ''}",
@@ -76,12 +69,12 @@ def _models(report: Report) -> str:
 
 def _model(row: ModelRow, metric: str, ship: str | None) -> list[str]:
     quality, latency = words.quality(row, metric), words.first_latency(row)
-    name = f"**{plain(row.step)}**" if row.step == ship else plain(row.step)
+    name = f"**{in_markdown(row.step)}**" if row.step == ship else in_markdown(row.step)
     interval = f" [{words.span(metric, quality.low, quality.high)}]" if quality else ""
     return [
         name,
-        f"{plain(row.stage)}{', int8' if row.precision == 'int8' else ''}",
-        plain(words.number(metric, quality.value if quality else None) + interval),
+        f"{in_markdown(row.stage)}{', int8' if row.precision == 'int8' else ''}",
+        in_markdown(words.number(metric, quality.value if quality else None) + interval),
         words.number("size_mb", row.size_bytes / 1e6 if row.size_bytes is not None else None),
         words.number("macs", row.macs),
         words.number("latency_p50_ms", latency.p50_ms if latency else None),
@@ -93,26 +86,26 @@ def _chain(report: Report) -> str:
     """How near the int8 graph and the shipped file come to what each was made from."""
     links = [link for link in tables.chain(report) if "torch" not in link["name"]]
     told = [f"{link['name']} {link['same']} ({link['noise']}, {link['samples']} samples)" for link in links]
-    return f"Same answers: {plain('; '.join(told))}." if told else ""
+    return f"Same answers: {in_markdown('; '.join(told))}." if told else ""
 
 
 def _bits(report: Report) -> str:
     """Whether what ships computes the same on every CPU; without a bundle, each int8 model."""
     rows = [row for row in report.models if row.step == report.verdict.ship or report.verdict.ship is None]
     told = [f"{row.step} {words.bits(row)}" for row in rows if words.bits(row)]
-    return f"Bits: {plain('; '.join(told))}." if told else ""
+    return f"Bits: {in_markdown('; '.join(told))}." if told else ""
 
 
 def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
-    return "\n".join(["**Before you believe it**", "", *(f"- {plain(warning)}" for warning in report.warnings)])
+    return "\n".join(["**Before you believe it**", "", *(f"- {in_markdown(warning)}" for warning in report.warnings)])
 
 
 def _footer(report: Report) -> str:
-    measured_on = plain(words.machine(report.environment.model_dump()))
+    measured_on = in_markdown(words.machine(report.environment.model_dump()))
     return (
-        f"<sub>Measured on {measured_on}; your device differs. {plain(words.when(report.created))}, compress "
-        f"{plain(report.compress_version)}, pipeline {report.pipeline.sha256[:12]}. "
+        f"<sub>Measured on {measured_on}; your device differs. {in_markdown(words.when(report.created))}, compress "
+        f"{in_markdown(report.compress_version)}, pipeline {in_markdown(report.pipeline.sha256[:12])}. "
         "Intervals are 95 %; the whole story is in report.html.</sub>"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compressor.printable import printable
 from compressor.report import markdown
 from compressor.report.html import figures_of, page
 from compressor.report.part import write_whole
@@ -17,7 +18,7 @@ def render(report: Report, folder: Path, previous: Path | None = None) -> None:
     that an unchanged run need not load the plotting library; everything else on the page is made anew.
     """
     known = figures_of(previous / "report.html") if previous is not None else {}
-    html = page(report, known)
+    html = printable(page(report, known), lines=True)
     report.save(folder / "report.json")
     write_whole(folder / "report.html", html)
-    write_whole(folder / "report.md", markdown.page(report))
+    write_whole(folder / "report.md", printable(markdown.page(report), lines=True))

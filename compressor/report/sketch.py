@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from compressor.printable import each_printable, printable
+
 
 @dataclass(frozen=True)
 class Sketch:
@@ -33,7 +35,7 @@ class Sketch:
         """The figure as an `<svg>` element. Loads matplotlib."""
         from compressor.report import plots
 
-        return plots.draw(self.kind, self.name, self.alt, self.data)
+        return plots.draw(self.kind, self.name, printable(self.alt), each_printable(self.data))
 
 
 @cache

@@ -12,11 +12,11 @@ import pytest
 PRINTS = """
 import json, sys
 from compressor.cli import app, progress
-from compressor.cli.console import outlive_readers
-from rich.console import Console
+from compressor.cli.streams import steady
+from compressor.cli.console import Console
 from typer import echo
 
-outlive_readers()
+steady()
 input()
 for _ in range(1000):
     Console().print("rich " * 10)
@@ -51,9 +51,7 @@ class TestNobodyReads:
 
 
 def test_what_is_read_arrives_as_it_was_printed(tmp_path: Path) -> None:
-    code = (
-        "from compressor.cli.console import outlive_readers as o; o(); print('é 😀'); import sys; sys.stdout.write('b')"
-    )
+    code = "from compressor.cli.streams import steady as o; o(); print('é 😀'); import sys; sys.stdout.write('b')"
     env = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=True)
     assert done.stdout.decode() == f"é 😀{os.linesep}b"

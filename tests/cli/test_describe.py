@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from compressor.cli import describe
+from compressor.cli.console import Console
 from compressor.cli.reference import reference
 from compressor.errors import InputError
 from compressor.pipeline import fields

@@ -8,9 +8,9 @@ import re
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from compressor.cli import progress
+from compressor.cli.console import Console
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "say", "node": "", "text": "preprocess: scale: 255"},

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from compressor.cli import tables
+from compressor.cli.console import Console
 from compressor.pipeline.run import Outcome
 from compressor.report.report import Limit, Needed, PipelineText, Report, Statement, TaskFacts, Verdict
 from compressor.report.rows import LatencyRow, Measured, ModelRow, Speedup

@@ -1,0 +1,30 @@
+"""Variables of the environment that other programs answer to, and that are none of this one's business."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import MutableMapping
+
+_STRANGE = ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "TYPER_USE_RICH", "TYPER_RICH_MARKUP_MODE")
+_SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH", "JUPYTER_COLUMNS", "JUPYTER_LINES")
+_HIDDEN_BY_DEFAULT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
+
+def settle(variables: MutableMapping[str, str]) -> None:
+    """Take away what would change the work or break the libraries that show it, for this process and its children."""
+    if variables.get("PYTHONWARNINGS"):
+        warnings.resetwarnings()
+        for kind in _HIDDEN_BY_DEFAULT:
+            warnings.simplefilter("ignore", kind)
+    for name in _STRANGE:
+        variables.pop(name, None)
+    for name in _SIZES:
+        size = variables.get(name, "")
+        if not (size.isascii() and size.isdigit() and 0 < int(size) < 10_000):
+            variables.pop(name, None)
+    if variables.get("PYTHONIOENCODING"):
+        variables["PYTHONIOENCODING"] = "utf-8"
+
+
+settle(os.environ)
