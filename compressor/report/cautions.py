@@ -175,7 +175,7 @@ def _eight_bits(rows: Sequence[Row], told: Sequence[str]) -> Iterator[str]:
             yield (
                 f"{row.step} has 8-bit weights, whose products saturate on x86 processors without VNNI; "
                 f"{holds or 'its quality holds on processors like this one alone'}; "
-                "weight_bits: 7 gives the same answers everywhere"
+                "with weight_bits: 7 no processor saturates"
             )
 
 
