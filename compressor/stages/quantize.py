@@ -132,6 +132,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
-    revision=3,
+    revision=4,
     isa=True,
 )
