@@ -12,7 +12,9 @@ A message is one sentence of three parts: where, what is wrong with the value as
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -104,6 +106,20 @@ class Interrupted(CompressError):
     """Ctrl-C, with the command that goes on in `todo`."""
 
     exit_code = Exit.INTERRUPTED
+
+
+def unspelled(name: str) -> CompressError | None:
+    """The sentence for a file's name that is no text here, which a locale without UTF-8 is to blame for; else None."""
+    try:
+        os.fsencode(name)
+        name.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        if encoding.replace("-", "").lower() == "utf8":
+            return InputError(name, "the name is not UTF-8", "rename it")
+        what = f"this locale (its encoding is {encoding}) cannot spell the name"
+        return ResourceError(name, what, "set LC_ALL=C.UTF-8 or PYTHONUTF8=1, and run again")
+    return None
 
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")

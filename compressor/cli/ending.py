@@ -6,12 +6,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from compressor.cli.console import Console, say
 from compressor.cli.streams import lost_output
 from compressor.errors import CompressError, Exit, InputError
-from compressor.store.disk import refusal
+from compressor.store.disk import foreseen
 
 _LEAVES = frozenset({"run", "smoke", "report", "init", "verify", "export"})
 """Commands that leave something, or that answer by their exit code; the others are there for what they print."""
@@ -31,7 +30,7 @@ def _called(command: Callable[[], object]) -> int:
     try:
         return int(str(command() or 0))
     except Exception as error:
-        told = error if isinstance(error, CompressError) else _foreseen(error)
+        told = _foreseen(error)
         if told is None:
             _bug(error)
             return Exit.BUG
@@ -42,8 +41,9 @@ def _called(command: Callable[[], object]) -> int:
 
 def _foreseen(error: Exception) -> CompressError | None:
     """The sentence for an error that is not ours and yet no bug: a refusing disk, a mistake of the command line."""
-    if isinstance(error, OSError):
-        return refusal(error, Path(error.filename or "."))
+    known = foreseen(error)
+    if known is not None:
+        return known
     told = getattr(error, "format_message", None)
     if told is None:
         return None

@@ -39,7 +39,7 @@ def read_device(path: Path) -> Device:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})", _RUNNER) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(str(path), f"is no JSON ({error})", _RUNNER) from None
     if not isinstance(content, dict):
         raise InputError(str(path), "holds no JSON object", _RUNNER)

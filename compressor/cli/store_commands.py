@@ -46,8 +46,7 @@ def clean(store: Path | None, *, older_than: str | None, max_size: str | None) -
 
 def _there(store: Path | None) -> Store:
     place = Store(store)
-    if place.root.exists() and not place.root.is_dir():
-        raise InputError(str(place.root), "is a file, and a store is a folder", "name another with --store")
+    place.check_place()
     return place
 
 

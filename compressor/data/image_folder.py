@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from compressor.data import class_order, split_folders
 from compressor.data.class_order import natural
 from compressor.data.split_folders import WHERE
-from compressor.errors import InputError
+from compressor.errors import InputError, unspelled
+from compressor.printable import printable
 
 if TYPE_CHECKING:
     from compressor.tasks.base import FileDigests
@@ -122,12 +123,11 @@ def _too_few(folder: Path, names: Sequence[str]) -> InputError:
 
 def _check_name(path: Path) -> None:
     """Reports and bundles are UTF-8, and hold the names of classes and pictures."""
-    if (shown := _printable(str(path))) != str(path):
-        raise InputError(WHERE, f"the name '{shown}' is not UTF-8", "rename it")
-
-
-def _printable(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()
+    wrong = unspelled(str(path))
+    if isinstance(wrong, InputError):
+        raise InputError(WHERE, f"the name '{wrong.where}' is not UTF-8", "rename it")
+    if wrong is not None:
+        raise wrong
 
 
 def _pictures(
@@ -166,7 +166,7 @@ def _pictures(
 def _notes(folder: Path, ignored: list[Path]) -> tuple[str, ...]:
     if not ignored:
         return ()
-    first = _printable(ignored[0].relative_to(folder).as_posix())
+    first = printable(ignored[0].relative_to(folder).as_posix())
     return (f"{len(ignored)} files in {folder.name}/ are no pictures we read and were left out: {first}, …",)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import InputError
+from compressor.errors import InputError, unspelled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +106,8 @@ def present(name: str, root: Path) -> bool:
 def require(name: str, root: Path) -> None:
     """Raise an InputError that names the first file that is missing."""
     if not root.is_dir():
+        if wrong := unspelled(str(root)):
+            raise wrong
         raise InputError("task.data.root", f"there is no folder {str(root)!r}", _todo(name))
     for part in files(name, root).values():
         for file in part:

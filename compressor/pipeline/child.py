@@ -11,12 +11,11 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressError, Exit, ResourceError
 from compressor.pipeline.events import Events
-from compressor.store.disk import refusal
+from compressor.store.disk import foreseen
 
 PR_SET_PDEATHSIG = 1
 
@@ -37,13 +36,10 @@ def main() -> int:
         return int(error.exit_code)
     except MemoryError:
         return _refused(ResourceError("", "the memory of this machine is used up", "try a smaller batch_size"), events)
-    except OSError as problem:
-        refused = refusal(problem, Path(problem.filename or "."))
-        if refused is not None:
-            return _refused(refused, events)
-        events.send("bug", what=f"{type(problem).__name__}: {problem}", trace=traceback.format_exc())
-        return int(Exit.BUG)
     except Exception as problem:
+        told = foreseen(problem)
+        if told is not None:
+            return _refused(told, events)
         events.send("bug", what=f"{type(problem).__name__}: {problem}", trace=traceback.format_exc())
         return int(Exit.BUG)
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import InputError
+from compressor.errors import InputError, unspelled
 from compressor.pipeline.spec import Pipeline
 from compressor.stages.base import FactoryModel
 from compressor.store.digests import Digests
@@ -28,6 +28,8 @@ def of_step(pipeline: Pipeline, digests: Digests, step: str) -> dict[str, str]:
     if isinstance(weights, str) and weights not in ("none", "default"):
         path = Path(os.path.normpath(pipeline.base / Path(weights).expanduser()))
         if not path.is_file():
+            if wrong := unspelled(str(path)):
+                raise wrong
             where = f"steps.{step}.weights"
             raise InputError(where, f'no file "{path}"', "give the path of a checkpoint")
         found["weights"] = digests.file(path)

@@ -102,6 +102,7 @@ def prepare(wanted: Wanted) -> Prepared:
         steps = {name: smoke.shortened(one) for name, one in pipeline.steps.items()}
         pipeline = pipeline.model_copy(update={"steps": steps})
     store = Store(wanted.store)
+    store.check_place()
     digests = Digests(store.root / "digests")
     device = resolve_device(wanted.device)
     parts, contents = _read(pipeline, digests)

@@ -19,7 +19,7 @@ from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, run_child
 from compressor.printable import each_printable, in_json
 from compressor.report.report import Report
-from compressor.store.disk import refusal, writing
+from compressor.store.disk import foreseen, writing
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -107,7 +107,7 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
         stopped = Interrupted("", "interrupted; everything finished so far is kept")
         raise _told(stopped, prepared, folder, log, command) from None
     except Exception as problem:
-        if isinstance(problem, BrokenPipeError) or (isinstance(problem, OSError) and refusal(problem, folder.path)):
+        if isinstance(problem, BrokenPipeError) or foreseen(problem, folder.path):
             raise
         bug = ChildBug(f"{type(problem).__name__}: {problem}", traceback.format_exc())
         raise _told(bug, prepared, folder, log, command) from problem

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor.bundle.copies import deliver
-from compressor.errors import CompressError
+from compressor.errors import CompressError, InputError
 from compressor.store.disk import writing
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ class RunFolder:
         """Make the folder, move older results away, write the pipeline's two files; return the log's path.
 
         Raises:
+            InputError: a file stands there.
             ResourceError: the folder cannot be written.
         """
         from compressor.pipeline.spec import resolved_yaml
 
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(str(self.path), "a file stands where a folder is wanted", "name another with --out")
         with writing(self.path):
             self._new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of an artifact; IntegrityError where it is missing or damaged."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(str(path), f"cannot be read ({error})", "run the step again with --fresh") from None
     if not isinstance(content, dict):
         raise IntegrityError(str(path), "holds no JSON object", "run the step again with --fresh")

@@ -99,7 +99,7 @@ class Digests:
             entry: Any = json.loads(slot.read_text("utf-8")) if slot is not None else None
             files = entry["files"].items() if entry else ()
             return {name: (tuple(mark), value) for name, (mark, value) in files if _DIGEST.fullmatch(value)}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {}  # what cannot be read is not known: the files are hashed again
 
     def _write(self, base: Path, known: _Known) -> None:

@@ -7,21 +7,44 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from compressor.errors import InputError, ResourceError
+from compressor.errors import CompressError, InputError, ResourceError, unspelled
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENXIO, errno.ENODEV})
+_REPLACED = frozenset({errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY})
 
 
-def refusal(error: OSError, folder: Path) -> InputError | ResourceError | None:
-    """The sentence for a write that the disk refused; None where the error is of another kind.
+def foreseen(problem: BaseException, folder: Path | None = None) -> CompressError | None:
+    """The sentence for an error of the surroundings that may come at any time; None where it is of another kind.
 
-    A full disk and a read-only folder are a ResourceError, a file where a folder is wanted an InputError.
+    folder: what the sentence is about where the error names no file.
     """
+    if isinstance(problem, CompressError):
+        return problem
+    if isinstance(problem, OSError):
+        named = problem.filename if isinstance(problem.filename, str) else None
+        return refusal(problem, folder or Path(named or "."))
+    if isinstance(problem, UnicodeEncodeError):
+        return unspelled(problem.object)
+    if isinstance(problem, RuntimeError) and "home directory" in str(problem):
+        return homeless()
+    return None
+
+
+def homeless() -> ResourceError:
+    """The sentence for a user without a home folder."""
+    user = f"user {os.getuid()}" if hasattr(os, "getuid") else "this user"
+    what = "has no home folder (HOME is not set, and the system knows none)"
+    return ResourceError(user, what, "name a folder for artifacts with --store or COMPRESS_STORE, or set HOME")
+
+
+def refusal(error: OSError, folder: Path) -> CompressError | None:
+    """The sentence for a file system that refuses, or has lost what was there; None for an error of another kind."""
     if error.errno in _FULL:
         quota = " or its quota used up" if error.errno == errno.EDQUOT else ""
         return ResourceError(
@@ -37,9 +60,28 @@ def refusal(error: OSError, folder: Path) -> InputError | ResourceError | None:
         )
     if error.errno == errno.EIO:
         return ResourceError(str(folder), "the disk reports an input/output error", "check it, or use another disk")
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return InputError(str(folder), "a file stands where a folder is wanted", "name another folder")
+    place = str(error.filename or folder)
+    if error.errno == errno.ENAMETOOLONG:
+        return InputError(place, "this name is longer than the file system allows", "give a shorter one")
+    if error.errno in _GONE:
+        what = "is missing; it was removed, or never was there" if error.filename else _missing(folder)
+        return ResourceError(place, what, "see that nothing removes it, and start the same command again")
+    if error.errno in _REPLACED:
+        what = f"something else stands where it was expected ({os.strerror(error.errno or 0).lower()})"
+        return ResourceError(place, what, "move it away, or name another folder, and start the same command again")
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+        what = f"the system has no more to give ({os.strerror(error.errno or 0).lower()})"
+        return ResourceError(place, what, "raise the limit, or end other processes, and start the same command again")
     return None
+
+
+def _missing(folder: Path) -> str:
+    """What is not there where the system does not say."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the current folder was removed"
+    return "is missing" if not folder.exists() else "something in it is missing"
 
 
 def is_read_only(error: OSError) -> bool:
@@ -84,7 +126,8 @@ def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
                 os.fsync(stream.fileno())
         os.replace(beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise
 
 

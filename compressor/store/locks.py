@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shlex
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,9 @@ from compressor.store.disk import write_whole
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+LARGEST_NOTE = 2**20
+LONGEST = 500
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def held(
     """
     from filelock import Timeout
 
+    refuse_odd(path)
     lock = _lock(path)
     try:
         lock.acquire(timeout=0)
@@ -91,11 +96,30 @@ def held_if_free(path: Path) -> Iterator[bool]:
 
 def holder(path: Path) -> Holder | None:
     """Who says to hold the lock at `path`. A killed process leaves its note: only a held lock makes it true."""
+    note = _note(path)
     try:
-        entry = json.loads(_note(path).read_text("utf-8"))
-        return Holder(**{**entry, "needs": tuple(entry["needs"])})
-    except (OSError, ValueError, KeyError, TypeError):
+        status = os.lstat(note)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_NOTE:
+            return None
+        entry = json.loads(note.read_text("utf-8"))
+        needs = tuple(key for key in entry["needs"] if isinstance(key, str))
+        host, command, since = (str(entry[name])[:LONGEST] for name in ("host", "command", "since"))
+        return Holder(int(entry["pid"]), host, command, since, needs)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def refuse_odd(path: Path) -> None:
+    """See that a lock is a plain file or not there: one that is something else is neither followed nor opened.
+
+    Raises:
+        ResourceError: it is a link, a folder, a pipe or a device.
+    """
+    with suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode):
+            what = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no plain file"
+            raise ResourceError(str(path), f"is {what}, and a lock is a plain file", "remove it and start again")
 
 
 def _who(path: Path) -> str:

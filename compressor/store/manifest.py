@@ -69,7 +69,7 @@ def read(folder: Path, key: str, todo: str) -> Manifest | None:
         claimed = entry.pop("digest")
         whole = entry.pop("schema") == SCHEMA and claimed == digest(entry)
         manifest = Manifest(**{name: entry[name] for name in _FIELDS})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise IntegrityError(str(path), "is cut short or no manifest of an artifact", todo) from None
     if not whole:
         raise IntegrityError(str(path), "was altered after it was written", todo)

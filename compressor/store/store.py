@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from compressor.errors import IntegrityError
+from compressor.errors import InputError, ResourceError
 from compressor.store import clean, locks
 from compressor.store import manifest as manifests
 from compressor.store.artifact import Artifact, Kind
 from compressor.store.digests import Digests
-from compressor.store.disk import is_read_only, last_change, refusal, unique, write_whole, writing
+from compressor.store.disk import homeless, is_read_only, last_change, refusal, unique, write_whole, writing
 from compressor.store.keys import digest
 from compressor.store.manifest import Manifest
 from compressor.store.placing import place
@@ -26,13 +26,26 @@ _REBUILD = "compress run PIPELINE --fresh STEP"
 
 
 def default_root() -> Path:
-    """COMPRESS_STORE, else the user's cache folder."""
+    """COMPRESS_STORE, else the user's cache folder.
+
+    Raises:
+        ResourceError: the user has no home folder to keep one in.
+    """
     named = os.environ.get("COMPRESS_STORE")
     if named:
-        return Path(named).expanduser()
+        try:
+            return Path(named).expanduser()
+        except RuntimeError:
+            raise homeless() from None
     from platformdirs import user_cache_path  # here: a store that is named costs no import
 
-    return user_cache_path("compressor", appauthor=False)
+    try:
+        found = user_cache_path("compressor", appauthor=False)
+    except RuntimeError:
+        raise homeless() from None
+    if not found.is_absolute():
+        raise homeless()
+    return found
 
 
 class Store:
@@ -52,6 +65,15 @@ class Store:
         self.rebuild = rebuild
 
     # Reading
+
+    def check_place(self) -> None:
+        """See that the store's place can be one.
+
+        Raises:
+            InputError: a file stands there.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(str(self.root), "is a file, and a store is a folder", "name another with --store")
 
     def folder(self, key: str) -> Path:
         """Where the artifact of a key lies, or would."""
@@ -78,12 +100,13 @@ class Store:
         """The artifact of a key after a check of every file, and a note that it was used.
 
         Raises:
-            IntegrityError: it is not there, or not what was written; it stays as it is, for you to look at.
+            IntegrityError: it is not what was written; it stays as it is, for you to look at.
+        ResourceError: it is not there any more.
         """
         folder, todo = self.folder(key), self._todo(key, rebuild)
         manifest = manifests.read(folder, key, todo)
         if manifest is None:
-            raise IntegrityError(str(folder), "this artifact is not in the store any more", todo)
+            raise ResourceError(str(folder), "this artifact is not in the store any more", todo)
         manifests.check_files(folder, manifest, self.digests, todo)
         self._used(folder)
         return manifest.artifact(folder)
@@ -108,6 +131,7 @@ class Store:
         what = f"step key {key[:12]} in the store {self.root}"
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
+            locks.refuse_odd(lock)
             lock.touch()
         except OSError as error:
             if is_read_only(error) and self.find(key) is not None:
@@ -179,7 +203,7 @@ class Store:
         try:
             entry = json.loads(self._slot(slot).read_text("utf-8"))
             return str(entry["key"]), dict(entry["identity"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     # Housekeeping

@@ -86,7 +86,10 @@ def test_a_refusal_at_any_moment_of_a_commit_leaves_nothing_half(tmp_path, monke
         (errno.EDQUOT, ResourceError, "the disk is full or its quota used up ("),
         (errno.EROFS, ResourceError, "cannot be written (read-only file system)"),
         (errno.EACCES, ResourceError, "cannot be written (permission denied)"),
-        (errno.ENOTDIR, InputError, "a file stands where a folder is wanted"),
+        (errno.ENOTDIR, ResourceError, "something else stands where it was expected (not a directory)"),
+        (errno.ENOENT, ResourceError, "is missing"),
+        (errno.EMFILE, ResourceError, "the system has no more to give (too many open files)"),
+        (errno.ENAMETOOLONG, InputError, "this name is longer than the file system allows"),
     ],
 )
 def test_sentences(tmp_path, number, kind, what):
@@ -98,8 +101,8 @@ def test_sentences(tmp_path, number, kind, what):
 
 
 def test_errors_of_another_kind_pass(tmp_path):
-    with pytest.raises(FileNotFoundError), disk.writing(tmp_path):
-        (tmp_path / "nothing").read_text()
+    with pytest.raises(OSError, match="another"), disk.writing(tmp_path):
+        raise OSError(errno.ENOTTY, "another")
 
 
 def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):

@@ -128,3 +128,57 @@ def test_an_error_inside_sets_the_key_free(tmp_path):
         raise KeyboardInterrupt
     with store.hold(KEY):
         pass
+
+
+def test_a_lock_that_is_no_plain_file_is_neither_followed_nor_opened(tmp_path):
+    store = Store(tmp_path / "store")
+    lock = store.work(KEY).with_name(f"{KEY}.lock")
+    victim = tmp_path / "victim"
+    odd = {
+        "a link": lambda: lock.symlink_to(victim),
+        "a folder": lock.mkdir,
+        "no plain file": lambda: os.mkfifo(lock),
+    }
+    for what, make in odd.items():
+        make()
+        said = f"{KEY}.lock: is {what}, and a lock is a plain file; remove it"
+        with pytest.raises(ResourceError, match=said), store.hold(KEY):
+            pass
+        lock.rmdir() if lock.is_dir() else lock.unlink()
+    assert not victim.exists()
+    with store.hold(KEY):
+        pass
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"[" * 100_000, b"\xff\xfe{", b"{}", b"null", b'{"pid": 1e999}', b"x" * 2_000_000,
+        b'{"pid": 1, "host": "h", "command": "c", "since": "s", "needs": 5}',
+        b'{"pid": [], "host": 1, "command": {}, "since": null, "needs": [[1], {}]}',
+    ],
+    ids=["deep", "no text", "empty", "null", "huge number", "megabytes", "no list", "other types"],
+)  # fmt: skip
+def test_a_note_of_nonsense_is_nobody_s(tmp_path, note, holder):
+    store = Store(tmp_path, wait_seconds=0.01)
+    path = store.work(KEY).with_name(f"{KEY}.lock.json")
+    path.write_bytes(note)
+    with pytest.raises(ResourceError, match="is held by another process"), store.hold(KEY):
+        pass
+    assert store.clean().rows == ()
+
+
+def test_a_note_of_controls_is_shown(tmp_path, holder):
+    store = Store(tmp_path, wait_seconds=0.01)
+    entry = {
+        "pid": 7,
+        "host": "\x1b]0;h\x07",
+        "command": "c\nverdict: pass\u202e",
+        "since": "s",
+        "needs": [],
+        "more": 1,
+    }
+    store.work(KEY).with_name(f"{KEY}.lock.json").write_text(json.dumps(entry))
+    with pytest.raises(ResourceError) as said, store.hold(KEY):
+        pass
+    assert r"held by process 7 on \x1b]0;h\x07 (`c verdict: pass\u202e`) since s, still" in said.value.sentence()

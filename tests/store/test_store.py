@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compressor.errors import InputError, IntegrityError, StepError
+from compressor.errors import IntegrityError, ResourceError, StepError
 from compressor.store import digests as digests_room
 from compressor.store.digests import Digests
 from compressor.store.keys import digest
@@ -167,7 +167,7 @@ def test_artifact_under_another_key_is_found(store):
 
 
 def test_opening_what_is_not_there_is_said(store):
-    with pytest.raises(IntegrityError, match="is not in the store any more; build it again with"):
+    with pytest.raises(ResourceError, match="is not in the store any more; build it again with"):
         store.open(KEY)
 
 
@@ -282,7 +282,7 @@ def test_a_file_where_the_store_should_be(tmp_path):
         "hold": lambda: store.hold(KEY).__enter__(),
     }
     for use in uses.values():
-        with pytest.raises(InputError, match="a file stands where a folder is wanted"):
+        with pytest.raises(ResourceError, match="something else stands where it was expected"):
             use()
 
 
