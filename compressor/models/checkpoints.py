@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
+import re
+import tarfile
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +16,45 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
+from compressor.models import conversion
+from compressor.models.fitting import Say, put
+from compressor.models.names import Reference
 
-KEYS = ("state_dict", "model", "state_dict_ema", "ema")
-PREFIXES = ("module.", "model.", "_orig_mod.")
-SUFFIXES = (".safetensors", ".pt", ".th", ".pth", ".ckpt", ".bin")
-# Counters that old files lack and that an average with a fixed momentum never reads; `n_averaged` is AveragedModel's.
-_OPTIONAL = "num_batches_tracked"
-_IGNORED = ("n_averaged",)
-# Heads that only helped the authors' training; the catalogue builds the networks without them.
-_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+PLAIN = ("state_dict", "model", "model_state_dict", "net", "network", "weights", "params", "module", "net_state_dict")
+AVERAGED = (
+    "state_dict_ema", "model_ema", "ema", "ema_model", "ema_state_dict", "model_ema_state_dict", "params_ema",
+    "swa_model", "swa_state_dict", "averaged_model",
+)  # fmt: skip
+SUFFIXES = (".safetensors", ".pt", ".th", ".pth", ".ckpt", ".bin", ".tar")
+_OPTIMIZER = re.compile("optim|sched|scaler|rng|random", re.IGNORECASE)
 
 
-def load_into(model: nn.Module, path: Path, key: str | None = None, *, new_head: bool = False) -> list[str]:
+def load_into(
+    model: nn.Module,
+    path: Path,
+    key: str | None = None,
+    *,
+    new_head: bool = False,
+    ref: Reference | None = None,
+    input_shape: Sequence[int] | None = None,
+    say: Say = lambda _: None,
+) -> list[str]:
     """Put a file's weights into the model; what you get is the names of the tensors that kept the model's own values.
 
-    key: where in the file the weights lie, when not at one of the usual places. new_head: a last layer of another
-    shape stays as it is in the model, instead of being a mistake.
+    key: where in the file the weights lie, when not at one of the usual places. The rest as in `fitting.put`.
 
     Raises:
         InputError: no such file, a file that needs code to be read, weights of another architecture or of whole
             numbers, or weights that are not finite numbers.
     """
-    return put(model, read(path, key), f"weights {path}", new_head=new_head)
+    state = read(path, key, say)
+    return put(model, state, f"weights {path}", new_head=new_head, ref=ref, input_shape=input_shape, say=say)
 
 
-def read(path: Path, key: str | None = None) -> dict[str, Tensor]:
-    """The weights in a file by name, on the CPU.
+def read(path: Path, key: str | None = None, say: Say = lambda _: None) -> dict[str, Any]:
+    """The weights in a file by name, on the CPU. What the file is, its content says, not its name.
+
+    say: is told of a choice between several places.
 
     Raises:
         InputError: no such file, a file that needs code to be read, or no weights at `key`.
@@ -46,11 +64,11 @@ def read(path: Path, key: str | None = None) -> dict[str, Tensor]:
         raise InputError(
             where, "there is no such file", "check the path; a relative one starts at the pipeline's folder"
         )
-    if path.suffix == ".safetensors":
-        return _select(_read_safetensors(path), key, where)
-    if path.suffix not in SUFFIXES:
-        raise InputError(where, f"a file ending in {path.suffix!r} is not known", f"use one of {', '.join(SUFFIXES)}")
-    return _select(_read_torch(path), key, where)
+    with path.open("rb") as file:
+        begins = file.read(64)
+    if path.suffix == ".safetensors" or begins[8:9] == b"{":
+        return _select(_read_safetensors(path), key, where, say)
+    return _select(_read_torch(path, begins, key), key, where, say)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -65,187 +83,171 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from problem
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path, begins: bytes, key: str | None) -> Any:
     where = f"weights {path}"
-    _look_at_beginning(path)
+    places = (*((key,) if key else ()), *PLAIN, *AVERAGED)
+    _look_at_beginning(path, begins)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of what is refused here in our own words
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:
         raise InputError(
-            where, "reading it would run code that it holds, which is refused", _conversion(path)
-        ) from problem
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as problem:
+            where, f"reading it would run code that it holds, which is refused{_needed(path)}",
+            conversion.lines(path, places),
+        ) from problem  # fmt: skip
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as problem:
         if "TorchScript" in str(problem):
-            raise InputError(
-                where, "it holds a TorchScript program, which is refused", _conversion(path, script=True)
-            ) from problem
+            todo = conversion.lines(path, (), script=True)
+            raise InputError(where, "it holds a TorchScript program, which is refused", todo) from problem
+        if "legacy .tar" in str(problem):
+            what = "it is of PyTorch's oldest form, whose reading would run code that it holds, which is refused"
+            raise InputError(where, what, conversion.lines(path, places)) from problem
         reason = (str(problem).strip().splitlines() or ["empty"])[0]
         raise InputError(where, f"this is no whole PyTorch file ({reason})", "fetch or write it again") from problem
 
 
-def _look_at_beginning(path: Path) -> None:
-    """Refuse what is no PyTorch file at all: neither the zip archive of today's nor the pickle of the oldest ones.
+def _needed(path: Path) -> str:
+    """What a file would have to run, where it tells."""
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # the oldest forms have no list, and torn files any error
+        return ""
+    return f" ({', '.join(found[:3])}{', …' if len(found) > 3 else ''})" if found else ""
+
+
+def _look_at_beginning(path: Path, begins: bytes) -> None:
+    """Refuse what is no PyTorch file at all: neither the zip archive of today's nor the pickle of older ones.
 
     Raises:
         InputError: saying what lies there instead.
     """
-    with path.open("rb") as file:
-        begins = file.read(64)
-    if begins.startswith((b"PK", b"\x80")):
+    where = f"weights {path}"
+    if begins.startswith(b"PK"):
+        if held := _archived(path):
+            what = f"this is an archive of {held[0]}{' and others' if len(held) > 1 else ''}, and no PyTorch file"
+            if held[0].endswith(".npy"):
+                what, todo = (
+                    "this is NumPy's archive (.npz), as JAX's weights come",
+                    "give the library's own form of it",
+                )
+                raise InputError(where, what, f"{todo}: a `.safetensors` or `.pth` file")
+            raise InputError(where, what, "unpack it, and name the file inside")
+        return
+    if begins.startswith(b"\x80"):
         return
     if begins.startswith(b"version https://git-lfs"):
         what, todo = "this is a pointer of Git LFS and not the file itself", "fetch it: git lfs pull"
     elif not begins:
         what, todo = "the file is empty", "fetch or write it again"
+    elif begins.startswith(b"\x1f\x8b"):
+        what, todo = "this is compressed by gzip", "unpack it, and name the file inside"
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            held = archive.getnames()
+        if "pickle" in held:  # PyTorch's own form of its first days
+            return
+        what, todo = f"this is an archive of {', '.join(held[:3])}", "unpack it, and name the file inside"
+    elif path.suffix not in SUFFIXES:
+        what, todo = f"a file ending in {path.suffix!r} is not known", f"use one of {', '.join(SUFFIXES)}"
     else:
         shown = begins[:20].decode("ascii", "backslashreplace").splitlines()[0]
         what, todo = f"this is no PyTorch file (it begins with {shown!r})", "fetch or write it again"
-    raise InputError(f"weights {path}", what, todo)
+    raise InputError(where, what, todo)
 
 
-def _conversion(path: Path, script: bool = False) -> str:
-    """The two lines that turn a file that its reader trusts into safetensors."""
-    new = path.with_suffix(".safetensors").name
-    if script:
-        read_it = (
-            f"import torch, safetensors.torch; state = torch.jit.load({path.name!r}, map_location='cpu').state_dict()"
-        )
-    else:
-        read_it = (
-            "import torch, safetensors.torch;"
-            f" file = torch.load({path.name!r}, map_location='cpu', weights_only=False);"
-            " state = file.get('state_dict', file) if isinstance(file, dict) else file.state_dict()"
-        )
-    return (
-        "if you trust it, convert it once in Python and name the new file:\n"
-        f"    {read_it}\n"
-        "    safetensors.torch.save_file("
-        f"{{k: v.clone() for k, v in state.items() if isinstance(v, torch.Tensor)}}, {new!r})"
-    )
+def _archived(path: Path) -> list[str]:
+    """Names in a zip archive that is none of PyTorch's."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
+    return [] if any(name.endswith(("data.pkl", "constants.pkl")) for name in names) else names
 
 
-def _select(held: Any, key: str | None, where: str) -> dict[str, Tensor]:
+def _select(held: Any, key: str | None, where: str, say: Say) -> dict[str, Any]:
     """The mapping of names to tensors inside a file: at `key`, else the file itself, else at the usual places."""
     if not isinstance(held, Mapping):
         raise InputError(
             where, f"it holds a {type(held).__name__}, not weights by name", "save the network's state_dict()"
         )
-    places: Iterable[str] = (key,) if key is not None else KEYS
-    if key is None and _are_weights(held):
+    if key is not None:
+        return _at_key(held, key, where)
+    if _are_weights(held):
         return _tensors(held)
-    for place in places:
-        if isinstance(held.get(place), Mapping) and _are_weights(held[place]):
-            return _tensors(held[place])
+    places = _places(held)
+    plain, averaged = ([place for place in usual if place in places] for usual in (PLAIN, AVERAGED))
+    others = [place for place in places if place not in (*plain, *averaged)]
+    chosen = next(iter((*plain, *averaged)), others[0] if len(others) == 1 else None)
+    if chosen is None:
+        if others:
+            what = f"it holds weights at {' and '.join(others)}"
+            raise InputError(where, what, f"name the place with `key`, such as `key: {others[0]}`")
+        found = ", ".join(map(str, list(held)[:8])) or "nothing"
+        what = f"there are no weights at the usual places; it holds {found}"
+        raise InputError(where, what, "name the place with `key`")
+    rest = [place for place in places if place != chosen]
+    if rest:
+        say(f"{where}: the weights at `{chosen}` are taken; others lie at {_quoted(rest)} (write `key: {rest[0]}`)")
+    elif chosen not in PLAIN:
+        say(f"{where}: the weights at `{chosen}` are taken")
+    return places[chosen]
+
+
+def _at_key(held: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    """What lies at a place: a name, names inside names (`ema.module`), or all that begins with it."""
+    inside: Any = held.get(key)
+    if inside is None:
+        inside = held
+        for part in key.split("."):
+            inside = inside.get(part) if isinstance(inside, Mapping) else None
+    if isinstance(inside, Mapping):
+        if _are_weights(inside):
+            return _tensors(inside)
+        if deeper := _places(inside):
+            return next(iter(deeper.values()))
+    for state in (held, *_places(held).values()):
+        names = {name.removeprefix(f"{key}."): one for name, one in state.items() if str(name).startswith(f"{key}.")}
+        if _are_weights(names):
+            return _tensors(names)
     found = ", ".join(map(str, list(held)[:8])) or "nothing"
-    what = f"there are no weights at {key!r}" if key is not None else "there are no weights at the usual places"
-    raise InputError(where, f"{what}; it holds {found}", "name the place with `key`")
+    what = f"there are no weights at {key!r}; it holds {found}"
+    raise InputError(where, what, "name the place with `key`")
+
+
+def _places(held: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Weights by their place in a mapping, one level deeper too (`ema.module`), in the order of the file."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, inside in held.items():
+        if not isinstance(inside, Mapping) or _OPTIMIZER.search(str(name)):
+            continue
+        if _are_weights(inside):
+            found[str(name)] = _tensors(inside)
+            continue
+        deeper = {str(one): value for one, value in inside.items() if isinstance(value, Mapping)}
+        usual = [one for one in (*PLAIN, "module", *AVERAGED) if one in deeper and _are_weights(deeper[one])]
+        if usual:
+            found[str(name)] = _tensors(deeper[usual[0]])
+    return found
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _are_weights(held: Mapping[str, Any]) -> bool:
-    tensors = [isinstance(value, Tensor) for value in held.values()]
+    tensors = [isinstance(value, Tensor) for name, value in held.items() if not str(name).endswith("_extra_state")]
     return bool(tensors) and sum(tensors) * 2 > len(tensors)
 
 
-def _tensors(held: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
-
-
-def stripped(state: Mapping[str, Tensor], wanted: Iterable[str]) -> dict[str, Tensor]:
-    """The weights without the prefixes that wrappers put in front of every name and that the model does not have."""
-    names, result = list(wanted), dict(state)
-    while True:
-        worn = [p for p in PREFIXES if any(k.startswith(p) for k in result) and not any(k.startswith(p) for k in names)]
-        if not worn:
-            return result
-        result = {name.removeprefix(worn[0]): value for name, value in result.items()}
-
-
-def put(model: nn.Module, state: Mapping[str, Tensor], where: str, *, new_head: bool = False) -> list[str]:
-    """Copy weights into the model by name. See `load_into`; `where` leads the messages.
-
-    A new last layer begins at zero, so that all classes are alike at first. timm draws one of five classes so wide that
-    training begins at a loss of 5, where trained features need epochs to unlearn it.
-    """
-    own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    given = {name: value for name, value in stripped(state, own).items() if name in own or not _is_extra(name)}
-    kept = _other_head(model, own, given) if new_head else []
-    given = {name: value for name, value in given.items() if name not in kept}
-    missing = [name for name in own if name not in given and name not in kept and not name.endswith(_OPTIONAL)]
-    unexpected = [name for name in given if name not in own and not name.endswith(_OPTIONAL)]
-    wrong = [name for name in given if name in own and own[name].shape != given[name].shape]
-    if missing or unexpected or wrong:
-        raise _misfit(where, own, given, missing, unexpected, wrong, head_names(model))
-    free = {name for name, _ in model.named_buffers()}
-    for name, value in given.items():
-        if name in own and own[name].is_floating_point():
-            _check_numbers(f"{where}: {name}", value, infinite=name in free)
-    with torch.no_grad():
-        for name, value in given.items():
-            if name in own:
-                own[name].copy_(value)
-        for name in kept:
-            own[name].zero_()
-    return kept
-
-
-def _check_numbers(where: str, value: Tensor, *, infinite: bool) -> None:
-    """Refuse what cannot stand in for float weights. infinite: a buffer may hold infinity, as masks do.
-
-    Raises:
-        InputError: whole numbers, NaN, or infinity.
-    """
-    if not value.is_floating_point():
-        what = f"it holds {str(value.dtype).removeprefix('torch.')}, and the network computes with float weights"
-        raise InputError(where, what, "give the float weights, from before they were quantized or converted")
-    wrong = int((value.isnan() if infinite else ~value.isfinite()).sum())
-    if wrong:
-        what = f"{wrong:,} of its {value.numel():,} values are not finite numbers"
-        raise InputError(where, what, "give weights from before the training went wrong, or train them again")
-
-
-def _is_extra(name: str) -> bool:
-    return name in _IGNORED or name.startswith(_AUXILIARY)
-
-
-def _other_head(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """The head's tensors, where any of them has another shape in the file or is not there."""
-    head = [name for name in head_names(model) if name in own]
-    other = any(name not in given or given[name].shape != own[name].shape for name in head)
-    return head if other else []
-
-
-def head_names(model: nn.Module) -> list[str]:
-    """Names of the tensors of the layer that answers: timm's classifier, else the last dense layer or convolution."""
-    declared = (getattr(model, "pretrained_cfg", None) or {}).get("classifier")
-    places = [declared] if isinstance(declared, str) else list(declared or ())
-    layers = dict(model.named_modules())
-    if not places or not all(place in layers for place in places):
-        places = [name for name, layer in layers.items() if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
-    return [f"{place}.{name}" if place else name for place in places for name in layers[place].state_dict()]
-
-
-def _misfit(
-    where: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor],
-    missing: list[str], unexpected: list[str], wrong: list[str], head: list[str],
-) -> InputError:  # fmt: skip
-    def shapes(name: str) -> str:
-        return f"{name} ({list(given[name].shape)} in the file, {list(own[name].shape)} in the network)"
-
-    if wrong and not missing and not unexpected and set(wrong) <= set(head):
-        have, want = given[wrong[0]].shape[0], own[wrong[0]].shape[0]
-        return InputError(
-            where, f"they answer with {have} classes and the task has {want}: {shapes(wrong[0])}",
-            "use `finetune`, which replaces the last layer, or weights for these classes",
-        )  # fmt: skip
-    parts = []
-    if missing:
-        parts.append(f"{len(missing)} missing, the first {missing[0]} {list(own[missing[0]].shape)}")
-    if unexpected:
-        parts.append(f"{len(unexpected)} unexpected, the first {unexpected[0]} {list(given[unexpected[0]].shape)}")
-    if wrong:
-        parts.append(f"{len(wrong)} of another shape, the first {shapes(wrong[0])}")
-    return InputError(
-        where,
-        f"they are of another architecture: {'; '.join(parts)} (of {len(own)})",
-        "name the network that they belong to",
+def _tensors(held: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors, the network's own extra state, and the versions of the layers where the file has them."""
+    state = OrderedDict(
+        (str(name), value)
+        for name, value in held.items()
+        if isinstance(value, Tensor) or str(name).endswith("_extra_state")
     )
+    if isinstance(metadata := getattr(held, "_metadata", None), Mapping):
+        state._metadata = metadata  # type: ignore[attr-defined]
+    return state

@@ -12,7 +12,7 @@ from compressor.models import catalogue, names
 from compressor.models.names import Reference
 
 
-def default_weights(ref: object, input_shape: Sequence[int]) -> dict[str, Tensor]:
+def default_weights(ref: object, input_shape: Sequence[int]) -> Mapping[str, Tensor]:
     """Weights by name: torchvision's `DEFAULT`, or timm's `pretrained`, for inputs of [channels, height, width].
 
     Raises:
@@ -30,7 +30,7 @@ def default_weights(ref: object, input_shape: Sequence[int]) -> dict[str, Tensor
             f"its default weights are not in the cache and cannot be fetched ({reason})",
             "go online once, or write `weights: PATH` with a file that you have",
         ) from problem
-    return dict(state)
+    return state
 
 
 def _of_torchvision(one: Reference) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = (
     "`none` (untrained), `default` (the library's own, from its cache or a download), or the path of a `.safetensors`, "
-    "`.pt`, `.pth`, `.th` or `.ckpt` file"
+    "`.pt`, `.pth`, `.th`, `.ckpt`, `.bin` or `.pth.tar` file"
 )
 
 
@@ -164,9 +164,11 @@ def sketch(spec: Any, networks: Mapping[str, nn.Module], context: Context, *, ne
 
 
 def _named(spec: Any, context: Context, *, new_head: bool, download: bool) -> Start:
-    from compressor.models import catalogue, checkpoints, pretrained
+    from compressor.models import catalogue, checkpoints, fitting, pretrained
 
     outputs, shape = sizes(context)
+    ref = names.reference(spec.model)
+    say = context.progress.say if download else lambda _: None
     with _at(f"steps.{context.step}.model"):
         model = catalogue.build(spec.model, outputs=outputs, input_shape=shape, base=context.base, seed=context.seed)
     kept: list[str] = []
@@ -174,10 +176,11 @@ def _named(spec: Any, context: Context, *, new_head: bool, download: bool) -> St
     with _at(f"steps.{context.step}.weights"):
         if weights == "default" and download:
             state = pretrained.default_weights(spec.model, shape)
-            kept = checkpoints.put(model, state, f"default weights of {names.reference(spec.model)}", new_head=new_head)
+            where = f"default weights of {names.reference(spec.model)}"
+            kept = fitting.put(model, state, where, new_head=new_head, ref=ref, input_shape=shape)
         elif weights not in ("none", "default"):
             path = Path(os.path.normpath(context.base / Path(weights).expanduser()))
-            kept = checkpoints.load_into(model, path, spec.key, new_head=new_head)
+            kept = checkpoints.load_into(model, path, spec.key, new_head=new_head, ref=ref, input_shape=shape, say=say)
     if kept and download:
         context.progress.say(f"the last layer is new, for {outputs} classes: {', '.join(kept)}")
     return Start(model, spec.model, None, outputs, shape)

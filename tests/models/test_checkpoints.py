@@ -1,16 +1,20 @@
 """Files of weights: what is read, what is refused, and what the refusal says."""
 
+import argparse
 import pickle
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from compressor.errors import InputError
-from compressor.models import checkpoints
+from compressor.models import checkpoints, fitting, heads
 from tests.toy import toy_model
 
 
@@ -66,7 +70,7 @@ def test_a_model_whose_own_names_begin_with_model_keeps_them() -> None:
     inner = nn.Module()
     inner.model = nn.Linear(2, 2)
     given = {"model.weight": torch.ones(2, 2), "model.bias": torch.zeros(2)}
-    assert checkpoints.put(inner, given, "w") == []
+    assert fitting.put(inner, given, "w") == []
     assert inner.model.weight.sum() == 4
 
 
@@ -76,7 +80,7 @@ def test_another_architecture_is_named_with_the_first_and_the_counts(state: dict
     given["stem.weight"] = torch.zeros(2, 2)
     given["bn1.weight"] = torch.zeros(9)
     with pytest.raises(InputError) as caught:
-        checkpoints.put(toy_model(), given, "weights w.th")
+        fitting.put(toy_model(), given, "weights w.th")
     said = str(caught.value)
     assert said.startswith(
         "weights w.th: they are of another architecture: 2 missing, the first conv1.weight [4, 1, 3, 3]"
@@ -88,13 +92,13 @@ def test_another_architecture_is_named_with_the_first_and_the_counts(state: dict
 def test_a_head_of_other_classes_is_refused_or_replaced(state: dict[str, Tensor]) -> None:
     given = {**state, "linear.weight": torch.zeros(10, 8), "linear.bias": torch.zeros(10)}
     with pytest.raises(InputError, match="they answer with 10 classes and the task has 3"):
-        checkpoints.put(toy_model(), given, "w")
+        fitting.put(toy_model(), given, "w")
     model = toy_model()
-    assert checkpoints.put(model, given, "w", new_head=True) == ["linear.weight", "linear.bias"]
+    assert fitting.put(model, given, "w", new_head=True) == ["linear.weight", "linear.bias"]
     assert not model.linear.weight.any()
     assert not model.linear.bias.any()
     assert torch.equal(model.conv1.weight, state["conv1.weight"])
-    assert checkpoints.put(model, state, "w", new_head=True) == []
+    assert fitting.put(model, state, "w", new_head=True) == []
     assert torch.equal(model.linear.weight, state["linear.weight"])
 
 
@@ -106,7 +110,7 @@ def test_only_the_head_may_differ(state: dict[str, Tensor]) -> None:
         "conv1.weight": torch.zeros(8, 1, 3, 3),
     }
     with pytest.raises(InputError, match=r"1 of another shape, the first conv1\.weight"):
-        checkpoints.put(toy_model(), given, "w", new_head=True)
+        fitting.put(toy_model(), given, "w", new_head=True)
 
 
 class Harmful:
@@ -173,10 +177,10 @@ def test_weights_that_are_not_numbers_are_refused_by_name(state: dict[str, Tenso
     state["conv1.weight"] = state["conv1.weight"].clone()
     state["conv1.weight"][0, 0, 1, :2] = spoilt
     with pytest.raises(InputError, match=r"^w: conv1\.weight: 2 of its 36 values are not finite numbers; give"):
-        checkpoints.put(toy_model(), state, "w")
+        fitting.put(toy_model(), state, "w")
     model = toy_model()
     with pytest.raises(InputError):
-        checkpoints.put(model, state, "w")
+        fitting.put(model, state, "w")
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
@@ -184,16 +188,231 @@ def test_a_mask_may_hold_infinity_and_a_head_that_is_replaced_anything(state: di
     masked = nn.Linear(2, 2)
     masked.register_buffer("mask", torch.zeros(2))
     given = {"weight": torch.ones(2, 2), "bias": torch.zeros(2), "mask": torch.tensor([0.0, -torch.inf])}
-    checkpoints.put(masked, given, "w")
+    fitting.put(masked, given, "w")
     assert masked.mask[1] == -torch.inf
     with pytest.raises(InputError, match="w: mask: 1 of its 2 values"):
-        checkpoints.put(masked, {**given, "mask": torch.tensor([0.0, torch.nan])}, "w")
+        fitting.put(masked, {**given, "mask": torch.tensor([0.0, torch.nan])}, "w")
     given = {**state, "linear.weight": torch.full((10, 8), torch.nan), "linear.bias": torch.zeros(10)}
-    assert checkpoints.put(toy_model(), given, "w", new_head=True) == ["linear.weight", "linear.bias"]
+    assert fitting.put(toy_model(), given, "w", new_head=True) == ["linear.weight", "linear.bias"]
 
 
 def test_whole_numbers_are_no_float_weights(state: dict[str, Tensor]) -> None:
     given = {**state, "conv1.weight": state["conv1.weight"].mul(100).to(torch.int8)}
     with pytest.raises(InputError, match=r"w: conv1\.weight: it holds int8, and the network computes with float"):
-        checkpoints.put(toy_model(), given, "w")
-    checkpoints.put(toy_model(), {name: value.half() for name, value in state.items()}, "w")
+        fitting.put(toy_model(), given, "w")
+    fitting.put(toy_model(), {name: value.half() for name, value in state.items()}, "w")
+
+
+def doubled(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value * 2 for name, value in state.items()}
+
+
+def module(state: dict[str, Tensor]) -> nn.Module:
+    made = toy_model()
+    made.load_state_dict(state)
+    return made
+
+
+REFUSED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "arguments beside": lambda state: {"model": state, "optimizer": {"state": {0: {"a": state["bn1.bias"]}}}, "args": H},
+    "average beside": lambda state: {"state_dict": state, "args": H, "state_dict_ema": doubled(state)},
+    "average first": lambda state: {"model_ema": doubled(state), "epoch": torch.tensor(3), "model": state, "args": H},
+    "module": module,
+    "module in a place": lambda state: {"model": module(state), "epoch": 3},
+    "module in an unusual place": lambda state: {"best": module(state), "epoch": 3},
+    "a level deeper": lambda state: {"checkpoint": {"state_dict": state}, "args": H},
+    "parallel": lambda state: nn.DataParallel(module(state)),
+    "parameters": lambda state: {"net": dict(module(state).named_parameters()) | dict(module(state).named_buffers()), "a": H},
+    "only weights": lambda state: {**state, "args": H},
+}  # fmt: skip
+H = argparse.Namespace(lr=0.1, out=Path())
+
+
+@pytest.mark.parametrize("form", REFUSED)
+@pytest.mark.parametrize("name", ["w.pth", "w.pth.tar", "w.bin"])
+def test_the_lines_of_a_refusal_work_on_every_form(
+    tmp_path: Path, state: dict[str, Tensor], form: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    torch.save(REFUSED[form](state), path)
+    with pytest.raises(InputError, match="would run code that it holds, which is refused") as caught:
+        checkpoints.read(path)
+    exec("\n".join(line.strip() for line in caught.value.todo.splitlines()[1:]), {})
+    model = toy_model()
+    checkpoints.load_into(model, path.with_suffix(".safetensors"))
+    assert same(model, state)
+    assert "average" not in form or "ema" in capsys.readouterr().out
+
+
+def test_the_lines_work_for_a_script_and_write_nothing_where_there_are_no_tensors(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    torch.jit.trace(module(state).eval(), torch.zeros(1, 1, 8, 8)).save(str(tmp_path / "s.pt"))
+    torch.save({"model": H, "epoch": 3}, tmp_path / "n.pt")
+    for name, ends in (("s", False), ("n", True)):
+        with pytest.raises(InputError, match="refused") as caught:
+            checkpoints.read(tmp_path / f"{name}.pt")
+        lines = "\n".join(line.strip() for line in caught.value.todo.splitlines()[1:])
+        if ends:
+            with pytest.raises(SystemExit, match="no tensors were found"):
+                exec(lines, {})
+            assert not (tmp_path / f"{name}.safetensors").exists()
+        else:
+            exec(lines, {})
+            model = toy_model()
+            checkpoints.load_into(model, tmp_path / f"{name}.safetensors")
+            assert same(model, state)
+
+
+PREFIXES = ["net.", "backbone.", "module.encoder_q.", "model._orig_mod.", "a.b.c."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_one_prefix_comes_off_and_what_lies_beside_is_named(
+    tmp_path: Path, state: dict[str, Tensor], prefix: str
+) -> None:
+    held = {f"{prefix}{name}": value for name, value in state.items()} | {"criterion.weight": torch.ones(3)}
+    torch.save({"state_dict": held}, tmp_path / "w.ckpt")
+    said: list[str] = []
+    model = toy_model()
+    checkpoints.load_into(model, tmp_path / "w.ckpt", say=said.append)
+    assert same(model, state)
+    assert any(prefix in one for one in said)
+    assert any("criterion.weight" in one for one in said)
+
+
+@pytest.mark.parametrize(
+    "name", ["criterion.weight", "loss_fn.pos_weight", "total_ops", "conv1.total_params", "train_acc.total", "n_averaged",
+             "conv1.weight_mask"],
+)  # fmt: skip
+def test_what_is_no_network_is_left_aside_by_name(tmp_path: Path, state: dict[str, Tensor], name: str) -> None:
+    torch.save({**state, name: torch.ones(3)}, tmp_path / "w.pth")
+    said: list[str] = []
+    model = toy_model()
+    checkpoints.load_into(model, tmp_path / "w.pth", say=said.append)
+    assert same(model, state)
+    assert len(said) == 1
+    assert said[0].endswith(f"as no part of the network: {name}")
+
+
+@pytest.mark.parametrize("name", ["layer4.0.conv1.weight", "projector.weight", "layer1.7.loss.weight"])
+def test_more_layers_are_another_architecture(state: dict[str, Tensor], name: str) -> None:
+    with pytest.raises(InputError, match=rf"another architecture: 1 unexpected, the first {name} \[3\]"):
+        fitting.put(toy_model(), {**state, name: torch.ones(3)}, "w")
+
+
+def test_of_plain_and_averaged_weights_the_choice_is_said_and_the_other_can_be_had(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    averaged = {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in doubled(state).items()}}
+    torch.save({"model_ema": averaged, "model": state, "epoch": 3}, tmp_path / "w.pth")
+    said: list[str] = []
+    model = toy_model()
+    checkpoints.load_into(model, tmp_path / "w.pth", say=said.append)
+    assert same(model, state)
+    assert "`model` are taken; others lie at `model_ema` (write `key: model_ema`)" in said[0]
+    checkpoints.load_into(model, tmp_path / "w.pth", "model_ema")
+    assert same(model, doubled(state))
+
+
+def test_two_networks_in_a_file_are_a_question(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({"teacher": state, "student": doubled(state)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="weights at teacher and student; name the place with `key`"):
+        checkpoints.read(tmp_path / "w.pth")
+    model = toy_model()
+    checkpoints.load_into(model, tmp_path / "w.pth", "student")
+    assert same(model, doubled(state))
+
+
+def test_two_networks_under_prefixes_are_said_and_a_key_chooses(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    held = {f"encoder_q.{name}": value for name, value in state.items()}
+    held |= {f"encoder_k.{name}": value for name, value in doubled(state).items()}
+    torch.save({"state_dict": held}, tmp_path / "w.pth")
+    said: list[str] = []
+    model = toy_model()
+    checkpoints.load_into(model, tmp_path / "w.pth", say=said.append)
+    assert same(model, state)
+    assert "the network lies there under `encoder_k.` too" in said[0]
+    checkpoints.load_into(model, tmp_path / "w.pth", "encoder_k")
+    assert same(model, doubled(state))
+
+
+def test_the_content_says_what_a_file_is_and_not_its_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    save_file(state, tmp_path / "w.bin")
+    torch.save(state, tmp_path / "w.pth.tar")
+    for name in ("w.bin", "w.pth.tar"):
+        model = toy_model()
+        checkpoints.load_into(model, tmp_path / name)
+        assert same(model, state)
+    with tarfile.open(tmp_path / "real.tar", "w") as archive:
+        archive.add(tmp_path / "w.bin", "inside.bin")
+    with pytest.raises(InputError, match=r"an archive of inside\.bin; unpack it"):
+        checkpoints.read(tmp_path / "real.tar")
+    np.savez(tmp_path / "jax.npz", a=np.ones(3))
+    with pytest.raises(InputError, match=r"NumPy's archive \(\.npz\)"):
+        checkpoints.read(tmp_path / "jax.npz")
+
+
+class Tied(nn.Module):
+    """Two names of one weight, and an answering layer that is made first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.b.weight = self.a.weight
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.fc(self.b(self.a(values)))
+
+
+def test_shared_weights_are_complete_under_one_name() -> None:
+    wanted = Tied()
+    for left in ("a.weight", "b.weight"):
+        model = Tied()
+        fitting.put(model, {name: value for name, value in wanted.state_dict().items() if name != left}, "w")
+        assert torch.equal(model.a.weight, wanted.a.weight)
+        assert model.a.weight is model.b.weight
+
+
+def test_the_answering_layer_is_the_one_that_is_used_last() -> None:
+    assert heads.names(Tied(), (4,)) == ["fc.weight", "fc.bias"]
+    assert heads.names(Tied()) == ["b.weight", "b.bias"], "without a sample only the order is known"
+    given = Tied().state_dict() | {"fc.weight": torch.ones(9, 4), "fc.bias": torch.ones(9)}
+    assert fitting.put(Tied(), given, "w", new_head=True, input_shape=(4,)) == ["fc.weight", "fc.bias"]
+
+
+class Versioned(nn.Module):
+    """Renamed its layer in version 2, and keeps a number beside its tensors."""
+
+    _version = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new, self.scale = nn.Linear(2, 2), 1.0
+
+    def get_extra_state(self) -> dict[str, float]:
+        return {"scale": self.scale}
+
+    def set_extra_state(self, state: dict[str, float]) -> None:
+        self.scale = state["scale"]
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
+        if metadata.get("version", 1) < 2:
+            for name in ("weight", "bias"):
+                state[f"{prefix}new.{name}"] = state.pop(f"{prefix}old.{name}")
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_networks_own_loading_sees_versions_and_extra_state(tmp_path: Path, prefix: str) -> None:
+    wanted = Versioned()
+    wanted.scale = 3.0
+    now = nn.ModuleDict({"module": wanted}).state_dict() if prefix else wanted.state_dict()
+    torch.save(now, tmp_path / "now.pth")
+    torch.save({f"{prefix}old.{name}": value for name, value in wanted.new.state_dict().items()}, tmp_path / "old.pth")
+    for name, scale in (("now", 3.0), ("old", 1.0)):
+        model = Versioned()
+        checkpoints.load_into(model, tmp_path / f"{name}.pth")
+        assert torch.equal(model.new.weight, wanted.new.weight)
+        assert model.scale == scale

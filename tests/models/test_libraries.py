@@ -1,12 +1,13 @@
 """torchvision's and timm's networks, without any download."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from compressor.errors import InputError
-from compressor.models import catalogue, checkpoints, pretrained
+from compressor.models import catalogue, checkpoints, fitting, heads, names, pretrained
 
 
 def refuse(*_: object, **__: object) -> None:
@@ -26,7 +27,7 @@ def test_unknown_names_get_a_suggestion() -> None:
 
 def test_torchvision_networks_take_the_tasks_classes_and_size() -> None:
     model = catalogue.build("torchvision:squeezenet1_1", outputs=5, input_shape=(3, 64, 64))
-    assert checkpoints.head_names(model) == ["classifier.1.weight", "classifier.1.bias"]
+    assert heads.names(model) == ["classifier.1.weight", "classifier.1.bias"]
     with pytest.raises(InputError, match="take 3 channels, and the task gives 1"):
         catalogue.build("torchvision:squeezenet1_1", outputs=5, input_shape=(1, 64, 64))
     with pytest.raises(InputError, match="cannot take an input of 3x8x8"):
@@ -36,8 +37,8 @@ def test_torchvision_networks_take_the_tasks_classes_and_size() -> None:
 def test_timm_networks_take_channels_and_a_head_of_another_task() -> None:
     model = catalogue.build("timm:test_resnet", outputs=5, input_shape=(1, 32, 32))
     other = catalogue.build("timm:test_resnet", outputs=1000, input_shape=(1, 32, 32), seed=1)
-    kept = checkpoints.put(model, other.state_dict(), "w", new_head=True)
-    assert kept == checkpoints.head_names(model) != []
+    kept = fitting.put(model, other.state_dict(), "w", new_head=True)
+    assert kept == heads.names(model) != []
     assert torch.equal(next(model.parameters()), next(other.parameters()))
 
 
@@ -84,10 +85,10 @@ def test_default_weights_come_from_the_cache(tmp_path: Path, monkeypatch: pytest
     )
     model = catalogue.build("torchvision:squeezenet1_1", outputs=5, input_shape=(3, 64, 64))
     state = pretrained.default_weights("torchvision:squeezenet1_1", (3, 64, 64))
-    assert checkpoints.put(model, state, "w", new_head=True) == ["classifier.1.weight", "classifier.1.bias"]
+    assert fitting.put(model, state, "w", new_head=True) == ["classifier.1.weight", "classifier.1.bias"]
     assert torch.equal(model.features[0].weight, published.features[0].weight)
     with pytest.raises(InputError, match="answer with 1000 classes and the task has 5"):
-        checkpoints.put(model, state, "w")
+        fitting.put(model, state, "w")
 
 
 def test_a_network_without_published_weights_says_so() -> None:
@@ -98,4 +99,50 @@ def test_a_network_without_published_weights_says_so() -> None:
 def test_auxiliary_heads_of_the_authors_are_left_out() -> None:
     model = catalogue.build("torchvision:squeezenet1_1", outputs=5, input_shape=(3, 64, 64))
     given = {**model.state_dict(), "aux1.fc.weight": torch.zeros(2), "AuxLogits.fc.bias": torch.zeros(2)}
-    assert checkpoints.put(model, given, "w") == []
+    assert fitting.put(model, given, "w") == []
+
+
+def old_densenet(name: str) -> str:
+    return re.sub(r"(denselayer\d+)\.(norm|relu|conv)([12])\.", r"\1.\2.\3.", name)
+
+
+def old_vit(name: str) -> str:
+    return name.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2.")
+
+
+def old_convnext(name: str) -> str:
+    """As Facebook's own file has it."""
+    name = re.sub(r"stages\.(\d)\.blocks\.", r"stages.\1.", name)
+    name = re.sub(r"stages\.(\d)\.downsample\.(\d)", r"downsample_layers.\1.\2", name).replace(
+        "stem.", "downsample_layers.0."
+    )
+    name = name.replace("conv_dw", "dwconv").replace("mlp.fc", "pwconv").replace("head.fc.", "head.")
+    return name.replace("head.norm.", "norm.")
+
+
+FORMS = {
+    "torchvision:densenet121": (32, old_densenet, "module."),
+    "torchvision:vit_b_32": (32, old_vit, ""),
+    "timm:convnext_atto": (32, old_convnext, ""),
+}
+
+
+@pytest.mark.parametrize("ref", FORMS)
+def test_published_forms_load_and_give_the_librarys_outputs(ref: str, tmp_path: Path) -> None:
+    size, old, wrapper = FORMS[ref]
+    published = catalogue.build(ref, outputs=5, input_shape=(3, size, size), seed=9).eval()
+    state = {f"{wrapper}{old(name)}": value for name, value in published.state_dict().items()}
+    torch.save(
+        {"model": {name: value for name, value in state.items() if not name.endswith("tracked")}}, tmp_path / "w.pth"
+    )
+    model = catalogue.build(ref, outputs=5, input_shape=(3, size, size)).eval()
+    checkpoints.load_into(model, tmp_path / "w.pth", ref=names.reference(ref), input_shape=(3, size, size))
+    sample = torch.rand(1, 3, size, size)
+    assert torch.equal(model(sample), published(sample))
+
+
+def test_layers_that_refuse_weights_without_a_version_take_them_as_todays() -> None:
+    one = catalogue.build("torchvision:mnasnet0_5", outputs=5, input_shape=(3, 32, 32), seed=1)
+    model = catalogue.build("torchvision:mnasnet0_5", outputs=5, input_shape=(3, 32, 32))
+    fitting.put(model, {name: value.clone() for name, value in one.state_dict().items()}, "w")
+    assert torch.equal(next(model.parameters()), next(one.parameters()))
