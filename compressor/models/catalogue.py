@@ -17,6 +17,8 @@ from compressor.models.names import Reference
 from compressor.models.small_resnets import SmallResNet
 from compressor.training.seeds import derive
 
+LARGEST_FILE = 2**31 - 1
+"""Bytes that protobuf, the form of ONNX files, can write at once."""
 SMALLEST = 4
 """Pixels a side that the own networks need: two stages halve them."""
 
@@ -41,10 +43,13 @@ def build(
     one = names.reference(ref)
     if found := names.mistake(one):
         raise InputError("model", *found)
+    if check and one.library:
+        _check_size(_without_memory(one, outputs, tuple(input_shape)), one)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "init"))
         model = _build(one, outputs, tuple(input_shape), base)
     if check:
+        _check_size(model, one)
         _try(model, one, outputs, tuple(input_shape))
     return model.train()
 
@@ -57,6 +62,29 @@ def _build(one: Reference, outputs: int, input_shape: tuple[int, ...], base: Pat
     if one.library == "timm":
         return _timm(one, outputs, input_shape)
     return _own(one, outputs, input_shape)
+
+
+def _without_memory(one: Reference, outputs: int, input_shape: tuple[int, ...]) -> nn.Module:
+    """The network's shapes alone; an empty one where it cannot be made without its numbers."""
+    try:
+        with torch.device("meta"):
+            return _build(one, outputs, input_shape, None)
+    except Exception:  # what is really wrong with it, its making says
+        return nn.Module()
+
+
+def _check_size(model: nn.Module, one: Reference) -> None:
+    """Refuse what no single ONNX file can hold.
+
+    Raises:
+        InputError: says how large its weights are.
+    """
+    held = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    if 4 * held > LARGEST_FILE:
+        what = (
+            f"its weights take {4 * held / 1e9:.2f} GB in float32, and one ONNX file holds {LARGEST_FILE / 1e9:.2f} GB"
+        )
+        raise InputError(f"model {one}", what, "use a smaller network")
 
 
 def _own(one: Reference, outputs: int, input_shape: tuple[int, ...]) -> nn.Module:

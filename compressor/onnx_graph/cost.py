@@ -20,6 +20,8 @@ from compressor.onnx_graph.session import make_session
 
 LARGEST = 200_000
 """Nodes beyond which nobody counts, those of functions counted at every call."""
+_IN_MEMORY = 2**28
+"""Weights beyond which those in other files stay there: a graph of 2 GB cannot be handed to ONNX's tools."""
 _WEIGHT_TYPES = {
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.FLOAT16,
@@ -42,7 +44,9 @@ def count(path: Path, sample: Sequence[int] | None = None) -> dict[str, Any]:
     where an operator or a size is unknown, and then macs_unknown is a sentence about the first one, else None.
     sample: sizes of the only input after the batch, where the file leaves some open.
     """
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
+    if sum(prod(tensor.dims) for tensor in model.graph.initializer) < _IN_MEMORY:
+        onnx.load_external_data_for_model(model, str(path.parent))
     _one_sample(model, sample)
     params = _params(model.graph)
     try:

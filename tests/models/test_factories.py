@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from compressor.errors import InputError
-from compressor.models import catalogue, network
+from compressor.models import catalogue, names, network
 
 CODE = """
 from torch import nn
@@ -71,3 +72,16 @@ def test_a_folder_of_the_same_name_elsewhere_does_not_stand_in(base: Path, tmp_p
 def test_what_is_wrong_with_a_factory_is_said(base: Path, factory: str, args: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         build(factory, base, **args)
+
+
+def test_more_than_an_onnx_file_holds_is_refused_before_it_is_made_or_run() -> None:
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Linear(64, 8_800_000, bias=False, device="meta")
+
+    what = r"its weights take 2\.25 GB in float32, and one ONNX file holds 2\.15 GB; use a smaller network"
+    with pytest.raises(InputError, match=what):
+        catalogue._check_size(Wide(), names.reference("resnet8"))
+    with pytest.raises(InputError, match=r"model timm:vit_giant_patch14_224: its weights take 4\.05 GB"):
+        catalogue.build("timm:vit_giant_patch14_224", outputs=10, input_shape=(3, 224, 224))
