@@ -122,12 +122,59 @@ def unspelled(name: str) -> CompressError | None:
     return None
 
 
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+SHORTAGES = (
+    "out of memory", "allocate memory", "not enough memory", "unable to allocate", "bad_alloc", "bad allocation",
+    "memory allocation", "could not allocate", "failed to allocate", "defaultcpuallocator", "start new thread",
+    "pthread_create", "resource temporarily unavailable", "static tls", "failed to map segment", "memoryerror",
+)  # fmt: skip
+"""What libraries say, each in its own words, when memory, addresses or threads run out."""
 
 
-def short_of_memory(problem: BaseException) -> bool:
-    """Whether an exception, torch's RuntimeErrors included, tells of a shortage of memory on the host or a GPU."""
-    return isinstance(problem, MemoryError) or any(words in str(problem).lower() for words in _MEMORY_WORDS)
+def is_shortage(words: str) -> bool:
+    """Whether a library's words are about memory, addresses or threads that ran out."""
+    said = words.lower()
+    return any(one in said for one in SHORTAGES) and "not permitted" not in said
+
+
+def short_of_memory(problem: BaseException | None) -> bool:
+    """Whether an exception, or what led to it, tells of memory (a GPU's too), addresses or threads that ran out."""
+    return _shortage_in(problem) is not None
+
+
+def _shortage_in(problem: BaseException | None) -> BaseException | None:
+    for _ in range(20):
+        if problem is None:
+            return None
+        # Our own sentences repeat what the user wrote; what led to them is the library's.
+        if isinstance(problem, MemoryError) or (not isinstance(problem, CompressError) and is_shortage(str(problem))):
+            return problem
+        problem = problem.__cause__ or problem.__context__
+    return None
+
+
+def shortage(problem: BaseException, where: str = "") -> ResourceError | None:
+    """The sentence for memory, addresses or threads that ran out below an exception; None where it is about another.
+
+    where: what was done when it happened; left out: what the exception says of it.
+    """
+    found = None if isinstance(problem, ResourceError) else _shortage_in(problem)
+    if found is None:
+        return None
+    told = next((line.strip() for line in str(found).splitlines() if line.strip()), type(found).__name__)[:200]
+    place = where or (problem.where if isinstance(problem, CompressError) else "")
+    smaller = ", or use a smaller batch_size or network" if place.startswith("step") else ""
+    todo = f"end other programs{',' if smaller else ' or'} raise the limit on memory{smaller}"
+    return ResourceError(place, f"the memory does not suffice ({told}{address_limit()})", todo)
+
+
+def address_limit() -> str:
+    """What a person must know of a limit on this process's addresses (`ulimit -v`), to follow other words."""
+    try:
+        import resource
+    except (ImportError, MemoryError):
+        return ""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f"; `ulimit -v` allows {limit // 10**6:,} MB of addresses"
 
 
 BY_EXIT: dict[Exit, type[CompressError]] = {

@@ -14,11 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks", ""}
-GROUND = {"errors", "printable", "runner", "store"}
+GROUND = {"errors", "printable", "runner", "scarce", "store"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
 OUTCOME = {"report", "bundle"}
 MAY_IMPORT = {
     "store": {"errors", "printable"},
+    "scarce": {"errors"},
     "errors": {"printable"},
     "printable": set(),
     "runner": set(),

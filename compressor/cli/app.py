@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from compressor import scarce
+
 PROGRAM = "compress"
 
 app = typer.Typer(
@@ -261,6 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
     from compressor.cli.streams import steady
 
     steady()
+    scarce.prepare()
     from compressor.cli.ending import code_of
 
     words = sys.argv[1:] if arguments is None else arguments

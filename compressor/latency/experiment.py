@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from compressor.errors import ResourceError, StepError
+from compressor.errors import ResourceError, StepError, address_limit, is_shortage
 from compressor.latency import machine, plan, summary
 from compressor.runner import runner
 
@@ -187,6 +187,8 @@ def _in_process(request: dict[str, Any], told: Callable[[int], None], limits: An
                 if "rounds" in message:
                     told(message["rounds"])
                 elif "error" in message:
+                    if is_shortage(message["error"]):
+                        raise _short(message["error"], max(request["batch_sizes"]))
                     raise StepError("latency", f"onnxruntime could not time the models ({message['error']})",
                                     "check that each file runs in onnxruntime on this machine")  # fmt: skip
                 else:
@@ -222,10 +224,15 @@ def _last_line(text: str) -> str:
 
 
 def _failure(code: int, complaint: str, batch: int) -> StepError | ResourceError:
-    if code == -signal.SIGKILL:
-        smaller = f"use a batch size below {batch} or " if batch > 1 else ""
-        return ResourceError("latency", "a process that measured all models was killed, most likely for lack of memory",
-                             f"{smaller}end other programs")  # fmt: skip
-    reason = f"it died by signal {-code}" if code < 0 else complaint or f"exit code {code}"
-    return StepError("latency", f"a process that measured all models ended without a result ({reason})",
+    if code < 0 or is_shortage(complaint):
+        how = f"died by {signal.Signals(-code).name}" if code < 0 else complaint
+        return _short(f"{how}, most likely for lack of memory" if code < 0 else how, batch)
+    return StepError("latency", "a process that measured all models ended without a result "
+                     f"({complaint or f'exit code {code}'})",
                      "run again; if it stays, check the files with onnxruntime")  # fmt: skip
+
+
+def _short(told: str, batch: int) -> ResourceError:
+    smaller = f"use a batch size below {batch} or " if batch > 1 else ""
+    what = f"the memory does not suffice for a process that measures all models ({told[:200]}{address_limit()})"
+    return ResourceError("latency", what, f"{smaller}end other programs")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from compressor.scarce import room_for_threads
+
 _TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -23,6 +25,7 @@ def open_session(path: str, threads: int) -> onnxruntime.InferenceSession:
     """A session on the CPU. Its threads stop spinning between runs: else the sessions of one process disturb each
     other, and two threads become several times slower than one.
     """
+    room_for_threads(threads)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from compressor.scarce import room_for_threads
+
 
 def make_session(
     path: Path, threads: int, optimized_path: Path | None = None, *, optimize: bool = True
@@ -16,6 +18,7 @@ def make_session(
 
     optimized_path: where to write the graph as onnxruntime runs it. optimize: False runs every node as it stands.
     """
+    room_for_threads(threads)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import Any
 
-from compressor.errors import CompressError, Exit, ResourceError
+from compressor.errors import Exit
 from compressor.pipeline.events import Events
 from compressor.store.disk import foreseen
 
@@ -28,26 +28,15 @@ def main() -> int:
     events = Events(os.fdopen(descriptor, "w", encoding="utf-8"))
     try:
         work(json.load(sys.stdin), events)
-    except CompressError as error:
-        if error.exit_code is Exit.BUG:
-            events.send("bug", what=error.sentence(), trace=traceback.format_exc())
-        else:
-            events.error(error)
-        return int(error.exit_code)
-    except MemoryError:
-        return _refused(ResourceError("", "the memory of this machine is used up", "try a smaller batch_size"), events)
     except Exception as problem:
         told = foreseen(problem)
-        if told is not None:
-            return _refused(told, events)
-        events.send("bug", what=f"{type(problem).__name__}: {problem}", trace=traceback.format_exc())
-        return int(Exit.BUG)
+        if told is None or told.exit_code is Exit.BUG:
+            what = told.sentence() if told else f"{type(problem).__name__}: {problem}"
+            events.send("bug", what=what, trace=traceback.format_exc())
+            return int(Exit.BUG)
+        events.error(told)
+        return int(told.exit_code)
     return 0
-
-
-def _refused(error: CompressError, events: Events) -> int:
-    events.error(error)
-    return int(error.exit_code)
 
 
 def work(request: dict[str, Any], events: Events) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError, Exit, StepError
+from compressor.errors import CompressError, Exit, StepError, shortage
 from compressor.pipeline import preflight, user_code
 from compressor.pipeline.events import Events, StepProgress
 from compressor.pipeline.plan import DAMAGED
@@ -103,12 +103,14 @@ class Execution:
                 error.where = f"step {node.name}"
             raise
         except OSError as problem:
+            self._not_for_memory(problem, node)
             root, place = self._store.root, Path(problem.filename or self._store.root)
             refused = refusal(problem, root if place.is_relative_to(root) else place)
             if refused is None:
                 raise
             raise refused from problem
         except (Exception, SystemExit) as problem:
+            self._not_for_memory(problem, node)
             if isinstance(problem, SystemExit) and problem.code == int(Exit.INTERRUPTED):
                 raise
             if not user_code.place(problem):
@@ -116,6 +118,15 @@ class Execution:
             what = f"the network's own code failed{user_code.failed(problem)}"
             todo = "mend it and run again; the steps before it are kept"
             raise StepError(f"step {node.name}", what, todo) from problem
+
+    def _not_for_memory(self, problem: BaseException, node: Node) -> None:
+        """Memory that does not suffice is nobody's mistake.
+
+        Raises:
+            ResourceError: names the step.
+        """
+        if (short := shortage(problem, f"step {node.name}")) is not None:
+            raise short from problem
 
     def _context(self, node: Node, folder: Any) -> Context:
         pipeline = self._pipeline

@@ -16,7 +16,7 @@ from compressor.pipeline import spec
 from compressor.pipeline.outcome import collect
 from compressor.pipeline.prepare import Prepared, Wanted, located, needs_download, prepare
 from compressor.pipeline.run_folder import RunFolder
-from compressor.pipeline.supervise import ChildBug, run_child
+from compressor.pipeline.supervise import ChildBug, Died, run_child
 from compressor.printable import each_printable, in_json
 from compressor.report.report import Report
 from compressor.store.disk import foreseen, writing
@@ -121,6 +121,8 @@ def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log,
         located(error, prepared.pipeline)
     if isinstance(error, Interrupted):
         error.todo = _goes_on(prepared.wanted, command)
+    if isinstance(error, Died):
+        error.todo = f"{error.todo}, then {_goes_on(prepared.wanted, command)}"
     if isinstance(error, ChildBug):
         path = folder.path / "log.jsonl"
         log.open(folder.begin(prepared) if not path.parent.is_dir() else path)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from compressor.errors import CompressError, Exit, Interrupted, ResourceError
+from compressor.errors import CompressError, Exit, Interrupted, ResourceError, address_limit, is_shortage
 from compressor.latency.machine import default_threads
 from compressor.pipeline import events
 
@@ -33,6 +33,10 @@ class ChildBug(CompressError):
     def __init__(self, what: str, trace: str) -> None:
         super().__init__("", what)
         self.trace = trace
+
+
+class Died(ResourceError):
+    """The child was ended from outside or by a library; what was finished is kept, and the run can go on."""
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
@@ -70,7 +74,7 @@ def run_child(request: Mapping[str, Any], on_event: OnEvent) -> None:
     listener = threading.Thread(target=_drain, args=(process.stdout, tail, on_event), daemon=True)
     listener.start()
     failure: CompressError | None = None
-    batch_size: int | None = None
+    step: dict[str, Any] = {}
     try:
         _write_request(process, request)
         with os.fdopen(reader, encoding="utf-8") as stream:
@@ -80,7 +84,9 @@ def run_child(request: Mapping[str, Any], on_event: OnEvent) -> None:
                 elif event["event"] == "bug":
                     failure = ChildBug(event["what"], event["trace"])
                 elif event["event"] == "step":
-                    batch_size = event.get("batch_size")
+                    step = event
+                elif event["event"] == "done":
+                    step = {}
                 on_event(event)
         process.wait()
     except KeyboardInterrupt:
@@ -92,7 +98,7 @@ def run_child(request: Mapping[str, Any], on_event: OnEvent) -> None:
     if failure is not None:
         raise failure
     if process.returncode:
-        raise _death(process.returncode, batch_size, "".join(tail))
+        raise _death(process.returncode, step, "".join(tail))
 
 
 def _write_request(process: subprocess.Popen[str], request: Mapping[str, Any]) -> None:
@@ -122,13 +128,23 @@ def _stop(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def _death(code: int, batch_size: int | None, output: str) -> CompressError:
-    if code == -signal.SIGKILL:
-        todo = "free memory or use a smaller network"
-        if batch_size and batch_size > 1:
-            todo = f"try batch_size: {max(1, batch_size // 2)} (it was {batch_size}), then run again to go on"
-        return ResourceError("", "the system killed the working process, most often for want of memory", todo)
+def _death(code: int, step: Mapping[str, Any], output: str) -> CompressError:
+    """What the end of the child means. step: the event of the step that it was at, if any."""
     if code in (-signal.SIGTERM, int(Exit.INTERRUPTED)):
         return Interrupted("", "the working process was stopped; everything finished so far is kept")
-    cause = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-    return ChildBug(f"the working process ended with {cause}", output)
+    words = next((line.strip()[:200] for line in output.splitlines() if is_shortage(line)), None)
+    if code > 0 and words is None:
+        return ChildBug(f"the working process ended with exit code {code}", output)
+    where = f"step {step['node']}" if step else ""
+    how = f"died by {signal.Signals(-code).name}" if code < 0 else "ended"
+    what = f"the working process {how}"
+    if words is not None:
+        what += f", for want of memory ({words}{address_limit()})"
+    elif code == -signal.SIGKILL:
+        what += ": the system, or somebody, killed it, most often for want of memory"
+    else:
+        what += f": a library crashed, most often for want of memory{address_limit()}"
+    todo, batch_size = "free memory or use a smaller network", step.get("batch_size")
+    if batch_size and batch_size > 1:
+        todo = f"free memory, or try batch_size: {max(1, batch_size // 2)} (it was {batch_size})"
+    return Died(where, f"{what}; nothing is lost, everything finished so far is kept", todo)

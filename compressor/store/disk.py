@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from compressor.errors import CompressError, InputError, ResourceError, unspelled
+from compressor.errors import CompressError, InputError, ResourceError, shortage, unspelled
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP})
@@ -24,8 +24,9 @@ def foreseen(problem: BaseException, folder: Path | None = None) -> CompressErro
 
     folder: what the sentence is about where the error names no file.
     """
-    if isinstance(problem, CompressError):
-        return problem
+    short = shortage(problem)
+    if short is not None or isinstance(problem, CompressError):
+        return short or problem  # type: ignore[return-value]
     if isinstance(problem, OSError):
         named = problem.filename if isinstance(problem.filename, str) else None
         return refusal(problem, folder or Path(named or "."))

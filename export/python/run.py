@@ -55,9 +55,24 @@ from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-import numpy as np
-import PIL
-from PIL import Image
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it multiplies nothing here, and each thread takes 40 MB
+try:
+    import resource
+except ImportError:  # Windows limits nothing
+    resource = None  # type: ignore[assignment]
+try:
+    mmap.mmap(-1, 96 * 2**20).close()  # OpenBLAS ends the process in its own words where it gets less
+    import numpy as np
+    import PIL
+    from PIL import Image
+except (ImportError, MemoryError, OSError) as _error:
+    _words = ("allocate memory", "map segment", "static tls")
+    if __name__ != "__main__" or not (isinstance(_error, MemoryError) or any(w in str(_error).lower() for w in _words)):
+        raise
+    sys.stderr.write(f"run.py: numpy and Pillow: the memory does not suffice to load them ({_error}); "
+                     "end other programs or raise the limit on memory (`ulimit -v`)\n")  # fmt: skip
+    sys.exit(7)
 
 # --- preprocessing ---------------------------------------------------------------------------------------------------
 
@@ -827,14 +842,22 @@ class Model:
         ]
 
 
+def _half_loaded(error: ImportError) -> bool:
+    """Whether onnxruntime is there, and the addresses that this process may have do not suffice to load it."""
+    missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
+    return short_of_memory(error) or (_address_limit() is not None and not missing)
+
+
 def open_session(path: Path, threads: int, facts: Mapping[str, Any]) -> Any:
     """The model in onnxruntime on this CPU; Refused where onnxruntime is missing or cannot read it."""
     try:
         import onnxruntime
     except ImportError as error:
-        if short_of_memory(error):
-            raise
+        if _half_loaded(error):
+            raise MemoryError(first_line(error)) from error
         raise Refused(2, "onnxruntime", "is not installed", "run `pip install onnxruntime`") from None
+    if _address_limit() is not None:  # onnxruntime waits for ever for threads that it could not start
+        mmap.mmap(-1, (threads + 1) * 10 * 2**20).close()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -978,11 +1001,14 @@ def bare_environment() -> "dict[str, str]":
 
 
 class Watch:
-    """Ends a process that takes more memory, or longer for an answer, than it may. over: which, in words."""
+    """Ends a process that takes more memory, or longer for an answer, than it may.
+
+    over: which, in words. full: whether the process had hardly any address left of those that it may have.
+    """
 
     def __init__(self, process: Any, limits: Limits) -> None:
         self._process, self._limits, self._deadline = process, limits, float("inf")
-        self.over = ""
+        self.over, self.full = "", False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -1008,6 +1034,8 @@ class Watch:
             elif time.monotonic() > self._deadline:
                 self.over = f"does not answer within {self._limits.seconds:,} seconds"
             if self.over:
+                limit = _address_limit()
+                self.full = limit is not None and address_bytes(self._process.pid) > 0.8 * limit
                 self._process.kill()
                 return
 
@@ -1023,6 +1051,12 @@ def resident_bytes(process: int) -> int:
     except (OSError, ValueError, IndexError):
         pass
     return 0
+
+
+def address_bytes(process: int) -> int:
+    """Bytes of addresses that a process has taken; 0 where that is not known."""
+    told = _text(f"/proc/{process}/statm").split()
+    return int(told[0]) * os.sysconf("SC_PAGE_SIZE") if told else 0
 
 
 class Child:
@@ -1054,8 +1088,11 @@ class Child:
 
     def __enter__(self) -> "Child":
         try:
-            if _receive(self._process.stdout) is None:
+            ready = _receive(self._process.stdout)
+            if ready is None:
                 raise self._death()
+            if "short" in ready[0]:
+                raise self._short(ready[0]["short"])
         except BaseException:
             self.__exit__()
             raise
@@ -1093,13 +1130,15 @@ class Child:
         self._log.seek(0)
         lines = self._log.read()[-4000:].decode("utf-8", errors="replace").strip().splitlines()
         if self._watch.over:
-            return self._over(self._watch.over)
+            return short_of(self._place, self._watch.over) if self._watch.full else self._over(self._watch.over)
         if any(is_shortage(line) for line in lines):
             return self._short(next(line for line in lines if is_shortage(line)))
         if end == -9:
             return short_of(self._place, "the system ended the process that ran it, most often for want of memory")
         if end < 0:
             name = signal.Signals(-end).name
+            if self._limited():
+                return short_of(self._place, f"the process that ran it died by {name}")
             return Refused(self._code, self._place, f"onnxruntime dies of it ({name})", self._todo())
         return RuntimeError(f"the process that runs a graph ended with {end}: {lines[-1:] or 'no words'}")
 
@@ -1108,10 +1147,14 @@ class Child:
         return Refused(self._code, self._place, problem, f"allow more with {option} if you trust it")
 
     def _short(self, told: str) -> Refused:
-        outside = _address_limit()
-        if outside is not None and outside < self._limits.memory_mb * 10**6 + ADDRESSES_MB * 2**20:
+        if self._limited():
             return short_of(self._place, told)
         return self._over(f"wants more than {self._limits.memory_mb:,} MB of memory")
+
+    def _limited(self) -> bool:
+        """Whether addresses are limited from outside, and more than by `--max-memory-mb`."""
+        outside = _address_limit()
+        return outside is not None and outside < self._limits.memory_mb * 10**6 + ADDRESSES_MB * 2**20
 
     def _todo(self) -> str:
         return "get a fresh copy of the bundle" if self._code == ALTERED else "give another file"
@@ -1145,6 +1188,8 @@ class _Forked:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 end = serve(HANDLERS, words, os.fdopen(questions[0], "rb"), os.fdopen(answers[1], "wb"))
+            except BaseException as error:
+                os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
             finally:
                 os._exit(end)
         os.close(questions[0])
@@ -1181,10 +1226,14 @@ def serve(handlers: "Mapping[str, Any]", words: "Sequence[str]", questions: Any 
     if questions is None:
         questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
-    with contextlib.suppress(ImportError):
+    ready: dict[str, Any] = {}
+    try:
         import onnxruntime  # noqa: F401  # what it takes is not the graph's
+    except ImportError as error:
+        if _half_loaded(error):
+            ready = {"short": first_line(error)}
     _bound(int(words[1]))
-    _send(answers, {}, None)
+    _send(answers, ready, None)
     while True:
         asked = _receive(questions)
         if asked is None:
@@ -1226,8 +1275,6 @@ def _bound(memory_mb: int) -> None:
     """No dump of a crash, and no single allocation far beyond what may be taken."""
     if sys.platform != "linux":
         return
-    import resource
-
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     taken = int(_text("/proc/self/statm").split()[0]) * os.sysconf("SC_PAGE_SIZE")
     wanted, (_, most) = taken + memory_mb * 10**6 + ADDRESSES_MB * 2**20, resource.getrlimit(resource.RLIMIT_AS)
@@ -1238,9 +1285,7 @@ def _bound(memory_mb: int) -> None:
 
 def _address_limit() -> "int | None":
     """Bytes of addresses that this process may have (`ulimit -v`); None where nobody limits them."""
-    try:
-        import resource
-    except ImportError:
+    if resource is None:
         return None
     found = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if found == resource.RLIM_INFINITY else found
@@ -1328,7 +1373,7 @@ def short_of_memory(error: "BaseException | None") -> bool:
 def short_of(place: str, told: str) -> Refused:
     """The machine, or a limit on this process, does not suffice."""
     limit = _address_limit()
-    known = "" if limit is None else f"; this process may have {limit // 10**6:,} MB of addresses (`ulimit -v`)"
+    known = "" if limit is None else f"; `ulimit -v` allows {limit // 10**6:,} MB of addresses"
     return Refused(RESOURCES, place, f"the memory does not suffice ({told}{known})", "free memory or raise the limit")
 
 

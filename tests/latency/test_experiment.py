@@ -129,7 +129,7 @@ def test_a_killed_process_is_a_matter_of_memory(
     stand_in(monkeypatch, tmp_path, KILL.format("SIGKILL"))
     with pytest.raises(ResourceError, match="use a batch size below 8 or end other programs"):
         experiment.measure(models[:1], experiment.Settings(batch_sizes=(1, 8), rounds=2, quick=True))
-    with pytest.raises(ResourceError, match="lack of memory; end other programs"):
+    with pytest.raises(ResourceError, match=r"lack of memory[^;]*\); end other programs"):
         experiment.measure(models[:1], experiment.Settings(rounds=2, quick=True))
 
 
@@ -137,7 +137,7 @@ def test_a_process_that_dies_otherwise_says_how(
     tmp_path: Path, models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, tmp_path, KILL.format("SIGSEGV"))
-    with pytest.raises(StepError, match="it died by signal 11"):
+    with pytest.raises(ResourceError, match="died by SIGSEGV"):
         experiment.measure(models[:1], experiment.Settings(rounds=2, quick=True))
     stand_in(monkeypatch, tmp_path, "sys.exit('no numpy here')")
     with pytest.raises(StepError, match="no numpy here"):
