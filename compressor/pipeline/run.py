@@ -80,6 +80,7 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
         raise
     except KeyboardInterrupt:
         raise Interrupted("", "interrupted before anything ran", _goes_on(wanted, command)) from None
+    prepared.store.sweep()
     folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
     log = Log(on_event)
     waiting = [node for node in prepared.plan.nodes if node.status != "reuse"]

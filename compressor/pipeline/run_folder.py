@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from compressor.bundle.copies import deliver
 from compressor.errors import CompressError, InputError
-from compressor.store.disk import writing
+from compressor.store.disk import sweep, writing
 
 if TYPE_CHECKING:
     from compressor.pipeline.prepare import Prepared
     from compressor.pipeline.spec import Pipeline
 
+HALF_BUNDLE = ".bundle.tmp"
 RESULTS = ("report.json", "report.html", "report.md", "bundle")
 
 
@@ -47,6 +48,9 @@ class RunFolder:
             self._new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self.retire()
+            for place in (self.path, self.previous):
+                sweep(place)
+            shutil.rmtree(self.path / HALF_BUNDLE, ignore_errors=True)
             self._begun = True
             (self.path / "pipeline.yaml").write_text(prepared.pipeline.text, encoding="utf-8")
             (self.path / "pipeline.resolved.yaml").write_text(resolved_yaml(prepared.pipeline), encoding="utf-8")
@@ -82,7 +86,7 @@ class RunFolder:
 
     def put_bundle(self, source: Path, pipeline: Pipeline) -> None:
         """Copy a bundle in with this run's names in it, whole or not at all."""
-        beside = self.path / ".bundle.tmp"
+        beside = self.path / HALF_BUNDLE
         with writing(self.path):
             shutil.rmtree(beside, ignore_errors=True)
             deliver(

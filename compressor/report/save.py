@@ -9,6 +9,7 @@ from compressor.report import markdown
 from compressor.report.html import figures_of, page
 from compressor.report.part import write_whole
 from compressor.report.report import Report
+from compressor.store.disk import sweep
 
 
 def render(report: Report, folder: Path, previous: Path | None = None) -> None:
@@ -18,6 +19,7 @@ def render(report: Report, folder: Path, previous: Path | None = None) -> None:
     that an unchanged run need not load the plotting library; everything else on the page is made anew.
     """
     known = figures_of(previous / "report.html") if previous is not None else {}
+    sweep(folder)
     html = printable(page(report, known), lines=True)
     report.save(folder / "report.json")
     write_whole(folder / "report.html", html)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from compressor.errors import CompressError, InputError, ResourceError, shortage, unspelled
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_HALF_WRITTEN = re.compile(r"\..+\.(\d{1,10})(?:-[0-9a-f]{12}|\.tmp)")
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENXIO, errno.ENODEV})
@@ -130,6 +132,29 @@ def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left of files that they were writing into a folder; what cannot go stays."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            left = _HALF_WRITTEN.fullmatch(name)
+            if left and not _works(int(left[1])):
+                with suppress(OSError):
+                    os.unlink(folder / name)
+
+
+def _works(process: int) -> bool:
+    """Whether a process of this number is there, whoever it belongs to."""
+    if os.name == "nt":
+        return False  # there a file that is being written cannot be removed
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()
 
 
 def flush(path: Path) -> None:

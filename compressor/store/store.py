@@ -16,7 +16,7 @@ from compressor.store import clean, locks
 from compressor.store import manifest as manifests
 from compressor.store.artifact import Artifact, Kind
 from compressor.store.digests import Digests
-from compressor.store.disk import homeless, is_read_only, last_change, refusal, unique, write_whole, writing
+from compressor.store.disk import homeless, is_read_only, last_change, refusal, sweep, unique, write_whole, writing
 from compressor.store.keys import digest
 from compressor.store.manifest import Manifest
 from compressor.store.placing import place
@@ -33,10 +33,7 @@ def default_root() -> Path:
     """
     named = os.environ.get("COMPRESS_STORE")
     if named:
-        try:
-            return Path(named).expanduser()
-        except RuntimeError:
-            raise homeless() from None
+        return _at_home(Path(named))
     from platformdirs import user_cache_path  # here: a store that is named costs no import
 
     try:
@@ -46,6 +43,13 @@ def default_root() -> Path:
     if not found.is_absolute():
         raise homeless()
     return found
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise homeless() from None
 
 
 class Store:
@@ -59,7 +63,7 @@ class Store:
     def __init__(
         self, root: Path | str | None = None, *, wait_seconds: float = 60.0, rebuild: Callable[[str], str] | None = None
     ) -> None:
-        self.root = Path(os.path.abspath(root or default_root()))
+        self.root = Path(os.path.abspath(_at_home(Path(root)) if root else default_root()))
         self.digests = Digests(self.root / "digests")
         self.wait_seconds = wait_seconds
         self.rebuild = rebuild
@@ -115,6 +119,11 @@ class Store:
         """When the work on a key was last saved (`2026-11-22 12:30`), None where nothing was."""
         saved = last_change(self._work(key))
         return None if saved is None else datetime.fromtimestamp(saved).strftime("%Y-%m-%d %H:%M")
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half written beside artifacts: notes, memories and digests."""
+        for folder in (self.root, *(self.root / name for name in ("work", "slots", "digests"))):
+            sweep(folder)
 
     # Working
 

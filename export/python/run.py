@@ -32,6 +32,16 @@ if __name__ == "__main__":
         _own.add(_real("."))
     sys.path[:] = [entry for entry in _path if os.path.isabs(entry) and _real(entry) not in _own]
 
+    for _number_of_stream in (0, 1, 2):  # no file that is opened later is taken for a stream that is closed
+        try:
+            os.fstat(_number_of_stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if os.environ.pop("PYTHONWARNINGS", None):
+        import warnings
+
+        warnings.simplefilter("ignore")
+
 import argparse
 import contextlib
 import gc
@@ -41,6 +51,7 @@ import json
 import mmap
 import os
 import platform
+import re
 import signal
 import stat
 import struct
@@ -53,7 +64,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from math import comb
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it multiplies nothing here, and each thread takes 40 MB
@@ -1535,10 +1546,15 @@ def _number(text: str) -> int:
     return value
 
 
+class _Options(argparse.ArgumentParser):
+    def error(self, message: str) -> "NoReturn":
+        self.exit(2, f"{self.format_usage()}{self.prog}: error: {printable(message)}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The runner's options."""
     here = Path(__file__).resolve().parent
-    options = argparse.ArgumentParser(prog=RUNNER, description="Run a bundle on this device, without torch.")
+    options = _Options(prog=RUNNER, description="Run a bundle on this device, without torch.")
     add = options.add_argument
     add("pictures", nargs="*", metavar="PICTURE", help="picture files to answer")
     add("--bundle", type=Path, default=here, metavar="DIR", help="the bundle; default: this file's folder")
@@ -1566,36 +1582,88 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             check_files(asked.bundle, facts)
             check_preprocess(facts["preprocess"])
             if asked.probe:
-                _tell(json.dumps(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1)))
+                _tell_json(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1))
                 return 0
             if asked.check:
                 _tell_check(asked, facts)
             if asked.bench:
-                _tell(json.dumps(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1))
-            return _tell_answers(asked, facts) if asked.pictures else 0
+                _tell_json(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1)
+                return _ended(0)
+            return _ended(_tell_answers(asked, facts)) if asked.pictures else 0
     except Refused as refused:
         _tell(f"{RUNNER}: {refused}", sys.stderr)
         return refused.code
     except Exception as error:
-        if not short_of_memory(error):
+        if short_of_memory(error):
+            refused = short_of(str(asked.bundle), first_line(error))
+        elif isinstance(error, OSError):
+            place = str(error.filename or asked.bundle)
+            problem = f"the system refuses ({error.strerror or first_line(error)})"
+            refused = Refused(RESOURCES, place, problem, "see that it is there and may be read")
+        else:
             raise
-        _tell(f"{RUNNER}: {short_of(str(asked.bundle), first_line(error))}", sys.stderr)
+        _tell(f"{RUNNER}: {refused}", sys.stderr)
         return RESOURCES
 
 
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Text on one line, with all that would act on a terminal or cannot be seen as an escape, `\x1b`, `\u202e`."""
+    if text.isprintable() and _UNSEEN.search(text) is None:
+        return text
+
+    def seen(char: str) -> bool:
+        return _UNSEEN.match(char) is None and (char.isprintable() or char.isspace())
+
+    return "".join(char if seen(char) else ascii(char)[1:-1] for char in text)
+
+
 def _tell(text: str, stream: "TextIO | None" = None) -> None:
-    """Print a line; dropped, as all that follows, where nobody reads any more (`run.py --check | head`)."""
+    """Print a line, printable."""
+    _write(printable(text) + "\n", stream)
+
+
+def _tell_json(value: Any, indent: "int | None" = None) -> None:
+    """Print a value as JSON; what is not ASCII and printable is an escape of JSON's own."""
+    _write(json.dumps(value, indent=indent).replace("\x7f", "\\u007f") + "\n")
+
+
+_lost: "list[OSError]" = []
+"""Why standard output took no more; nothing where it did, or where its reader had enough."""
+
+
+def _write(text: str, stream: "TextIO | None" = None) -> None:
+    """Write text; dropped, as all that follows, where a stream takes no more (`run.py --check | head`, a full disk)."""
     stream = stream or sys.stdout
     try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            _lost.append(error)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _ended(code: int) -> int:
+    """The exit code of what is there for its output: 7 where that could not be written."""
+    if code or not _lost:
+        return code
+    reason = (_lost[0].strerror or str(_lost[0])).lower()
+    _tell(f"{RUNNER}: standard output: takes nothing ({reason}); send it where there is room for it", sys.stderr)
+    return RESOURCES
 
 
 def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     found = check_apart(asked.bundle, asked.threads[0], Limits(asked.max_seconds, asked.max_memory_mb))
     if asked.json:
-        _tell(json.dumps({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found}))
+        _tell_json({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found})
     else:
         what = f"{len(facts['files'])} files are whole, {reproduced(facts, found)}"
         _tell(f"{facts['name'] or 'the bundle'}: {what}")
@@ -1617,13 +1685,18 @@ def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
         if not asked.json:
             _tell(f"{name}: {answer['answer']} {answer['probability']:.1%}")
     if asked.json:
-        _tell(json.dumps(told, indent=1))
+        _tell_json(told, indent=1)
     return code
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that cannot show a class's name
+    if sys.stdout is None:
+        _lost.append(OSError(9, "it is closed"))
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for _stream in (sys.stdout, sys.stderr):
+        _stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that cannot show a class's name
     try:
         sys.exit(serve(HANDLERS, sys.argv[2:]) if sys.argv[1:2] == [INSIDE] else main())
     except KeyboardInterrupt:

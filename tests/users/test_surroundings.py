@@ -157,3 +157,26 @@ def test_a_file_in_the_place_of_the_store_is_a_mistake_of_the_command(
     found, _, said = compress(*words, tiny_run[0], "--store", store)
     assert found == code
     assert f"{store}: is a file, and a store is a folder" in said
+
+
+def test_what_a_kill_left_is_gone_after_the_next_run(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    file, done, full = tiny_run
+    store, out = tmp_path / "store", tmp_path / "run"
+    shutil.copytree(full, store)
+    shutil.copytree(done, out)
+    dead = 2**22 + 7
+    left = [
+        *(out / f".{name}.{dead}.tmp" for name in ("report.html", "report.md", "report.json")),
+        out / "previous" / f".report.html.{dead}.tmp",
+        out / ".bundle.tmp" / "model.onnx",
+        *(store / folder / f".x.json.{dead}-0123456789ab" for folder in ("work", "slots", "digests")),
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    assert compress("report", out)[0] == 0
+    assert not left[0].exists()
+    left[0].write_text("half")
+    assert compress("run", file, "--store", store, "--out", out)[0] == 0
+    assert [path for path in left if path.exists()] == []
+    assert not (out / ".bundle.tmp").exists()
