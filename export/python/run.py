@@ -1454,7 +1454,8 @@ def _row(rounds: Sequence[np.ndarray], threads: int, batch: int) -> dict[str, An
     }
     return {
         "threads": threads, "batch": batch, "p50_ms": middle, "low_ms": low, "high_ms": high, **tails,
-        "samples": len(everything), "rounds": len(rounds), "throughput_per_s": batch / (middle / 1000),
+        "samples": len(everything), "rounds": len(rounds), "processes": None,
+        "throughput_per_s": batch / (middle / 1000),
     }  # fmt: skip
 
 

@@ -114,6 +114,26 @@ def test_bytes_that_are_no_graph(bundle: Path, tmp_path: Path, cut: int) -> None
             runner().check_graph(tmp_path / "model.onnx")
 
 
+def test_changed_bytes_are_read_or_refused(bundle: Path, tmp_path: Path) -> None:
+    path, random = tmp_path / "model.onnx", np.random.default_rng(0)
+    seeds = [
+        (bundle / "model.onnx").read_bytes(),
+        *(hostile.BOUNDED[name]().SerializeToString() for name in ("sparse", "bomb")),
+    ]
+    refused = []
+    for number in range(600):
+        data = bytearray(seeds[number % len(seeds)])
+        for place in random.integers(0, len(data), random.integers(1, 6)):
+            data[place] = random.integers(0, 256)
+        path.write_bytes(bytes(data[: random.integers(len(data) // 2, len(data) + 1)]))
+        try:
+            runner().check_graph(path)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 300
+    assert all(refused)
+
+
 @pytest.mark.parametrize("name", ["bomb", "hollow", "unknown_type", *hostile.RUN])
 def test_refused_by_verify_and_by_the_runner(bundle: Path, tmp_path: Path, name: str) -> None:
     folder = with_graph(bundle, tmp_path / "b", {**hostile.BOUNDED, **hostile.RUN}[name]())
