@@ -78,7 +78,7 @@ def main() -> None:
         for one in rows:
             one["cpus"][cpu] = compare(one["name"], here, there)
             print(one["name"], cpu, one["cpus"][cpu], flush=True)
-    write(rows, failed)
+        write(rows, failed)
 
 
 def make(name: str, work: Path, store: Path | None) -> str:
