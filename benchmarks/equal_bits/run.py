@@ -203,7 +203,8 @@ def write(rows: list[dict[str, Any]], failed: dict[str, str]) -> None:
         lines.append("| " + " | ".join([*cells, f"{one['tolerance']:.2g}, {one['largest_output']:.3g}"]) + " |")
     text = """# The same bits on other CPUs?
 
-Made by `python benchmarks/equal_bits/run.py`; random weights unless the name says otherwise, pictures of 64 pixels.
+Made by `python benchmarks/equal_bits/run.py`; random weights and pictures of 64 pixels, but for `cifar-`, `digits-` and
+`given-`, which are trained (pictures of 32, 8 and 64 pixels).
 In the columns of CPUs (emulated by qemu-user): the largest difference of the golden samples' outputs from the host's
 (x86 with VNNI), and of the nodes that round between bytes, run alone over all their inputs, how many gave another byte.
 
