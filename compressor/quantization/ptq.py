@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,26 +43,29 @@ def quantize(
     weight_bits: int = 7,
     threads: int = 1,
     advance: Callable[[int], None] | None = None,
+    allow_float: Sequence[str] = (),
 ) -> None:
     """Writes the int8 form of the float graph `core` to `path`.
 
     Activations are uint8 per tensor, weights int8 symmetric per output channel, biases int32 with the scale
     input scale x weight scale; outputs made by a matrix product stay float. Scales of tensors that are added are moved
     by some hundredths of a percent, see `additions`. samples: see `calibration.activation_ranges`.
+    allow_float: operators, and layers by their names in the network, that may stay float where they must.
     Equal inputs give equal bytes.
-    Errors: StepError naming a convolution or Gemm that stayed in float, and why.
+    Errors: StepError naming a convolution or Gemm that stayed in float, and why, or what is allowed and not there.
     """
     with tempfile.TemporaryDirectory() as folder, clean.quiet():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(core), str(prepared), skip_symbolic_shape=True)
         ranges = activation_ranges(prepared, samples, method, threads, advance)
         _check_finite(ranges)
+        left = _left(onnx.load(prepared).graph, allow_float)
         model = _without_ties(lambda scales: _write(onnx.load(prepared), ranges, weight_bits, scales), prepared)
     _leave_output_float(model.graph)
     clean.strip(model)
     model.graph.name = "core"
     clean.save(model, path, "")
-    _check_kernels(core, path)
+    _check_kernels(core, path, left, allow_float)
 
 
 def _check_finite(ranges: Ranges) -> None:
@@ -144,25 +147,40 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
         graph.initializer.remove(tensor)
 
 
-def _check_kernels(core: Path, path: Path) -> None:
+def _left(graph: onnx.GraphProto, allow_float: Sequence[str]) -> list[onnx.NodeProto]:
+    """The nodes that may stay float: of these operators, or in these layers."""
+    left: list[onnx.NodeProto] = []
+    for entry in allow_float:
+        found = [node for node in graph.node if node.op_type == entry or f"{node.name}.".startswith(f"{entry}.")]
+        if not found:
+            what = f"allow_float names `{entry}`, and the graph has no such operator or layer"
+            raise StepError("", what, "leave it out")
+        left += [node for node in found if node not in left]
+    return left
+
+
+def _check_kernels(core: Path, path: Path, allowed: Sequence[onnx.NodeProto], allow_float: Sequence[str]) -> None:
     """A convolution or product that runs in float though nobody asked for it fails the step, and so does what nobody
     can judge. What has no integer form at all (a recurrent layer, attention) stays float."""
     found = operators.look(path)
-    if found.unknown:
-        name, operator = found.unknown[0]
+    unknown = [one for one in found.unknown if one[1] not in allow_float]
+    if unknown:
+        name, operator = unknown[0]
         raise StepError(
             "",
             f"nobody here can say whether `{operator}` (`{name}`) computes in integers",
-            "replace that operator, or leave this network in float",
+            f"replace that operator, or write allow_float: [{operator}]",
         )
     left = [name for name, operator in found.floats if operator in _MEANT_FOR_INTEGERS]
-    if not left:
+    # onnxruntime renames what it fuses, so that those that may be there are counted and not called by name.
+    if len(left) <= sum(node.op_type in _MEANT_FOR_INTEGERS for node in allowed):
         return
+    left = [name for name in left if name not in {node.name for node in allowed}]
     name = left[0]
     raise StepError(
         "",
         f"`{name}`{_others(left)} would still run in float: {_reason(core, path, name)}",
-        "change that layer, or leave this network in float",
+        f"change that layer, write allow_float: [{name}], or leave this network in float",
     )
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from compressor.errors import InputError
 from compressor.stages import objective
 from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
 
 class QuantizeSpec(StageSpec, TrainingFields):
@@ -32,6 +34,9 @@ class QuantizeSpec(StageSpec, TrainingFields):
     )
     calibration: Literal["minmax", "percentile", "mse"] = Field(
         "minmax", description="How: the extremes, 99.99 % of the values, or the smallest squared error."
+    )
+    allow_float: tuple[str, ...] = Field(
+        (), description="Operators (`ConvTranspose`) or layers (`up1`) that may stay float where no integer kernel is."
     )
     teacher: str | None = Field(None, description="Earlier step whose outputs are learnt beside the labels; needs qat.")
     temperature: float = Field(4.0, gt=0, le=1000, description="Softens both outputs in the teacher's loss.")
@@ -93,6 +98,7 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         weight_bits=spec.weight_bits,
         threads=machine.default_threads(),
         advance=advance,
+        allow_float=spec.allow_float,
     )
     facts["bits"] = bits.judge(context.folder / "core.onnx")
     context.progress.say(f"{facts['holds_on']}; {bits.sentence(facts['bits'])}")
@@ -124,11 +130,30 @@ def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context)
     return core, facts
 
 
+def sketch(spec: QuantizeSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
+    """The network as it is.
+
+    Raises:
+        InputError: `allow_float` names what is neither an operator nor a layer of it.
+    """
+    from compressor.models.names import did_you_mean
+    from compressor.onnx_graph.kinds import LISTED
+
+    layers = [name for name, _ in networks["from"].named_modules() if name]
+    for entry in spec.allow_float:
+        if entry not in LISTED and entry not in layers:
+            todo = did_you_mean(entry, [*layers, *sorted(LISTED)], "name an operator of ONNX or a layer of the network")
+            what = f"{entry!r} is neither an operator nor a layer of the network"
+            raise InputError(f"steps.{context.step}.allow_float", what, todo)
+    return networks["from"]
+
+
 STAGE = Stage(
     name="quantize",
     spec=QuantizeSpec,
     makes="onnx",
     run=run,
+    sketch=sketch,
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),

@@ -152,6 +152,20 @@ def test_a_layer_without_integer_kernel_fails_by_name_with_the_reason(tmp_path: 
     )
 
 
+@pytest.mark.parametrize("entry", ["ConvTranspose", "up"])
+def test_what_may_stay_float_does_and_nothing_else(entry: str, tmp_path: Path, feed: Feed) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), _Up()).eval()
+    exporter.export_core(model, signature(), tmp_path / "core.onnx", 21)
+    allowed = entry if entry == "ConvTranspose" else "1.up"
+    ptq.quantize(tmp_path / "core.onnx", tmp_path / "int8.onnx", feed, allow_float=[allowed])
+    found = operators.count(tmp_path / "int8.onnx")
+    assert (found["precision"], found["float_convolutions"]) == ("mixed", 1)
+    assert found["operators"]["QLinearConv"] == 1
+    with pytest.raises(StepError, match="allow_float names `Einsum`, and the graph has no such operator or layer"):
+        ptq.quantize(tmp_path / "core.onnx", tmp_path / "int8.onnx", feed, allow_float=["Einsum"])
+
+
 def test_activations_that_are_no_numbers_fail_by_name(core: Path, samples: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(StepError, match="the activations of `input` are not finite"):
         ptq.quantize(core, tmp_path / "int8.onnx", lambda size: [samples * np.inf])

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from pydantic import ValidationError
 
+from compressor.errors import InputError
 from compressor.onnx_graph import exporter, operators
 from compressor.stages.quantize import STAGE, QuantizeSpec
 from compressor.store.artifact import Artifact
@@ -151,3 +152,14 @@ def test_options_without_effect_are_known() -> None:
     alone = spec(method="qat", teacher="t", alpha=0, label_smoothing=0.1)
     assert {name for name, _ in alone.ineffective()} == {"label_smoothing"}
     assert ("momentum", "adamw has no momentum") in spec(method="qat", optimizer="adamw").ineffective()
+
+
+def test_what_may_stay_float_must_be_an_operator_or_a_layer(tmp_path: Path) -> None:
+    assert STAGE.sketch is not None
+    network = {"from": toy_model()}
+    for fine in ("Conv", "layer1", "layer1.0.conv1"):
+        assert STAGE.sketch(spec(allow_float=[fine]), network, toy_context(tmp_path)) is network["from"]
+    with pytest.raises(
+        InputError, match=r"allow_float: 'layer1\.0\.cnv1' is neither .*; did you mean 'layer1\.0\.conv1'"
+    ):
+        STAGE.sketch(spec(allow_float=["layer1.0.cnv1"]), network, toy_context(tmp_path))
