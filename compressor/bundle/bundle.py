@@ -149,7 +149,7 @@ def read(folder: Path) -> Bundle:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise IntegrityError(str(folder / MANIFEST), f"is no {SCHEMA} ({place}: {first['msg']})", FRESH_COPY) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         what = f"names steps of preprocess that are not known ({error})"
         raise IntegrityError(str(folder / MANIFEST), what, FRESH_COPY) from None
     missing = sorted(REQUIRED - set(manifest.files))

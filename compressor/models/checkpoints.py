@@ -96,7 +96,9 @@ def _read_torch(path: Path, begins: bytes, key: str | None) -> Any:
             where, f"reading it would run code that it holds, which is refused{_needed(path)}",
             conversion.lines(path, places),
         ) from problem  # fmt: skip
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as problem:
+    except MemoryError:
+        raise
+    except Exception as problem:  # a torn pickle or archive raises almost anything
         if "TorchScript" in str(problem):
             todo = conversion.lines(path, (), script=True)
             raise InputError(where, "it holds a TorchScript program, which is refused", todo) from problem
@@ -161,7 +163,7 @@ def _archived(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return []
     return [] if any(name.endswith(("data.pkl", "constants.pkl")) for name in names) else names
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from compressor.errors import CompressError, Exit
+from compressor.errors import CompressError, Exit, InputError, IntegrityError
 from compressor.runner import runner
 from tests.hostile.mutations import changed, variants
 
@@ -125,6 +125,17 @@ def _by_the_runner(folder: Path) -> None:
         runner().check_preprocess(facts["preprocess"])
 
 
+def test_a_description_without_preprocessing(tiny_run: Run, tmp_path: Path) -> None:
+    from compressor.bundle import bundle as bundles
+
+    facts = json.loads((tiny_run[1] / "bundle" / "bundle.json").read_text())
+    del facts["preprocess"]
+    facts["digest"] = runner().manifest_digest(facts)
+    (tmp_path / "bundle.json").write_text(json.dumps(facts))
+    with pytest.raises(IntegrityError, match="preprocess"):
+        bundles.read(tmp_path)
+
+
 def test_golden_samples(tiny_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "samples.npz"
     for which, made in each((tiny_run[1] / "bundle" / "samples.npz").read_bytes(), 50):
@@ -167,6 +178,23 @@ def _weights(kind: str, path: Path) -> bytes:
         held: Any = {"state_dict": state, "epoch": 3, "optimizer": {"state": [1, 2]}}
         torch.save(held, path, _use_new_zipfile_serialization=kind == "zip")
     return path.read_bytes()
+
+
+@pytest.mark.parametrize("problem", [UnicodeDecodeError("utf-8", b"x", 0, 1, "x"), NotImplementedError("zip 6.4")])
+def test_whatever_a_torn_file_raises_is_a_mistake_of_the_file(
+    problem: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from compressor.models import checkpoints
+
+    path = tmp_path / "w.pth"
+    _weights("zip", path)
+
+    def torn(*_: object, **__: object) -> None:
+        raise problem
+
+    monkeypatch.setattr("torch.load", torn)
+    with pytest.raises(InputError, match="this is no whole PyTorch file"):
+        checkpoints.read(path)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "zip", "pickle"])
