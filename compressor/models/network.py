@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from compressor.errors import InputError, IntegrityError
-from compressor.models import catalogue, names
+from compressor.models import catalogue, names, plain, state
 from compressor.models.small_resnets import Block
 
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
@@ -30,20 +30,28 @@ def save(
 ) -> None:
     """Write both files. shapes: where the network is narrower than its reference says (pruned).
 
-    The same model gives the same bytes, whatever its device and memory format.
+    The same model gives the same bytes, whatever its device and memory format. Weights that are computed from others
+    (`plain.bake`) become plain ones, in the model too.
+
+    Raises:
+        InputError: state that cannot be kept.
     """
     from safetensors.torch import save
 
+    plain.bake(model)
+    held = state.of(model)
     description = {
         "model": names.reference(ref).json(),
         "outputs": outputs,
         "input_shape": list(input_shape),
         "shapes": {name: dict(one) for name, one in shapes.items()} if shapes else None,
+        **({"others": held.others} if held.others else {}),
+        **({"versions": held.versions} if held.versions else {}),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    (folder / WEIGHTS).write_bytes(save(tensors))  # not save_file, whose error about a full disk is no OSError
+    (folder / WEIGHTS).write_bytes(
+        save(dict(held.tensors))
+    )  # not save_file, whose error about a full disk is no OSError
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -74,15 +82,31 @@ def read(folder: Path, base: Path | None = None) -> nn.Module:
         base=base,
         check=False,
     )
-    if description.get("shapes"):
-        model = with_shapes(model, description["shapes"])
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
+        tensors = load_file(folder / WEIGHTS)
+        filled(model, state.State(tensors, description.get("others") or {}, description.get("versions") or {}),
+               description.get("shapes"))  # fmt: skip
     except (SafetensorError, RuntimeError, OSError, ValueError) as problem:
         reason = " ".join(str(problem).split())[:300]
         raise IntegrityError(
             str(folder / WEIGHTS), f"they do not fit the network ({reason})", "remove the artifact and run again"
         ) from problem
+    return model
+
+
+def filled(model: nn.Module, held: state.State, shapes: Shapes | None = None) -> nn.Module:
+    """The freshly built network in eval mode, plain, with a state and the widths that belong to it.
+
+    Raises:
+        RuntimeError, ValueError: the state does not fit the network.
+    """
+    names = {name for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    if names - set(held.tensors):
+        plain.bake(model)
+    if shapes:
+        model = with_shapes(model, shapes)
+    state.give(model, held)
+    plain.bake(model)
     return model.eval()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
-from compressor.pipeline.user_code import failed
+from compressor.errors import InputError
+from compressor.pipeline import networks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,26 +46,22 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
         InputError: all that was found wrong with models, shapes and sizes, together.
     """
     mistakes: list[InputError] = []
-    networks: dict[str, nn.Module | None] = {}
+    found: dict[str, nn.Module | None] = {}
     for node in nodes.values():
         if node.status == "reuse" or node.stage.name in ("evaluate", "compare", "benchmark", "export"):
             continue
         try:
             _check_samples(node, task)
-            _network(node, context, read, networks)
+            _network(node, context, read, found)
         except InputError as error:
             mistakes += [error, *(one for one in error.others if isinstance(one, InputError))]
     if mistakes:
         raise InputError.together(mistakes)
 
 
-def _trains(spec: Any) -> bool:
-    return hasattr(spec, "epochs") and getattr(spec, "method", "qat") == "qat"
-
-
 def _check_samples(node: Node, task: Task) -> None:
     batch = getattr(node.spec, "batch_size", None)
-    if not _trains(node.spec) or not isinstance(batch, int):
+    if not networks.trains(node.spec) or not isinstance(batch, int):
         return
     have = task.whole["train"]
     if have < batch:
@@ -77,85 +73,24 @@ def _check_samples(node: Node, task: Task) -> None:
 
 
 def _network(
-    node: Node, context: Callable[[Node], Context], read: Read, networks: dict[str, nn.Module | None]
+    node: Node, context: Callable[[Node], Context], read: Read, found: dict[str, nn.Module | None]
 ) -> nn.Module | None:
     """The network of a node, from its artifact where there is one, else from its stage's sketch; None if it failed."""
-    if node.key in networks:
-        return networks[node.key]
-    networks[node.key] = None
+    if node.key in found:
+        return found[node.key]
+    found[node.key] = None
     if node.status == "reuse" and node.stage.makes == "model":
         from compressor.models import network
 
         made: Any = network.read(read(node.key).folder, context(node).base)
+        new = True
     else:
         wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
-        found = {role: _network(one, context, read, networks) for role, one in wanted.items()}
-        inputs = {role: one for role, one in found.items() if one is not None}
+        made_before = {role: _network(one, context, read, found) for role, one in wanted.items()}
+        inputs = {role: one for role, one in made_before.items() if one is not None}
         if len(inputs) < len(wanted):
             return None
         made = node.stage.sketch(node.spec, inputs, context(node)) if node.stage.sketch else inputs.get("from")
-        _check_shapes(made, node, context(node).task)
-        if made is not None and _trains(node.spec):
-            _check_training(made, node, context(node).task)
-    networks[node.key] = made
-    return networks[node.key]
-
-
-def _check_shapes(network: Any, node: Node, task: Task) -> None:
-    if network is None:
-        return
-    import torch
-
-    (put,), (get,) = task.signature.inputs, task.signature.outputs
-    try:
-        with torch.no_grad():
-            answer = network.eval()(torch.zeros(2, *put.shape))
-    except CompressError:
-        raise
-    except Exception as problem:
-        _not_for_memory(problem, node)
-        raise InputError(
-            f"steps.{node.name}.model",
-            f"the network does not take inputs of shape {list(put.shape)}{failed(problem)}",
-            "choose a network made for this size, or another task.preprocess",
-        ) from problem
-    shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
-    if shape != (2, *get.shape):
-        found = f"shape {list(shape[1:])}" if shape else f"a {type(answer).__name__}"
-        raise InputError(
-            f"steps.{node.name}.model",
-            f"the network answers with {found}, and the task has {list(get.shape)}",
-            "use a network with one output for each class",
-        )
-
-
-def _not_for_memory(problem: Exception, node: Node) -> None:
-    """A network that the machine is too small for is not a wrong one."""
-    if short_of_memory(problem):
-        what = "the memory does not suffice for two samples"
-        raise ResourceError(f"step {node.name}", what, "use smaller pictures, or end other programs") from problem
-
-
-def _check_training(network: nn.Module, node: Node, task: Task) -> None:
-    """Take a copy through one step forward and back, and freeze what is to be frozen."""
-    import copy
-
-    import torch
-
-    from compressor.training.optimizer import frozen_parts
-
-    copied = copy.deepcopy(network).train()
-    for resting in frozen_parts(copied, getattr(node.spec, "freeze", ()), node.name):
-        resting.eval()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            copied(torch.zeros(2, *task.signature.inputs[0].shape)).sum().backward()
-    except CompressError:
-        raise
-    except Exception as problem:
-        _not_for_memory(problem, node)
-        raise InputError(
-            f"steps.{node.name}.{'model' if getattr(node.spec, 'model', None) else 'from'}",
-            f"the network cannot be trained{failed(problem)}",
-            "mend its `forward`, or choose another network",
-        ) from problem
+        new = made is not inputs.get("from")
+    found[node.key] = networks.check(made, node, context(node), new=new) if made is not None else None
+    return found[node.key]

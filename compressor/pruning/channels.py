@@ -33,6 +33,7 @@ Shapes = dict[Any, tuple[Sequence[int], Sequence[int]]]
 """Shapes of what went into and came out of an operation, by its node in the graph of gradients."""
 
 _KEPT: Channel = ("", "out", -1)  # stands for all channels that nothing may remove
+_CROWDED = 8  # a channel may be coupled with a few others of its own layer, not with all of them
 _LAYERS = (ops.OPTYPE.CONV, ops.OPTYPE.LINEAR)
 _PER_CHANNEL = (ops.OPTYPE.BN, ops.OPTYPE.PRELU, ops.OPTYPE.DEPTHWISE_CONV, ops.OPTYPE.IN)
 _THROUGH = (
@@ -124,9 +125,10 @@ def find(model: nn.Module, input_shape: Sequence[int], where: str = "model") -> 
     stops = set() if len(paddings) == ours else set(paddings)
     names = {module: name for name, module in traced.named_modules()}
     sets = _Sets()
+    largest = max([*(size for pair in watch.shapes.values() for shape in pair for size in shape), 1])
     for module in list(graph.module2node):
         if module in names and ops.module2type(module) in _LAYERS:
-            _follow(graph, module, names, sets, stops)
+            _follow(graph, module, names, sets, stops, largest)
     return Channels(families=_families(sets), sizes=axis_sizes(model))
 
 
@@ -203,10 +205,14 @@ class _Shift:
         return [one for one in moved if one.idx >= 0 and (self.width is None or one.idx < self.width)]
 
 
-def _follow(graph: Any, module: nn.Module, names: Mapping[Any, str], sets: _Sets, stops: set[Any]) -> None:
+def _follow(
+    graph: Any, module: nn.Module, names: Mapping[Any, str], sets: _Sets, stops: set[Any], largest: int
+) -> None:
     """Join each output channel of a layer with all channels that must go with it.
 
-    The walk is Torch-Pruning's own (`get_pruning_group`), but it keeps apart which channel led to which.
+    The walk is Torch-Pruning's own (`get_pruning_group`), but it keeps apart which channel led to which. Where it
+    comes to a place with far more channels than `largest`, the greatest size of any tensor, it runs in circles
+    (channels that went into the batch, as attention's heads do, are multiplied each time): what led there stays.
     """
     name, width = names[module], size_of(module, "out")
     pruner = graph.get_pruner_of_module(module)
@@ -220,6 +226,10 @@ def _follow(graph: Any, module: nn.Module, names: Mapping[Any, str], sets: _Sets
         if not fresh:
             continue
         seen[node, action].update(fresh)
+        if len(seen[node, action]) > _CROWDED * largest or any(one.idx >= largest for one in fresh):
+            for place in {one.root_idx for one in fresh}:
+                sets.join(_KEPT, (name, "out", place))
+            continue
         for reached in _reached(graph, node, action, names, fresh, stops):
             sets.join(reached[0], (name, "out", reached[1]))
         for edge in node.dependencies:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
+from compressor.models import plain
 from compressor.onnx_graph.ports import Signature
 from compressor.quantization import fake_quant, folding
 from compressor.training import loop
@@ -29,21 +29,13 @@ def train(
     """
     if settings.precision != "float32":
         raise ValueError(f"quantization-aware training runs in float32, not in {settings.precision}")
-    network, _ = folding.fold(_plain(model), example)
+    network = copy.deepcopy(model)
+    plain.bake(network)
+    network, _ = folding.fold(network, example)
     fake_quant.attach(network, weight_bits, int(_FOLLOWING * _steps(task, settings, context)))
     curves = loop.fit(network, objective, task, settings, context=context, name="qat")
     fake_quant.detach(network)
     return network.eval(), curves
-
-
-def _plain(model: nn.Module) -> nn.Module:
-    """A copy whose own parametrizations (a weight norm, say) became the weights that they compute."""
-    plain = copy.deepcopy(model).eval()
-    for module in plain.modules():
-        held: Any = module.parametrizations if parametrize.is_parametrized(module) else ()
-        for name in list(held):
-            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-    return plain
 
 
 def _steps(task: Problem, settings: Settings, context: Surroundings) -> int:

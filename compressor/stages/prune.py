@@ -78,7 +78,8 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     context.progress.say(f"loss: {words}")
     curves = loop.fit(pruned.model, loss, context.task, spec, context=context)
     reference = network.describe(inputs["from"].folder)["model"]
-    network.save(context.folder, pruned.model, reference, outputs, input_shape, network.shapes(pruned.model))
+    shapes = network.shapes(pruned.model)
+    starting.Start(pruned.model, reference, shapes, outputs, input_shape).save(context)
     widths = {name: list(sizes) for name, sizes in pruned.layers.items()}
     return {**starting.trained_facts(curves, spec, context, words), "kept": pruned.kept, "widths": widths}
 

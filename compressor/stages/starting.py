@@ -20,6 +20,7 @@ from compressor.store.artifact import Artifact
 if TYPE_CHECKING:
     from torch import nn
 
+SAMPLES_READ_BACK = 4
 WEIGHTS = (
     "`none` (untrained), `default` (the library's own, from its cache or a download), or the path of a `.safetensors`, "
     "`.pt`, `.pth`, `.th`, `.ckpt`, `.bin` or `.pth.tar` file"
@@ -120,10 +121,20 @@ class Start:
     input_shape: tuple[int, ...]
 
     def save(self, context: Context) -> None:
-        """Write the network as it is now into the artifact's folder."""
-        from compressor.models import network
+        """Write the network as it is now into the artifact's folder, with plain weights.
 
+        Raises:
+            StepError: read back, it does not answer as it did.
+        """
+        from compressor.models import faithful, network, plain
+        from compressor.training import samples
+
+        if baked := plain.bake(self.model):
+            more = f" and {len(baked) - 3} more" if len(baked) > 3 else ""
+            context.progress.say(f"kept as plain weights: {', '.join(baked[:3])}{more}")
         network.save(context.folder, self.model, self.ref, self.outputs, self.input_shape, self.shapes)
+        inputs = samples.few(context.task, SAMPLES_READ_BACK)
+        faithful.check_saved(context.folder, self.model, context.base, inputs)
 
     def words(self) -> str:
         """`resnet8: 78,042 parameters, 12.4 million MACs`."""

@@ -21,6 +21,7 @@ class Position:
     """How far a training is. epoch, batch: the next to run. loss_sum, samples: of the epoch under way.
 
     best: the best validation metric, of `best_epoch`. identity: of the settings; another training's file is not used.
+    extra, best_extra: the network's own extra state now and at the best epoch, as `models.state.extra` encodes it.
     """
 
     identity: str
@@ -32,10 +33,12 @@ class Position:
     best: float | None = None
     best_epoch: int = 0
     stopped: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+    best_extra: dict[str, Any] = field(default_factory=dict)
 
 
 Tensors = Mapping[str, Mapping[str, Tensor]]
-"""Tensors by part (`model`, `optimizer`, `average`, `best`) and name."""
+"""Tensors by part (`model`, `optimizer`, `average`, `best`, `extra`, `best_extra`) and name."""
 
 
 def write(path: Path, position: Position, parts: Tensors, *, sync: bool = True) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, StepError
+from compressor.models import state
 from compressor.training import checkpoint, optimizer, precision, schedule, threads
 from compressor.training.checkpoint import Position
 from compressor.training.evaluation import evaluate, memory_errors, place, to_device
@@ -86,6 +87,7 @@ class _Training:
         self.optimizer = optimizer.make(self.model, settings)
         self.average = optimizer.Average(self.model, settings.ema) if settings.ema else None
         self.best: dict[str, Tensor] = {}
+        self.best_extra: dict[str, Tensor] = {}
         self.path = context.work / f"{name}.safetensors"
         self.position = Position(identity=self._identity())
         self.saved = self.synced = self.shown = time.monotonic()
@@ -135,6 +137,7 @@ class _Training:
             self.average.swap(self.model)
         if self.best:
             checkpoint.put(self.model, self.best)
+            state.give_extra(self.model, self.position.best_extra, self.best_extra)
         self.set_mode(self.model, False)
         self.model.to("cpu")
 
@@ -149,15 +152,20 @@ class _Training:
             for name, value in self.average.values.items():
                 value.copy_(parts["average"][name])
         self.best = {name: value.to(self.context.device) for name, value in parts.get("best", {}).items()}
+        self.best_extra = parts.get("best_extra", {})
+        state.give_extra(self.model, self.position.extra, parts.get("extra", {}))
         if self.position.epoch < self.settings.epochs and not self.position.stopped:
             self.context.progress.say(f"goes on at epoch {self.position.epoch + 1}, batch {self.position.batch + 1}")
 
     def _save(self) -> None:
+        self.position.extra, extra = state.extra(self.model)
         parts = {
             "model": checkpoint.tensors(self.model),
             "optimizer": optimizer.state(self.optimizer, self.model),
             "average": self.average.values if self.average is not None else {},
             "best": self.best,
+            "extra": extra,
+            "best_extra": self.best_extra,
         }
         sync = time.monotonic() - self.synced >= SYNC_SECONDS
         checkpoint.write(self.path, self.position, parts, sync=sync)
@@ -242,6 +250,7 @@ class _Training:
             if position.best is None or value > position.best:
                 position.best, position.best_epoch = value, position.epoch
                 self.best = checkpoint.copied(checkpoint.tensors(self.model))
+                position.best_extra, self.best_extra = state.extra(self.model)
             elif position.epoch - position.best_epoch >= self.settings.early_stopping:
                 position.stopped = True
         if self.average is not None:

@@ -67,7 +67,7 @@ def test_the_teacher_is_frozen_and_in_eval_mode(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(network, "read", watched)
     STAGE.run(spec(epochs=1), {"teacher": toy_artifact(tmp_path / "teacher", TEACHER)}, toy_context(tmp_path))
-    (teacher,) = seen
+    teacher = seen[0]
     assert not teacher.training
     assert not any(one.requires_grad or one.grad is not None for one in teacher.parameters())
     assert teacher.bn1.num_batches_tracked == 0

@@ -1,0 +1,210 @@
+"""Whether a network that is built again from its state is the network that it was taken of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compressor.errors import InputError, StepError
+from compressor.models import network, state
+
+_OWN = frozenset(vars(nn.Module()))
+_DEEPEST = 4
+_MOST = 3
+_NUDGE = 0.05
+Build = Callable[[], nn.Module]
+
+
+def check_saved(folder: Path, model: nn.Module, base: Path, inputs: Tensor) -> None:
+    """Read the network of a folder as a later step would, and compare its answers with those of `model`, bit by bit.
+
+    Raises:
+        StepError: they differ; names the attributes that the state dict does not hold.
+    """
+    again = network.read(folder, base)
+    if _alike(model, again, inputs):
+        return
+    names = differing(model, again)
+    what = "the network that was saved answers otherwise when it is read back"
+    if not names:
+        raise StepError(
+            "",
+            f"{what}, though all its attributes are the same",
+            "keep what its answers depend on in its state dict, not in globals, files or closures",
+        )
+    raise StepError(
+        "",
+        f"{what}: {_listed(names)} {'is' if len(names) == 1 else 'are'} not in its state dict, so the changes are lost",
+        _todo(names, model),
+    )
+
+
+def check_building(build: Build, inputs: Tensor, other: Build) -> None:
+    """Compare two networks of one reference, drawn from different seeds, after one got the other's state.
+
+    Raises:
+        InputError: the second does not answer as the first: something that the state dict does not hold is drawn.
+    """
+    one, two = build(), other()
+    _check_copies(one)
+    _nudge(one)
+    held = state.of(one)
+    try:
+        state.give(two, held)
+    except (RuntimeError, ValueError, AttributeError, KeyError, TypeError) as problem:
+        reason = " ".join(str(problem).split())[:200]
+        raise InputError(
+            "",
+            f"a network that is built again does not take the state of the first ({reason})",
+            "let the factory build the same layers every time, and let their state load without the first network",
+        ) from problem
+    if _alike(one, two, inputs):
+        return
+    names = differing(one, two)
+    if not names:
+        raise InputError(
+            "",
+            "built again with the same weights, the network answers otherwise, though all its attributes are the same",
+            "keep what its answers depend on in its state dict, not in globals, files or closures",
+        )
+    raise InputError(
+        "",
+        f"{_listed(names)} {'is' if len(names) == 1 else 'are'} drawn anew whenever the network is built and not in its"
+        " state dict, so what is trained now could not be read back",
+        f"{_todo(names, one)}, or draw from a generator with a fixed seed",
+    )
+
+
+def check_trained(trained: nn.Module, build: Build, inputs: Tensor) -> None:
+    """Compare a network after a step of training with one that is built and gets its state.
+
+    Raises:
+        InputError: training changed something that the state dict does not hold.
+    """
+    again = network.filled(build(), state.of(trained))
+    if _alike(trained, again, inputs):
+        return
+    if names := differing(trained, again):
+        raise InputError(
+            "",
+            f"training changes {_listed(names)}, which {'is' if len(names) == 1 else 'are'} not in its state dict, so"
+            " the trained network could not be read back",
+            _todo(names, trained),
+        )
+
+
+def differing(one: nn.Module, other: nn.Module) -> list[str]:
+    """Names of what differs between two networks of one kind and is in neither's state dict, tensors first."""
+    mine, theirs = dict(_outside(one)), dict(_outside(other))
+    names = [name for name, value in mine.items() if name not in theirs or not _equal(value, theirs[name], 0)]
+    return sorted(names, key=lambda name: not isinstance(mine[name], Tensor | np.ndarray | list | tuple | dict))
+
+
+def _check_copies(model: nn.Module) -> None:
+    """InputError where the network holds tensors that cannot be copied: computed ones, with their gradients' graph."""
+    computed = [name for name, value in _outside(model) if isinstance(value, Tensor) and value.grad_fn is not None]
+    if computed:
+        raise InputError(
+            "",
+            f"{_listed(computed)} {'is' if len(computed) == 1 else 'are'} computed from parameters when the network is"
+            " built, and such a tensor can neither be copied nor trained",
+            "compute it in `forward`, or register a parametrization (torch.nn.utils.parametrize)",
+        )
+
+
+def _outside(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Everything that modules hold beside their persistent state, by name."""
+    for name, module in model.named_modules():
+        before = f"{name}." if name else ""
+        for attribute, value in vars(module).items():
+            if attribute not in _OWN:
+                yield before + attribute, value
+        for buffer in module._non_persistent_buffers_set:
+            yield before + buffer, module._buffers[buffer]
+
+
+def _equal(one: Any, other: Any, depth: int) -> bool:
+    """Whether two values are the same numbers and text; what is neither, and too deep, counts as the same."""
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        return _same_arrays(_array(one), _array(other))
+    if isinstance(one, np.ndarray | np.generic) or isinstance(other, np.ndarray | np.generic):
+        return _same_arrays(np.asarray(one), np.asarray(other))
+    if isinstance(one, bool | int | float | complex | str | bytes | None):
+        return bool(one == other or (one != one and other != other))
+    if depth >= _DEEPEST:
+        return True
+    if isinstance(one, nn.Module) and isinstance(other, nn.Module):
+        return _equal(dict(one.state_dict()), dict(other.state_dict()), depth + 1) and not differing(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key], depth + 1) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(_equal(a, b, depth + 1) for a, b in zip(one, other, strict=True))
+    if isinstance(one, set | frozenset) and all(isinstance(part, int | float | str) for part in one):
+        return bool(one == other)
+    if hasattr(one, "__dict__") and type(one) is type(other) and not callable(one):
+        return _equal(vars(one), vars(other), depth + 1)
+    return True
+
+
+def _array(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, Tensor) else value
+
+
+def _same_arrays(one: Any, other: Any) -> bool:
+    if type(one) is not type(other) or one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if isinstance(one, Tensor):
+        return torch.equal(one, other) or bool(((one == other) | ((one != one) & (other != other))).all())
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
+
+
+def _alike(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
+    mine, theirs = _answers(one, inputs), _answers(other, inputs)
+    return mine.shape == theirs.shape and _same_arrays(mine, theirs)
+
+
+@torch.no_grad()
+def _answers(model: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.random.fork_rng(devices=[]):
+        found: Tensor = model.to("cpu").to(memory_format=torch.contiguous_format).eval()(inputs)
+    return found
+
+
+@torch.no_grad()
+def _nudge(model: nn.Module) -> None:
+    """Move all weights a little, so that nothing is hidden behind a weight that begins at zero."""
+    made = torch.Generator().manual_seed(0)
+    for value in model.parameters():
+        if value.is_floating_point():
+            value.add_(torch.randn(value.shape, generator=made).to(value.dtype), alpha=_NUDGE)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_MOST])
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"its attribute{'s' if len(names) > 1 else ''} {shown}{more}"
+
+
+def _todo(names: list[str], model: nn.Module) -> str:
+    value = dict(_outside(model)).get(names[0])
+    bare = names[0].rpartition(".")[2]
+    if _holds_layers(value, list | tuple):
+        return f"keep its layers in an `nn.ModuleList`, as `self.{bare} = nn.ModuleList(…)`"
+    if _holds_layers(value, dict):
+        return f"keep its layers in an `nn.ModuleDict`, as `self.{bare} = nn.ModuleDict(…)`"
+    owner, _, entry = names[0].rpartition(".")
+    if entry in model.get_submodule(owner)._non_persistent_buffers_set:
+        return f'register it with `self.register_buffer("{bare}", …)`, without `persistent=False`'
+    if isinstance(value, Tensor) and value.requires_grad:
+        return f"make it a parameter: `self.{bare} = nn.Parameter(…)`"
+    return f'keep it in the network\'s state: `self.register_buffer("{bare}", torch.as_tensor(…))`'
+
+
+def _holds_layers(value: Any, kind: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value
+    return isinstance(value, kind) and any(isinstance(part, nn.Module) for part in parts)

@@ -1,0 +1,217 @@
+"""Whether a sample's answer depends on the samples beside it, on their order or on their number, and by what."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compressor.errors import InputError
+from compressor.models.calls import Call, listed
+
+FEWEST, FEW, MANY = 3, 4, 8
+QUICK_SECONDS, SLOW_SECONDS = 0.03, 0.2
+LARGE = 65
+SURELY, PERHAPS, EXACTLY = 1e-3, 2e-5, 1e-7
+"""Shares of the largest output: beyond the first it is no rounding of float32; between the first two, float64 decides
+by the third."""
+_SHAPES = frozenset({
+    "view", "reshape", "flatten", "permute", "transpose", "t", "movedim", "contiguous", "unsqueeze", "squeeze",
+    "expand", "expand_as", "__getitem__", "chunk", "split", "cat", "stack", "unflatten", "to", "float", "unbind",
+})  # fmt: skip
+
+
+def check(model: nn.Module, inputs: Tensor) -> None:
+    """Compare answers to samples alone, in other company, in another order and twice. inputs: [at least 8, …].
+
+    Raises:
+        InputError: they differ by more than float noise; names the call that makes it so.
+    """
+    with torch.random.fork_rng(devices=[]):
+        began = time.perf_counter()
+        _answer(model, inputs[:2])
+        took = time.perf_counter() - began
+        count = MANY if took < QUICK_SECONDS else FEW if took < SLOW_SECONDS else FEWEST
+        if found := _found(model, inputs[:count], quick=count == MANY):
+            raise InputError("", *found)
+
+
+def _found(model: nn.Module, samples: Tensor, *, quick: bool) -> tuple[str, str] | None:
+    """What is wrong and what to do; None where nothing is."""
+    every = list(range(len(samples)))
+    usual = _answer(model, samples)
+    if not torch.isfinite(usual).all():
+        return None
+    if float((usual - usual.mean(0)).abs().max()) <= PERHAPS * float(usual.abs().max()):
+        model = nudged(model)  # a last layer of zeros would hide everything
+        usual = _answer(model, samples)
+    for places in _batches(every, quick):
+        try:
+            answer = _answer(model, samples[places])
+        except Exception as problem:  # a network fails in any way
+            return _cannot(model, samples, places, problem)
+        if answer.shape != usual[places].shape:
+            return _cannot(model, samples, places, None)
+        if _differs(model, samples, places, usual, answer):
+            return _why(model, samples, places, usual)
+    return None
+
+
+def _batches(every: list[int], quick: bool) -> list[list[int]]:
+    """Places of samples: the same again, alone, few, in other orders and company, many."""
+    if len(every) < FEW:
+        return [[0], [1, 2], every[::-1]]
+    shuffled, company = [*every[1::2][::-1], *every[::2]], [every[1], *[every[0]] * (len(every) - 1)]
+    many = [[every[place % len(every)] for place in range(LARGE)]] if quick else []
+    return [every, [0], [every[-1]], [1, 2], [0, 2, 3], every[::-1], shuffled, company, *many]
+
+
+@torch.no_grad()
+def _answer(model: nn.Module, inputs: Tensor) -> Tensor:
+    found: Tensor = model.eval()(inputs)
+    return found
+
+
+def _differs(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor, answer: Tensor) -> bool:
+    """Whether the samples at `places` are answered otherwise than among all of them."""
+    distance, scale = _distance(answer, usual[places]), float(usual.abs().max())
+    if distance > SURELY * scale:
+        return True
+    if distance <= PERHAPS * min(scale, 1000 * float((usual - usual.mean(0)).abs().max())):
+        return False
+    try:
+        double = copy.deepcopy(model).double()
+        reference = _answer(double, samples.double())
+        exact = _distance(_answer(double, samples[places].double()), reference[places])
+    except Exception:  # made for float32 alone: only what surely is no rounding counts
+        return False
+    return exact > EXACTLY * float((reference - reference.mean(0)).abs().max())
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    distance = (one - other).abs().max()
+    return float("inf") if torch.isnan(distance) else float(distance)
+
+
+def nudged(model: nn.Module) -> nn.Module:
+    """A copy with all weights moved a little."""
+    moved, made = copy.deepcopy(model), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in moved.parameters():
+            if value.is_floating_point():
+                value.add_(torch.randn(value.shape, generator=made).to(value.dtype), alpha=0.05)
+    return moved
+
+
+def _random(drawn: Call | None) -> tuple[str, str]:
+    """Answers differ from one time to the next."""
+    if drawn is None:
+        return (
+            "the network answers the same samples otherwise each time",
+            "let `forward` depend on nothing but its input and the network's state",
+        )
+    what = f"{drawn.words()} draws random numbers in eval mode too, so the same sample is answered otherwise each time"
+    if "dropout" in drawn.function:
+        return what, "pass `training=self.training` to it, or use `nn.Dropout`"
+    return what, "draw random numbers only `if self.training`"
+
+
+def _cannot(model: nn.Module, samples: Tensor, places: list[int], problem: Exception | None) -> tuple[str, str]:
+    """A smaller batch fails or is answered in another shape."""
+    alone = len(places) == 1
+    count = "one sample alone" if alone else f"{len(places)} samples"
+    if problem is None:
+        failed = f"{'is' if alone else 'are'} answered in another shape"
+    else:
+        failed = f"fail{'s' if alone else ''} ({(str(problem).strip().splitlines() or ['no words'])[0]})"
+    calls = listed(model, samples[places])
+    dropped = next((call for call in calls if _drops_the_batch(call)), None)
+    if dropped is not None and alone:
+        return (
+            f"{dropped.words()} drops the batch's axis where the batch has one sample, and {count} {failed}",
+            "name the axes that it may drop, as in `x.flatten(1)` or `x.squeeze((2, 3))`",
+        )
+    if (call := _first_mixing(model, samples)) is not None:
+        return _mixing(model, call, f"and {count} {failed}")
+    return f"{count} {failed}, though more samples are answered", "let `forward` take batches of any size"
+
+
+def _drops_the_batch(call: Call) -> bool:
+    given = call.inputs[0] if call.inputs else None
+    if call.function not in ("squeeze", "squeeze_") or not isinstance(given, Tensor) or not call.outputs:
+        return False
+    asked = call.inputs[1:] or tuple(call.options.values())
+    return given.dim() > 0 and given.shape[0] == 1 and (not asked or 0 in asked or -given.dim() in asked)
+
+
+def _why(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor) -> tuple[str, str]:
+    """The first call that makes an answer depend on the others."""
+    calls = listed(model, samples)
+    drawn = next((call for call in calls if call.random), None)
+    again = _answer(model, samples)
+    if drawn is not None or _distance(again, usual) > SURELY * float(usual.abs().max()):
+        return _random(drawn)
+    alone = len(places) == 1
+    effect = (
+        "so a sample alone is answered otherwise" if alone else "so in another batch a sample is answered otherwise"
+    )
+    if (call := _first_mixing(model, samples)) is not None:
+        return _mixing(model, call, effect)
+    fork = _fork(calls, listed(model, samples[places]))
+    if fork is not None:
+        path = f"the network takes another path for {len(places)} sample{'s' * (len(places) > 1)}, at {fork.words()}"
+        return f"{path}, {effect}", "let `forward` not ask for the size of the batch"
+    what = f"a batch of {len(places)} is answered otherwise than one of {len(samples)}"
+    return f"{what}, {effect}", "let `forward` compute within each sample, and not with its place or the batch's size"
+
+
+def _fork(one: list[Call], other: list[Call]) -> Call | None:
+    for mine, theirs in zip(one, other, strict=False):
+        if (mine.function, mine.module, mine.line) != (theirs.function, theirs.module, theirs.line):
+            return theirs
+    longer = max(one, other, key=len)
+    return longer[min(len(one), len(other))] if len(one) != len(other) else None
+
+
+def _first_mixing(model: nn.Module, samples: Tensor) -> Call | None:
+    """The first call whose output for the first sample differs between two batches of one size that begin with it."""
+    count = len(samples)
+    other = torch.cat([samples[:1], 3 * samples[1:2].expand(count - 1, *samples.shape[1:])])
+    one, two = listed(model, samples), listed(model, other)
+    for mine, theirs in zip(one, two, strict=False):
+        for a, b in zip(mine.outputs, theirs.outputs, strict=False):
+            if mine.function in _SHAPES or a.shape != b.shape or not a.is_floating_point():
+                continue
+            a, b = _of_first(a, count), _of_first(b, count)
+            if a.numel() and _distance(a, b) > PERHAPS * max(float(a.abs().max()), 1e-6):
+                return mine
+    return None
+
+
+def _of_first(values: Tensor, count: int) -> Tensor:
+    """The first sample's part, along the axis of the batch's size or a multiple of it; all where there is none."""
+    for axis, size in enumerate(values.shape):
+        if size == count:
+            return values.select(axis, 0)
+    if values.dim() and values.shape[0] % count == 0 and values.shape[0]:
+        return values[: values.shape[0] // count]
+    return values
+
+
+def _mixing(model: nn.Module, call: Call, effect: str) -> tuple[str, str]:
+    if call.function == "batch_norm":
+        module: Any = dict(model.named_modules()).get(call.module)
+        where = f"`{call.module}` ({call.kind})" if call.kind.startswith("BatchNorm") else call.words()
+        if getattr(module, "track_running_stats", True) is False or getattr(module, "running_mean", 0) is None:
+            todo = "leave out `track_running_stats=False`, or use a norm within each sample, such as `nn.GroupNorm`"
+        elif call.kind.startswith(("BatchNorm", "SyncBatchNorm")):
+            todo = "leave it in eval mode: no `.train()` in `forward`"
+        else:
+            todo = "pass `training=self.training`, with running statistics"
+        return f"{where} normalises with the statistics of the batch in eval mode too, {effect}", todo
+    if "softmax" in call.function:
+        return f"{call.words()} runs over the batch's axis, {effect}", "take the softmax over the classes (dim=1)"
+    return f"{call.words()} mixes the samples of a batch, {effect}", "compute within each sample, over axes from 1 on"

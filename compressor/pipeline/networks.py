@@ -1,0 +1,149 @@
+"""What every network must be before a step trains, loads or teaches with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
+from compressor.pipeline.user_code import failed
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from compressor.pipeline.plan import Node
+    from compressor.stages.base import Context
+
+SAMPLES = 8
+OTHER_SEED = 1
+
+
+def check(network: nn.Module, node: Node, context: Context, *, new: bool) -> nn.Module:
+    """The network with plain weights, after all that can be asked of it before it is trained.
+
+    new: False for one that was asked before, in the step that it comes from.
+
+    Raises:
+        InputError: its shapes, its state or its answers would make what is trained something else than what ships.
+    """
+    from compressor.models import neighbours, plain
+    from compressor.training import samples
+
+    _check_shapes(network, node, context)
+    inputs = samples.few(context.task, SAMPLES)
+    if new:
+        with _at(node):
+            _check_building(node, context, inputs)
+            neighbours.check(network, inputs)
+    if node.status != "reuse" and trains(node.spec):
+        _check_training(network, node, context, inputs)
+    with _at(node):
+        plain.bake(network)
+    return network
+
+
+def trains(spec: Any) -> bool:
+    """Whether a step trains its network."""
+    return hasattr(spec, "epochs") and getattr(spec, "method", "qat") == "qat"
+
+
+def _check_shapes(network: Any, node: Node, context: Context) -> None:
+    import torch
+
+    (put,), (get,) = context.task.signature.inputs, context.task.signature.outputs
+    try:
+        with torch.no_grad():
+            answer = network.eval()(torch.zeros(2, *put.shape))
+    except CompressError:
+        raise
+    except Exception as problem:
+        _not_for_memory(problem, node)
+        raise InputError(
+            f"steps.{node.name}.model",
+            f"the network does not take inputs of shape {list(put.shape)}{failed(problem)}",
+            "choose a network made for this size, or another task.preprocess",
+        ) from problem
+    shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
+    if shape != (2, *get.shape):
+        found = f"shape {list(shape[1:])}" if shape else f"a {type(answer).__name__}"
+        raise InputError(
+            f"steps.{node.name}.model",
+            f"the network answers with {found}, and the task has {list(get.shape)}",
+            "use a network with one output for each class",
+        )
+
+
+def _not_for_memory(problem: Exception, node: Node) -> None:
+    """A network that the machine is too small for is not a wrong one."""
+    if short_of_memory(problem):
+        what = "the memory does not suffice for two samples"
+        raise ResourceError(f"step {node.name}", what, "use smaller pictures, or end other programs") from problem
+
+
+def _check_building(node: Node, context: Context, inputs: Tensor) -> None:
+    """Build a user's own network twice: libraries' networks keep all they are in their state."""
+    from compressor.models import faithful
+
+    if node.status != "reuse" and _is_theirs(node):
+        faithful.check_building(_builder(node, context, 0), inputs[:2], _builder(node, context, OTHER_SEED))
+
+
+def _is_theirs(node: Node) -> bool:
+    """Whether the step's network comes from the user's own code."""
+    from compressor.models import names
+
+    ref = getattr(node.spec, "model", None)
+    return ref is not None and bool(names.reference(ref).factory)
+
+
+def _builder(node: Node, context: Context, seed: int) -> Callable[[], nn.Module]:
+    from compressor.models import catalogue
+
+    (put,), (get,) = context.task.signature.inputs, context.task.signature.outputs
+    ref = getattr(node.spec, "model", None)
+
+    def build() -> nn.Module:
+        outputs = get.shape[-1]
+        return catalogue.build(ref, outputs=outputs, input_shape=put.shape, base=context.base, seed=seed, check=False)
+
+    return build
+
+
+def _check_training(network: nn.Module, node: Node, context: Context, inputs: Tensor) -> None:
+    """Take a copy through one step forward and back, and freeze what is to be frozen."""
+    from compressor.models import faithful
+    from compressor.training import trial
+    from compressor.training.optimizer import frozen_parts
+
+    freeze = getattr(node.spec, "freeze", ())
+    try:
+        trained = trial.step(
+            network, context.task, inputs[:2], freeze=lambda copied: frozen_parts(copied, freeze, node.name)
+        )
+    except CompressError:
+        raise
+    except Exception as problem:
+        _not_for_memory(problem, node)
+        raise InputError(
+            _place(node),
+            f"the network cannot be trained{failed(problem)}",
+            "mend its `forward`, or choose another network",
+        ) from problem
+    if _is_theirs(node):
+        with _at(node):
+            faithful.check_trained(trained, _builder(node, context, 0), inputs[:2])
+
+
+def _place(node: Node) -> str:
+    return f"steps.{node.name}.{'model' if getattr(node.spec, 'model', None) else 'from'}"
+
+
+@contextmanager
+def _at(node: Node) -> Iterator[None]:
+    """Let what is wrong with a network name the field that asked for it."""
+    try:
+        yield
+    except InputError as error:
+        error.under(_place(node))
+        raise

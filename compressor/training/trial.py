@@ -1,0 +1,54 @@
+"""One step of training on a few samples, to find before the first epoch what would fail in it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compressor.training import precision as precisions
+from compressor.training.evaluation import place
+
+RATE = 1e-3
+
+
+def step(model: nn.Module, task: Any, inputs: Tensor, *, device: str = "cpu", precision: str = "float32",
+         freeze: Any = None) -> nn.Module:  # fmt: skip
+    """A copy of the model after one step forward and back, and an answer in eval mode; the model stays as it is.
+
+    inputs: [n, …], on the CPU. freeze: called with the copy, gives the parts that stay in eval mode.
+    Raises what the network raises, and FloatingPointError where the loss is not a number.
+    """
+    with torch.random.fork_rng(devices=[] if device == "cpu" else None):
+        torch.manual_seed(0)
+        copied = place(duplicate(model, inputs), device)
+        given = inputs.to(device)
+        given = given.contiguous(memory_format=torch.channels_last) if given.dim() == 4 else given
+        copied.train()
+        for resting in freeze(copied) if freeze else ():
+            resting.eval()
+        classes = task.signature.outputs[0].shape[-1]
+        targets = torch.arange(len(given), device=device) % classes
+        with precisions.autocast(precision, device):
+            outputs = copied(given)
+        loss = nn.functional.cross_entropy(outputs.float(), targets)
+        if not torch.isfinite(loss):
+            raise FloatingPointError("the loss is not a number")
+        loss.backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            for parameter in copied.parameters():
+                if parameter.requires_grad and parameter.grad is not None:
+                    parameter.add_(parameter.grad, alpha=-RATE)
+            with precisions.autocast(precision, device):
+                copied.eval()(given)
+        copied.zero_grad(set_to_none=True)
+        return copied.to("cpu")
+
+
+def duplicate(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """A copy of a network, also of one that keeps tensors of its last pass: without gradients they can be copied."""
+    with torch.no_grad():
+        model.eval()(inputs[:2])
+    return copy.deepcopy(model)

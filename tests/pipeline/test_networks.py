@@ -1,0 +1,221 @@
+"""What every network is asked before anything is trained, and what is read back after it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Compress = Callable[..., tuple[int, str, str]]
+
+NETS = """
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import prune
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, 1, 1)
+        self.bn = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 10)
+    def features(self, x):
+        return F.relu(self.bn(self.conv(x))).mean((2, 3))
+    def forward(self, x):
+        return self.fc(self.features(x))
+class Squeezed(Base):
+    def forward(self, x):
+        return self.fc(F.relu(self.bn(self.conv(x))).mean((2, 3), keepdim=True).squeeze())
+class Dropping(Base):
+    def forward(self, x):
+        return self.fc(F.dropout(self.features(x), 0.5, training=True))
+class Noisy(Base):
+    def forward(self, x):
+        return self.fc(self.features(x + torch.rand_like(x)))
+class Untracked(Base):
+    def __init__(self):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(8, track_running_stats=False)
+class Functional(Base):
+    def forward(self, x):
+        return self.fc(F.batch_norm(self.features(x), None, None, training=True))
+class Trains(Base):
+    def forward(self, x):
+        self.bn.train()
+        return super().forward(x)
+class Softmax0(Base):
+    def forward(self, x):
+        return super().forward(x).softmax(0)
+class Scaled(Base):
+    def forward(self, x):
+        return super().forward(x / x.max())
+class Alone(Base):
+    def forward(self, x):
+        y = self.features(x)
+        return -self.fc(y) if x.shape[0] == 1 else self.fc(y)
+class Odd(Base):
+    def forward(self, x):
+        return self.fc(self.features(x)) * (1 + x.shape[0] % 2)
+class Rolled(Base):
+    def forward(self, x):
+        y = self.features(x)
+        return self.fc(y - y.roll(1, 0))
+class ZeroHead(Base):
+    def __init__(self):
+        super().__init__()
+        nn.init.zeros_(self.fc.weight), nn.init.zeros_(self.fc.bias)
+    def forward(self, x):
+        y = self.features(x)
+        return self.fc(y - y.mean(0))
+class Instance(Base):
+    def forward(self, x):
+        return self.fc(F.instance_norm(F.relu(self.conv(x))).amax((2, 3)))
+class Drawn(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+        made = torch.from_numpy(np.random.randn(64, 16)).float() if how == "numpy" else torch.randn(64, 16)
+        if how == "buffer":
+            self.register_buffer("proj", made, persistent=False)
+        elif how == "array":
+            self.proj = made.numpy()
+        elif how == "list":
+            self.proj = [made]
+        else:
+            self.proj = made
+    def forward(self, x):
+        proj = self.proj[0] if isinstance(self.proj, list) else torch.as_tensor(self.proj)
+        return self.fc(torch.relu(x.flatten(1) @ proj))
+class Layers(Base):
+    def __init__(self):
+        super().__init__()
+        self.blocks = [nn.Linear(8, 8)]
+    def features(self, x):
+        return self.blocks[0](super().features(x))
+class Anneal(Base):
+    def __init__(self):
+        super().__init__()
+        self.tau = 8.0
+    def forward(self, x):
+        if self.training:
+            self.tau *= 0.9
+        return super().forward(x) / self.tau
+class Running(Base):
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.zeros(8)
+    def forward(self, x):
+        y = self.features(x)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * y.mean(0).detach()
+        return self.fc(y - self.mean)
+class Extra(Base):
+    def __init__(self):
+        super().__init__()
+        self.scale = 1.0
+    def get_extra_state(self):
+        return {"scale": self.scale, "seen": (torch.ones(2), None)}
+    def set_extra_state(self, state):
+        assert isinstance(state["seen"], tuple)
+        self.scale = state["scale"]
+    def forward(self, x):
+        if self.training:
+            self.scale += 0.25
+        return super().forward(x) * self.scale
+class Strange(Base):
+    def get_extra_state(self):
+        return object()
+    def set_extra_state(self, state):
+        pass
+def layered(wrap):
+    return nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), wrap(nn.Conv2d(8, 8, 3, 1, 1)), nn.ReLU(),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+def weight_norm(): return layered(nn.utils.weight_norm)
+def spectral_norm(): return layered(nn.utils.spectral_norm)
+def masked(): return layered(lambda layer: prune.l1_unstructured(layer, "weight", 0.5))
+def parametrized(): return layered(nn.utils.parametrizations.weight_norm)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path: Path) -> Path:
+    (tmp_path / "trialnets.py").write_text(NETS)
+    return tmp_path
+
+
+def pipeline(folder: Path, model: str, more: str = "") -> Path:
+    path = folder / "p.yaml"
+    path.write_text(
+        "version: 1\nname: n\ntask: {type: image-classification, data: digits}\nsteps:\n"
+        f"  net: {{stage: finetune, model: {model}, epochs: 1, batch_size: 256, learning_rate: 0.01}}\n{more}"
+    )
+    return path
+
+
+def ends(compress: Compress, folder: Path, model: str, more: str = "") -> tuple[int, str]:
+    found = compress("run", pipeline(folder, model, more), "--store", folder / "store", "--out", folder / "out")
+    return found[0], found[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Squeezed", "`squeeze` at trialnets.py, line"),
+        ("Dropping", "`dropout` at trialnets.py, line"),
+        ("Noisy", "`rand_like` at trialnets.py, line"),
+        ("Untracked", "`bn` (BatchNorm2d) normalises with the statistics of the batch in eval mode"),
+        ("Functional", "`batch_norm` at trialnets.py"),
+        ("Trains", "`bn` (BatchNorm2d) normalises with the statistics of the batch"),
+        ("Softmax0", "`softmax` at trialnets.py"),
+        ("Scaled", "a sample"),
+        ("Alone", "takes another path for 1 sample"),
+        ("Odd", "a batch of 1 is answered otherwise"),
+        ("Rolled", "`roll` at trialnets.py"),
+        ("ZeroHead", "`mean` at trialnets.py"),
+    ],
+)
+def test_a_network_whose_answers_depend_on_the_batch_is_not_trained(
+    name: str, words: str, nets: Path, compress: Compress
+) -> None:
+    code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}")
+    assert code == 2, said
+    assert "steps.net.model: " in said
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("{factory: 'trialnets:Drawn', args: {how: plain}}", "its attribute `proj` is drawn anew"),
+        ("{factory: 'trialnets:Drawn', args: {how: numpy}}", 'register_buffer("proj"'),
+        ("{factory: 'trialnets:Drawn', args: {how: array}}", "its attribute `proj` is drawn anew"),
+        ("{factory: 'trialnets:Drawn', args: {how: list}}", "its attribute `proj` is drawn anew"),
+        ("{factory: 'trialnets:Drawn', args: {how: buffer}}", "without `persistent=False`"),
+        ("{factory: 'trialnets:Layers'}", "nn.ModuleList"),
+        ("{factory: 'trialnets:Anneal'}", "training changes its attribute `tau`"),
+        ("{factory: 'trialnets:Running'}", "training changes its attribute `mean`"),
+        ("{factory: 'trialnets:Strange'}", "holds a object, which cannot be kept"),
+    ],
+)
+def test_a_network_that_could_not_be_read_back_is_not_trained(
+    model: str, words: str, nets: Path, compress: Compress
+) -> None:
+    code, said = ends(compress, nets, model)
+    assert code == 2, said
+    assert words in said
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "masked", "parametrized", "Extra"])
+def test_computed_weights_and_extra_state_go_through_every_step(name: str, nets: Path, compress: Compress) -> None:
+    more = (
+        "  more: {stage: finetune, from: net, epochs: 1, batch_size: 256, learning_rate: 0.01}\n"
+        "  qat: {stage: quantize, from: more, method: qat, epochs: 1, batch_size: 256, calibration_samples: 64}\n"
+    )
+    code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}", more)
+    assert code == 0, said
+    report = json.loads((nets / "out" / "report.json").read_text())
+    assert [row["step"] for row in report["models"]] == ["net", "more", "qat"]
