@@ -52,7 +52,7 @@ class Softmax0(Base):
         return super().forward(x).softmax(0)
 class Scaled(Base):
     def forward(self, x):
-        return super().forward(x / x.max())
+        return super().forward(x / (1 + x.abs().max()))
 class Alone(Base):
     def forward(self, x):
         y = self.features(x)
@@ -171,7 +171,7 @@ def ends(compress: Compress, folder: Path, model: str, more: str = "") -> tuple[
         ("Functional", "`batch_norm` at trialnets.py"),
         ("Trains", "`bn` (BatchNorm2d) normalises with the statistics of the batch"),
         ("Softmax0", "`softmax` at trialnets.py"),
-        ("Scaled", "a sample"),
+        ("Scaled", "`max` at trialnets.py"),
         ("Alone", "takes another path for 1 sample"),
         ("Odd", "a batch of 1 is answered otherwise"),
         ("Rolled", "`roll` at trialnets.py"),
