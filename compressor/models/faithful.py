@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, StepError
-from compressor.models import network, state
+from compressor.models import network, plain, state
 
 _OWN = frozenset(vars(nn.Module()))
 _DEEPEST = 4
@@ -51,11 +51,12 @@ def check_building(build: Build, inputs: Tensor, other: Build) -> None:
         InputError: the second does not answer as the first: something that the state dict does not hold is drawn.
     """
     one, two = build(), other()
+    plain.bake(one)
     _check_copies(one)
     _nudge(one)
     held = state.of(one)
     try:
-        state.give(two, held)
+        network.filled(two, held)
     except (RuntimeError, ValueError, AttributeError, KeyError, TypeError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise InputError(
