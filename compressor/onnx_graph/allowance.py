@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +25,8 @@ FLIPS = 1e-3
 ROUNDS, SAFETY = 6, 2.0
 _LAST_DIGITS = 1e-6
 _LOUDER, _LOUDEST = 4, 6
+# fract(wide * sin(stride * place + seed)) looks random enough, and is the same in every run.
+_SPREAD = {"one": 1, "unit": 1.0, "two": 2.0, "stride": 12.9898, "wide": 43758.547}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,13 @@ def _disturbed(model: onnx.ModelProto, kinds: dict[str, bool], number: int, loud
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph
-    for name, value in (("share", SHARE * louder), ("few", min(0.25, FLIPS * louder / 2)), ("zero", 0), ("most", 255)):
+    for name, value in (
+        ("share", SHARE * louder),
+        ("few", min(0.25, FLIPS * louder / 2)),
+        ("zero", 0),
+        ("most", 255),
+        *_SPREAD.items(),
+    ):
         kind = np.float32 if isinstance(value, float) else np.int32
         graph.initializer.append(numpy_helper.from_array(np.array(value, kind), f"disturb/{name}"))
     nodes = list(graph.node)
@@ -94,23 +101,44 @@ def _disturbed(model: onnx.ModelProto, kinds: dict[str, bool], number: int, loud
     return changed
 
 
+def _uniform(old: str, new: str, seed: float) -> list[onnx.NodeProto]:
+    """A number in [0, 1) for each place in `old`: onnxruntime has no RandomUniformLike in every operator set."""
+    start = f"{new}/seed"
+    return [
+        helper.make_node("Constant", [], [start], value_float=seed),
+        helper.make_node("Size", [old], [f"{new}/size_64"]),
+        helper.make_node("Cast", [f"{new}/size_64"], [f"{new}/size"], to=TensorProto.INT32),
+        helper.make_node("Range", ["disturb/zero", f"{new}/size", "disturb/one"], [f"{new}/places"]),
+        helper.make_node("Cast", [f"{new}/places"], [f"{new}/numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{new}/numbers", "disturb/stride"], [f"{new}/strides"]),
+        helper.make_node("Add", [f"{new}/strides", start], [f"{new}/angles"]),
+        helper.make_node("Sin", [f"{new}/angles"], [f"{new}/waves"]),
+        helper.make_node("Mul", [f"{new}/waves", "disturb/wide"], [f"{new}/spread"]),
+        helper.make_node("Floor", [f"{new}/spread"], [f"{new}/floors"]),
+        helper.make_node("Sub", [f"{new}/spread", f"{new}/floors"], [f"{new}/flat"]),
+        helper.make_node("Shape", [old], [f"{new}/shape"]),
+        helper.make_node("Reshape", [f"{new}/flat", f"{new}/shape"], [new], allowzero=1),
+    ]
+
+
 def _move_floats(old: str, new: str, seed: float) -> list[onnx.NodeProto]:
     return [
-        helper.make_node("RandomUniformLike", [old], [f"{old}/random"], low=-1.0, high=1.0, seed=seed),
+        *_uniform(old, f"{old}/random", seed),
+        helper.make_node("Mul", [f"{old}/random", "disturb/two"], [f"{old}/doubled"]),
+        helper.make_node("Sub", [f"{old}/doubled", "disturb/unit"], [f"{old}/signed"]),
         helper.make_node("Abs", [old], [f"{old}/size"]),
         helper.make_node("ReduceMax", [f"{old}/size"], [f"{old}/largest"], keepdims=0),
         helper.make_node("Mul", [f"{old}/largest", "disturb/share"], [f"{old}/reach"]),
-        helper.make_node("Mul", [f"{old}/random", f"{old}/reach"], [f"{old}/move"]),
+        helper.make_node("Mul", [f"{old}/signed", f"{old}/reach"], [f"{old}/move"]),
         helper.make_node("Add", [old, f"{old}/move"], [new]),
     ]
 
 
 def _move_bytes(old: str, new: str, seed: float) -> list[onnx.NodeProto]:
     random, other = f"{old}/random", f"{old}/other"
-    of: dict[str, Any] = {"low": 0.0, "high": 1.0, "dtype": TensorProto.FLOAT}
     return [
-        helper.make_node("RandomUniformLike", [old], [random], seed=seed, **of),
-        helper.make_node("RandomUniformLike", [old], [other], seed=seed + 0.5, **of),
+        *_uniform(old, random, seed),
+        *_uniform(old, other, seed + 0.5),
         helper.make_node("Less", [random, "disturb/few"], [f"{old}/is_up"]),
         helper.make_node("Less", [other, "disturb/few"], [f"{old}/is_down"]),
         helper.make_node("Cast", [f"{old}/is_up"], [f"{old}/up"], to=TensorProto.INT32),

@@ -262,12 +262,12 @@ def collector() -> Iterator[None]:
 
 
 def test_a_round_is_as_long_as_asked() -> None:
-    slow = worker.Case("a", 1, 1, lambda: worker.time.sleep(0.002))
+    slow = worker.Case("a", 1, 1, lambda: worker.time.sleep(0.002), second_ms=2.0)
     request: dict[str, Any] = {"rounds_in_all": 20, "round_seconds": 0.02, "quick": False}
     worker.warm_up(slow, request)
     assert 4 <= slow.repeats <= 10  # 20 ms a round, five samples a round for a p90
     request["round_seconds"] = 0
-    fast = worker.Case("a", 1, 1, lambda: None)
+    fast = worker.Case("a", 1, 1, lambda: None, second_ms=0.0)
     worker.warm_up(fast, request)
     assert fast.repeats >= 1000
 

@@ -118,8 +118,9 @@ def _altered(path: Path, samples: np.ndarray, outputs: np.ndarray, places: Seque
     return np.asarray(np.abs(session.predict(path.with_name("altered.onnx"), [samples], 1) - outputs).max(1))
 
 
-def test_a_float_network_allows_the_last_digits(tmp_path: Path) -> None:
-    exporter.export_core(net(), signature(), tmp_path / "core.onnx", 21)
+@pytest.mark.parametrize("opset", [18, 21, 22, 23])
+def test_a_float_network_allows_the_last_digits(opset: int, tmp_path: Path) -> None:
+    exporter.export_core(net(), signature(), tmp_path / "core.onnx", opset)
     samples = np.random.default_rng(1).normal(size=(8, 3, 12, 12)).astype(np.float32)
     outputs = session.predict(tmp_path / "core.onnx", [samples], 1)
     allowed = allowance(tmp_path / "core.onnx", samples, outputs)
