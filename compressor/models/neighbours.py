@@ -136,7 +136,7 @@ def _cannot(model: nn.Module, samples: Tensor, places: list[int], problem: Excep
         )
     if (call := _first_mixing(model, samples)) is not None:
         return _mixing(model, call, f"and {count} {failed}")
-    return f"{count} {failed}, though more samples are answered", "let `forward` take batches of any size"
+    return f"{count} {failed}, though {len(samples)} are answered", "let `forward` take batches of any size"
 
 
 def _drops_the_batch(call: Call) -> bool:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from compressor.bundle import bundle as bundles
 from compressor.errors import StepError
 from compressor.onnx_graph import chain, session
+from compressor.printable import in_markdown
 from compressor.stages import export
 from compressor.store.artifact import Artifact
 from tests.exported import World, core_graph, world  # noqa: F401
@@ -133,7 +134,9 @@ def test_the_bundle_says_what_was_proven_and_allows_no_more(
     assert told["proven"] is (not because)
     assert set(because) <= set(told["because"])
     card = " ".join((folder / "README.md").read_text().split())
-    assert ("Bits: proven." if not because else f"Bits: not proven, because {', '.join(told['because'])}.") in card
+    assert (
+        "Bits: proven." if not because else f"Bits: not proven, because {', '.join(map(in_markdown, told['because']))}."
+    ) in card
     with np.load(folder / "samples.npz", allow_pickle=False) as stored:
         share = float(stored["tolerance"] / np.abs(stored["output"]).max())
     assert share == 0 if not because else 0 < share < 1e-4

@@ -178,7 +178,7 @@ class Fragile(nn.Module):
         self.number, self.head = number, nn.Linear(64, 10)
 
     def forward(self, x):
-        if len(x) > 2:
+        if len(x) > 100:
             os.kill(os.getpid(), self.number)
         return self.head(x.flatten(1))
 """

@@ -155,7 +155,10 @@ def weights(folder: Path, name: str) -> None:
             "they are of another architecture: 37 missing, the first conv1.weight [16, 1, 3, 3]; 2 un",
         ),
         ("other.pt", "they are of another architecture"),
-        ("code.pt", "reading it would run code that it holds, which is refused; if you trust it, convert it once"),
+        (
+            "code.pt",
+            "reading it would run code that it holds, which is refused (torch.nn.modules.linear.Linear); if you trust it",
+        ),
         ("cut.pt", "this is no whole PyTorch file"),
         ("pointer.pt", "this is a pointer of Git LFS and not the file itself; fetch it: git lfs pull"),
         ("page.pt", "this is no PyTorch file (it begins with '<!DOCTYPE html><p>Pl')"),
@@ -211,6 +214,11 @@ class Huge(nn.Module):
     def forward(self, x):
         return x.new_empty(2 ** 50)
 
+class Wavering(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.mean() > 0 else x + x
+
+def wavering(): return Net(Wavering())
 def huge(): return Net(Huge())
 def fragile(): return Net(Fragile())
 def raises(): raise RuntimeError("no such dial")
@@ -365,17 +373,29 @@ def test_a_network_too_large_for_the_machine(compress: Compress, tmp_path: Path)
 
 
 def test_a_network_that_fails_only_when_it_trains(fails: Callable[..., str], tmp_path: Path) -> None:
-    (tmp_path / "users_nets.py").write_text(NETS)
+    (tmp_path / "users_nets.py").write_text(NETS.replace("len(x) > 50", "len(x) > 100"))
     said = fails(pipeline("a: {stage: finetune, model: {factory: 'users_nets:fragile'}, epochs: 1}"))
     assert "step a: the network's own code failed at users_nets.py, line 29 (ValueError: not so many at once)" in said
     assert "mend it and run again" in said
+
+
+def test_a_network_that_fails_in_large_batches(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "users_nets.py").write_text(NETS)
+    said = refused(pipeline("a: {stage: finetune, model: {factory: 'users_nets:fragile'}, epochs: 1}"))
+    assert "steps.a.model: 65 samples fail (not so many at once), though 8 are answered; let `forward` take" in said
+
+
+def test_a_network_that_asks_the_whole_batch(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "users_nets.py").write_text(NETS)
+    said = refused(pipeline("a: {stage: load, model: {factory: 'users_nets:choosy'}}"))
+    assert "`mean` in `body` (Choosy) at users_nets.py, line 18 mixes the samples of a batch" in said
 
 
 @pytest.mark.parametrize(
     ("factory", "says"),
     [
         ("spectrum", "operator `aten.linalg_eig` in module `body (Spectrum)` has no form in ONNX; replace it"),
-        ("choosy", "the network cannot be traced at users_nets.py, line 18"),
+        ("wavering", "the network cannot be traced at users_nets.py, line 38"),
     ],
 )
 def test_a_network_that_cannot_be_exported(fails: Callable[..., str], tmp_path: Path, factory: str, says: str) -> None:
