@@ -37,7 +37,8 @@ def render(facts: Mapping[str, Any]) -> str:
         "## Use",
         "`bundle.json` describes everything in this folder, with digests. `compress verify` checks it; "
         "`compress export . --to python DIR` makes a copy with `run.py`, which needs numpy, onnxruntime and Pillow and "
-        "reproduces the golden samples with `python run.py --check`.",
+        "reproduces the golden samples with `python run.py --check`.\n`samples.npz` holds these: a few pictures of the "
+        "test set, as pixels alone, without the data that cameras and editors add.",
     ]
     return printable("\n\n".join(sections), lines=True) + "\n"
 

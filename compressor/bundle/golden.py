@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 
 FEWEST, MOST = 8, 16
 LARGEST_INPUTS = 8 * 2**20
+LARGEST_FILE = 1_000_000
+_HEADERS = 1024
 JPEG = b"\xff\xd8\xff"
 
 
@@ -49,6 +52,22 @@ def choose(targets: np.ndarray, bytes_each: int) -> list[int]:
     if len(classes) > wanted:
         return sorted(int(first_round[place]) for place in np.linspace(0, len(classes) - 1, wanted).round().astype(int))
     return sorted(int(place) for place in order[:wanted])
+
+
+def fitting(encoded: Sequence[bytes], inputs: np.ndarray, output_bytes: int) -> list[int]:
+    """Places of the samples, ascending and evenly spread, that fit into a file of a million bytes; at least one.
+
+    inputs: [n, …] as the network gets them. output_bytes: of one sample's output.
+    """
+    sizes = [
+        len(zlib.compress(one.tobytes())) + len(picture) + output_bytes + _HEADERS
+        for one, picture in zip(inputs, encoded, strict=True)
+    ]
+    for count in range(len(sizes), 1, -1):
+        places = [int(place) for place in np.linspace(0, len(sizes) - 1, count).round()]
+        if sum(sizes[place] for place in places) <= LARGEST_FILE:
+            return places
+    return [0]
 
 
 def input_tolerance(encoded: Sequence[bytes], preprocess: Sequence[Mapping[str, object]], pixels: bool) -> float:
