@@ -112,7 +112,7 @@ def _encoded(value: Any, name: str, place: str, tensors: dict[str, Tensor]) -> A
         return {kind: key}
     raise InputError(
         "",
-        f"the extra state of its part `{place.rpartition('.')[0] or 'itself'}` holds a {type(value).__name__}, which"
+        f"the extra state of its part `{place.rpartition('.')[0] or 'itself'}` holds {type(value).__name__!r}, which"
         " cannot be kept",
         "let `get_extra_state` return tensors, arrays, numbers, text, lists and dicts",
     )

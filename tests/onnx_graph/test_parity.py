@@ -29,6 +29,42 @@ def test_a_reference_of_zeros_gives_finite_numbers(other: list[float]) -> None:
     assert all(map(math.isfinite, parity.numbers(np.zeros(2), np.array(other)).values()))
 
 
+@pytest.mark.parametrize(
+    ("reference", "other", "max_rel", "cosine", "sqnr_db"),
+    [
+        ([0.0, 0.0], [0.0, 0.0], 0.0, 1.0, 200.0),  # nothing differs
+        ([0.0, 0.0], [0.0, 3.0], 1.0, 0.0, -200.0),  # all of it is noise
+        ([3.0, 4.0], [0.0, 0.0], 1.0, 0.0, 0.0),  # the error is as large as the signal: 10 log10(25 / 25)
+        ([3.0, 4.0], [6.0, 8.0], 1.0, 1.0, 0.0),
+        ([10.0, 0.0], [10.0, 1.0], 0.1, 10 / math.sqrt(101), 20.0),  # 10 log10(100 / 1)
+        ([1.0, 0.0], [1.0, 10.0], 10.0, 1 / math.sqrt(101), -20.0),  # 10 log10(1 / 100)
+        ([1.0, 0.0], [1.0, 1e-12], 1e-12, 1.0, 200.0),  # 240 dB, beyond the ceiling
+        ([1e-12, 0.0], [1e-12, 1.0], 1e12, 1e-12, -200.0),
+    ],
+)
+def test_every_number_by_hand(
+    reference: list[float], other: list[float], max_rel: float, cosine: float, sqnr_db: float
+) -> None:
+    found = parity.numbers(np.array(reference), np.array(other))
+    assert found["max_abs"] == max(abs(a - b) for a, b in zip(reference, other, strict=True))
+    assert found["max_rel"] == pytest.approx(max_rel)
+    assert found["cosine"] == pytest.approx(cosine)
+    assert found["sqnr_db"] == pytest.approx(sqnr_db, abs=1e-9)
+
+
+def test_a_thousandth_of_the_range_passes_and_more_does_not() -> None:
+    assert parity.check_float(np.array([1024.0]), np.array([1025.0]), "")["max_rel"] == 1 / 1024  # 0.00098
+    with pytest.raises(StepError):
+        parity.check_float(np.array([512.0]), np.array([513.0]), "")  # 0.00195
+
+
+def test_no_samples_all_agree() -> None:
+    assert parity.agreement(np.zeros((0, 3)), np.zeros((0, 3)), lambda one: one.argmax(1)) == {
+        "same_answers": 1.0,
+        "n": 0,
+    }
+
+
 def test_opposite_outputs_have_a_cosine_of_minus_one() -> None:
     assert parity.numbers(np.array([1.0, 2.0]), np.array([-1.0, -2.0]))["cosine"] == pytest.approx(-1)
 

@@ -198,7 +198,7 @@ def test_a_network_whose_answers_depend_on_the_batch_is_not_trained(
         ("{factory: 'trialnets:Layers'}", "nn.ModuleList"),
         ("{factory: 'trialnets:Anneal'}", "training changes its attribute `tau`"),
         ("{factory: 'trialnets:Running'}", "training changes its attribute `mean`"),
-        ("{factory: 'trialnets:Strange'}", "holds a object, which cannot be kept"),
+        ("{factory: 'trialnets:Strange'}", "holds 'object', which cannot be kept"),
     ],
 )
 def test_a_network_that_could_not_be_read_back_is_not_trained(
