@@ -12,7 +12,7 @@ from compressor.errors import InputError, ResourceError
 from compressor.printable import in_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from compressor.pipeline.spec import Pipeline
     from compressor.tasks.base import Task
@@ -78,6 +78,7 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
         task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess] if bundle else None)
         if bundle:
             _check_answers(str(path), bundle.manifest.answers, task.answers)
+            _check_depth(str(path), task.preprocess, bundle.manifest.preprocess)
         found = model_file.evaluate(model, task, benchmark, limits=limits, is_bundle=bundle is not None)
     except InputError as error:
         if bundle:
@@ -87,6 +88,14 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
         raise
     about = {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name}
     return {"file": path.name, "task": about, **found}
+
+
+def _check_depth(where: str, asked: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse pictures of fewer than 16 bits in 16, of which the bundle's list does not tell."""
+    bits = next((item["bits"] for item in asked if "bits" in item), 16)
+    if bits != next((item["bits"] for item in known if "bits" in item), 16):
+        what = f"the pictures use {bits} bits of 16, and its preprocessing does not say so"
+        raise InputError(where, what, "evaluate it on pictures like those that it was made for")
 
 
 def _check_answers(where: str, known: Sequence[str], asked: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from compressor.runner import runner
 WHERE = "task.data.folder"
 MODES = {1: "grey", 3: "RGB"}
 Seen = list[Any] | str
-"""What was found in a picture: [mode, height, width], or the reason why it cannot be decoded."""
+"""What was found in a picture: [mode, height, width], for 16 bits a pixel the largest value too; or why it cannot be
+decoded."""
+DEEP = "I"
+"""What the modes of pictures of more than 8 bits a pixel begin with."""
 
 
 class Memory:
@@ -61,7 +65,10 @@ class Memory:
 def _is_seen(entry: Any) -> bool:
     if isinstance(entry, str):
         return True
-    return isinstance(entry, list) and [type(part) for part in entry] == [str, int, int] and min(entry[1:]) > 0
+    if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
+        return False
+    numbers = [int] * (3 if entry[0].startswith(DEEP) else 2)
+    return [type(part) for part in entry[1:]] == numbers and min(entry[1:3]) > 0
 
 
 def in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -80,16 +87,34 @@ def inspect(path: Path) -> Seen:
     except OSError as error:
         return f"cannot be read ({error.strerror}); replace or remove it"
     try:
+        runner().plain_mode(image, converts=True)
+    except ValueError as error:
+        return str(error) if "; " in str(error) else f"cannot be converted ({error}); replace or remove it"
+    try:
         mode = runner().plain_mode(image, converts=False).mode
     except ValueError:
         mode = image.mode
-    return [mode, image.height, image.width]
+    largest = [int(image.getextrema()[1])] if mode.startswith(DEEP) else []
+    return [mode, image.height, image.width, *largest]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a look at every picture found. files: those that can be used. size: (height, width) of each after the steps.
+
+    notes: sentences for the user. deep: the largest value of each picture of 16 bits a pixel.
+    """
+
+    files: list[PictureFile]
+    size: tuple[int, int]
+    notes: list[str]
+    deep: dict[PictureFile, int]
 
 
 def check(
     files: Sequence[PictureFile], steps: Sequence[Mapping[str, Any]], memory: Memory, *, skip_broken: bool
-) -> tuple[list[PictureFile], tuple[int, int], list[str]]:
-    """The pictures that can be used, the (height, width) that the steps make of every one, and notes for the user.
+) -> Checked:
+    """Decode every picture, or remember that it was.
 
     Raises:
         InputError: a broken picture that is not to be skipped, other channels than the steps take, a picture smaller
@@ -106,7 +131,18 @@ def check(
     _check_modes(kept, steps)
     size = _one_size(kept, steps)
     notes = [f"{len(broken)} pictures cannot be decoded and were left out: {_names(broken)}"] if broken else []
-    return [file for file, _ in kept], size, notes
+    deep = {file: found[3] for file, found in kept if found[0].startswith(DEEP)}
+    return Checked([file for file, _ in kept], size, notes, deep)
+
+
+def bits_of(largest: int) -> int:
+    """How many of 16 bits a camera or a scanner used, by the largest value in all of its pictures.
+
+    >>> bits_of(4095), bits_of(4096)
+    (12, 16)
+    """
+    known: tuple[int, ...] = runner().DEPTHS
+    return next((bits for bits in known if largest < 2**bits), known[-1])
 
 
 def _check_classes(files: Sequence[PictureFile], kept: Sequence[PictureFile]) -> None:
@@ -129,7 +165,7 @@ def _check_modes(kept: Sequence[tuple[PictureFile, list[Any]]], steps: Sequence[
     others = [(file, found) for file, found in kept if found[0] != wanted]
     if others:
         file, found = others[0]
-        name = {"L": "grey", "I;16": "grey with 16 bits a pixel"}.get(found[0], found[0])
+        name = "grey with 16 bits a pixel" if found[0].startswith(DEEP) else {"L": "grey"}.get(found[0], found[0])
         fixed = [{"channels": "rgb" if channels == 3 else "gray"}, *steps]
         raise InputError(
             WHERE, f"{str(file.path)!r} is {name}{_more(others)}, and {MODES[channels]} is asked",

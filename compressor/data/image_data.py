@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compressor.data import class_order, digits, image_folder, torchvision_sets
-from compressor.data.image_check import Memory, check
+from compressor.data.image_check import Memory, bits_of, check
 from compressor.data.pictures import DataSet, FilePictures, Pictures, PixelPictures, from_files
 from compressor.data.prepared import PreparedSplit
 from compressor.data.preprocess import channels_of, final_size, value_of, written
@@ -52,7 +52,7 @@ def load(
         InputError: data that is missing, broken, too few, or not what the preprocessing takes.
     """
     if spec.data.name is None:
-        found, size = _from_folder(spec, base, steps, digests, cache)
+        found, size, steps = _from_folder(spec, base, steps, digests, cache)
         channels = channels_of(steps)
     else:
         found = digits.load() if spec.data.name == "digits" else torchvision_sets.load(spec.data.name, spec.root(base))
@@ -87,13 +87,16 @@ def _reordered(found: DataSet, order: tuple[str, ...] | None) -> DataSet:
 
 def _from_folder(
     spec: ImageClassificationSpec, base: Path, steps: Steps, digests: FileDigests | None, cache: Path | None
-) -> tuple[DataSet, tuple[int, int]]:
+) -> tuple[DataSet, tuple[int, int], Steps]:
     found = spec.scan(base)
     trained = len(found.train)
     known = image_folder.digests_of(found, digests) if digests is not None else None
     memory, skip = Memory(cache, known), spec.data.broken == "skip"
-    kept, size, notes = check([*found.train, *(found.test or ())], steps, memory, skip_broken=skip)
-    whole = set(kept)
+    checked = check([*found.train, *(found.test or ())], steps, memory, skip_broken=skip)
+    whole = set(checked.files)
+    # The steps may only depend on pictures that are in the key of whatever is measured with them.
+    looked_at = found.test if found.test is not None and spec.validation.from_ == "test" else checked.files
+    steps, deep = _with_bits(steps, [checked.deep[one] for one in looked_at if one in checked.deep])
     train = from_files([file for file in found.train[:trained] if file in whole])
     if found.test is not None:
         test = from_files([file for file in found.test if file in whole])
@@ -101,8 +104,19 @@ def _from_folder(
         share = spec.data.test if isinstance(spec.data.test, int | float) else TEST_SHARE
         held = _held(train.targets, share, "folder/test", "task.data.test")
         train, test = train.chosen(np.flatnonzero(~held)), train.chosen(np.flatnonzero(held))
-    notes = [f"classes in order: {_few_names(found.classes)}", *found.notes, *notes, *_shared(train, test, known)]
-    return DataSet(train, test, found.classes, tuple(notes)), size
+    notes = [f"classes in order: {_few_names(found.classes)}", *found.notes, *checked.notes, *deep]
+    notes += _shared(train, test, known)
+    return DataSet(train, test, found.classes, tuple(notes)), checked.size, steps
+
+
+def _with_bits(steps: Steps, largest: list[int]) -> tuple[Steps, list[str]]:
+    """The steps, told how many of 16 bits grey pictures use, and a note of it. largest: each such picture's value."""
+    if not largest:
+        return steps, []
+    given, bits = value_of(steps, "bits"), bits_of(max(largest))
+    said = f"{len(largest)} pictures have 16 bits a pixel and values up to {max(largest):,}"
+    done = f"taken as {given or bits} bits, of which the upper 8 are kept (bits: {given or bits} in preprocess)"
+    return (steps if given else [{"bits": bits}, *steps]), [f"{said}: {done}"]
 
 
 def _few_names(classes: tuple[str, ...], most: int = 50) -> str:

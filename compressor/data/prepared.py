@@ -48,7 +48,7 @@ class PreparedSplit:
         convert = [{"channels": channels}] if channels else []
 
         def cut(index: int) -> np.ndarray:
-            image = runner().plain_mode(self.pictures.picture(index), converts=channels is not None)
+            image = runner().coloured(self.pictures.picture(index), self._steps)
             small = augmentation.resized_crop(image, index, self._shape[:2], how)
             return np.asarray(runner().geometric(small, convert))
 

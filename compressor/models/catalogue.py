@@ -221,9 +221,9 @@ def _declared_by_timm(one: Reference) -> list[dict[str, Any]] | None:
     config = resolve_data_config(pretrained_cfg=pretrained.to_dict())  # type: ignore[no-untyped-call]
     channels, height, width = config["input_size"]
     scaled = [math.floor(side / config["crop_pct"]) for side in (height, width)]
-    if config["crop_mode"] == "squash" or (height != width and config["crop_mode"] == "center"):
+    if config["crop_mode"] == "squash":
         resize: dict[str, Any] = {"exact": scaled}
-    elif config["crop_mode"] == "center":
+    elif config["crop_mode"] == "center" and height == width:
         resize = {"shortest": scaled[0]}
     else:
         raise InputError(
@@ -237,10 +237,11 @@ def _declared_by_timm(one: Reference) -> list[dict[str, Any]] | None:
 def _items(
     resize: dict[str, Any], crop: list[int], channels: int, mean: Sequence[float], std: Sequence[float]
 ) -> list[dict[str, Any]]:
+    # The libraries' loaders convert before anything else: what lies under transparent pixels must not bleed in.
     return [
+        {"channels": "gray" if channels == 1 else "rgb"},
         {"resize": resize},
         {"center_crop": [int(side) for side in crop]},
-        {"channels": "gray" if channels == 1 else "rgb"},
         {"scale": 255},
         {"mean": [float(value) for value in mean]},
         {"std": [float(value) for value in std]},

@@ -80,9 +80,18 @@ class ImageClassificationSpec(TaskSpec):
             "train": {**train, "held_out": validation if from_train else None},
             "validation": {**(train if from_train else test), **validation},
             "test": test,
-            "preprocess": self.preprocess_steps(declared),
+            "preprocess": self._declared(base, declared) or self.preprocess_steps(declared),
             "augment": self.augment_steps(),
         }
+
+    def _declared(self, base: Path, declared: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """What is declared, with the order of its steps where that can matter: JPEG has no transparent pixels."""
+        if self.preprocess is not None or declared is None or self.data.name is not None:
+            return None
+        found = self.scan(base)
+        endings = {one.path.suffix.lower() for one in (*found.train, *(found.test or ()))}
+        plain = endings <= {".jpg", ".jpeg", ".jfif"}
+        return None if plain else {"declared_by": dict(declared), "first": "channels"}
 
     def variables(self) -> tuple[str, ...]:
         """COMPRESS_DATA where it alone tells where a named set lies."""

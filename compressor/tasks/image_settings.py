@@ -184,10 +184,13 @@ _ONE_KEY_SCHEMA: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
 
 
 class PreprocessItem(_OneKey):
-    """One step of preprocessing: resize, pad, center_crop and channels come before scale, mean and std."""
+    """One step of preprocessing: bits, resize, pad, center_crop and channels come before scale, mean and std."""
 
     model_config = ConfigDict(json_schema_extra=_ONE_KEY_SCHEMA)
 
+    bits: Literal[8, 10, 12, 16] | None = Field(
+        None, description="Bits that grey pixels of 16 bits use, of which the upper eight are kept; comes first."
+    )
     resize: Resize | None = Field(None, description="Change the size, with antialiasing.")
     pad: Pad | None = Field(None, description="Widen to a size, the picture in the middle.")
     center_crop: Size | None = Field(None, description="[height, width] cut from the middle.")

@@ -89,7 +89,8 @@ except (ImportError, MemoryError, OSError) as _error:
 
 Steps = Sequence[Mapping[str, Any]]
 
-GEOMETRIC = ("resize", "pad", "center_crop", "channels")
+GEOMETRIC = ("resize", "pad", "center_crop", "channels", "bits")
+DEPTHS = (8, 10, 12, 16)
 NUMERIC = ("scale", "mean", "std")
 MODES = {"rgb": "RGB", "gray": "L"}
 INTERPOLATIONS = {
@@ -124,6 +125,8 @@ def check_preprocess(steps: Steps) -> None:
             raise ValueError(f"item {place + 1}: no step is called {name!r}; there are {known}")
         if name in GEOMETRIC and any(before in NUMERIC for before in seen):
             raise ValueError(f"{name}: comes after {seen[-1]}; put {', '.join(GEOMETRIC)} before scale, mean and std")
+        if name == "bits" and seen:
+            raise ValueError(f"bits: comes after {seen[-1]}; put it first")
         if name in ("channels", *NUMERIC) and name in seen:
             raise ValueError(f"{name}: stands there twice; leave one out")
         if name in NUMERIC and any(NUMERIC.index(before) > NUMERIC.index(name) for before in seen if before in NUMERIC):
@@ -154,6 +157,8 @@ def _check_value(name: str, value: Any) -> None:
             raise ValueError(f"pad: fill is {fill!r}; write a whole number from 0 to 255")
     elif name == "center_crop" and not _is_size(value):
         raise ValueError(f"center_crop: is {value!r}; write {_wanted(True)}")
+    elif name == "bits" and not (_is_int(value) and value in DEPTHS):
+        raise ValueError(f"bits: is {value!r:.40}; write one of {', '.join(map(str, DEPTHS))}")
     elif name == "channels" and value not in tuple(MODES):
         raise ValueError(f"channels: is {value!r}; write rgb or gray")
     elif name == "scale" and not (_is_number(value) and value > 0):
@@ -264,12 +269,12 @@ _QUIET = _Quiet()
 
 
 def geometric(image: Image.Image, steps: Steps) -> np.ndarray:
-    """uint8 [height, width, channels] after resize, pad, center_crop and channels, in the order given.
+    """uint8 [height, width, channels] after bits, resize, pad, center_crop and channels, in the order given.
 
     ValueError where the picture has other channels than grey or RGB and no `channels` step, is smaller than a crop,
     or is larger than a pad.
     """
-    image = plain_mode(image, converts=any("channels" in item for item in steps))
+    image = coloured(image, steps)
     for item in steps:
         ((name, value),) = item.items()
         if name == "resize":
@@ -285,6 +290,15 @@ def geometric(image: Image.Image, steps: Steps) -> np.ndarray:
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, None])
 
 
+def coloured(image: Image.Image, steps: Steps) -> Image.Image:
+    """The picture as the first change of size finds it: in a plain mode, or converted where `channels` comes first."""
+    converts = next((item["channels"] for item in steps if "channels" in item), None)
+    bits = next((item["bits"] for item in steps if "bits" in item), DEPTHS[-1])
+    image = plain_mode(image, converts=converts is not None, bits=bits)
+    first = next((name for item in steps for name in item if name != "bits"), "")
+    return image.convert(MODES[converts]) if first == "channels" else image
+
+
 def resized(size: Sequence[int], value: Mapping[str, Any]) -> tuple[int, int]:
     """(height, width) that `resize: value` makes of (height, width)."""
     if "exact" in value:
@@ -296,8 +310,11 @@ def resized(size: Sequence[int], value: Mapping[str, Any]) -> tuple[int, int]:
     return max(1, target * height // one_side), max(1, target * width // one_side)
 
 
-def plain_mode(image: Image.Image, *, converts: bool) -> Image.Image:
-    """The picture as L or RGB, or as what `channels` can convert: resizing a palette would not be antialiased."""
+def plain_mode(image: Image.Image, *, converts: bool, bits: int = DEPTHS[-1]) -> Image.Image:
+    """The picture as L or RGB, or as what `channels` can convert: resizing a palette would not be antialiased.
+
+    bits: how many of a grey pixel's 16 bits are used; the upper eight of them are kept.
+    """
     if image.mode in ("L", "RGB"):
         return image
     if image.mode == "1":
@@ -308,7 +325,8 @@ def plain_mode(image: Image.Image, *, converts: bool) -> Image.Image:
         raise ValueError(f"the picture is {image.mode}, not RGB or grey; add `channels: rgb` (or gray) to preprocess")
     if image.mode.startswith("I"):
         # 16 bits a pixel; Pillow's own conversion would clip everything above 255 to white.
-        return Image.fromarray((np.clip(np.asarray(image).astype(np.int64), 0, 65_535) >> 8).astype(np.uint8))
+        shades = np.clip(np.asarray(image).astype(np.int64), 0, 2**bits - 1) >> (bits - 8)
+        return Image.fromarray(shades.astype(np.uint8))
     if image.mode == "F":
         raise ValueError("the picture holds floating-point pixels (mode F); save it with 8 bits a channel")
     return image if image.mode in ("RGBA", "LA") else image.convert("RGBA" if image.mode in ("P", "PA") else "RGB")

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from compressor.data import image_check
-from compressor.data.image_check import Memory, check
+from compressor.data.image_check import Memory, bits_of, check
 from compressor.data.image_folder import scan
 from compressor.errors import InputError
 
@@ -32,10 +34,37 @@ def truncate(path: Path) -> None:
 
 
 def test_whole_pictures_pass(pictures: Path) -> None:
-    kept, size, notes = checked(pictures)
-    assert len(kept) == 12
-    assert size == (8, 8)
-    assert notes == []
+    found = checked(pictures)
+    assert len(found.files) == 12
+    assert found.size == (8, 8)
+    assert found.notes == []
+    assert found.deep == {}
+
+
+@pytest.mark.parametrize(
+    ("largest", "bits"),
+    [(255, 8), (256, 10), (1023, 10), (1024, 12), (4095, 12), (4096, 16), (65_535, 16), (2**31 - 1, 16)],
+)
+def test_the_bits_that_a_camera_used_are_seen_by_the_largest_value(largest: int, bits: int) -> None:
+    assert bits_of(largest) == bits
+
+
+def test_pictures_of_sixteen_bits_are_told_with_their_largest_value(pictures: Path, tmp_path: Path) -> None:
+    for name, most in (("a.png", 4000), ("b.tif", 900), ("c.pgm", 65_535)):
+        shades = np.full((12, 10), most, dtype=np.uint16)
+        Image.fromarray(shades).save(pictures / "train/cat" / name)
+    known = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures.rglob("*.*")}
+    for _ in range(2):
+        memory = Memory(tmp_path / "memory", known)
+        found = check(scan(pictures).train, [{"channels": "rgb"}, *STEPS], memory, skip_broken=False)
+        assert {file.name: most for file, most in found.deep.items()} == {"a.png": 4000, "b.tif": 900, "c.pgm": 65_535}
+
+
+def test_pictures_of_floating_point_numbers_are_named(pictures: Path) -> None:
+    Image.fromarray(np.zeros((12, 10), np.float32)).save(pictures / "train/cat/odd.tif")
+    assert "odd.tif' the picture holds floating-point pixels (mode F); save it with 8 bits a channel" in refusal(
+        pictures
+    )
 
 
 def test_a_broken_jpeg_is_named(pictures: Path, shoot) -> None:
@@ -49,7 +78,8 @@ def test_a_broken_jpeg_is_named(pictures: Path, shoot) -> None:
 def test_broken_pictures_are_skipped_when_asked(pictures: Path, shoot) -> None:
     path = shoot("train/cat/broken.jpg", (64, 64))
     truncate(path)
-    kept, _, notes = checked(pictures, skip=True)
+    found = checked(pictures, skip=True)
+    kept, notes = found.files, found.notes
     assert len(kept) == 12
     assert path not in [file.path for file in kept]
     assert notes == [f"1 pictures cannot be decoded and were left out: {path}"]
@@ -64,9 +94,6 @@ def test_a_class_of_broken_pictures_only_is_an_error_even_then(pictures: Path, s
 def test_other_channels_are_named_with_the_list_to_write(pictures: Path, shoot, mode: str, called: str) -> None:
     path = shoot("train/cat/odd.png", mode="L").with_name("odd.png")
     if mode == "I;16":
-        import numpy as np
-        from PIL import Image
-
         Image.fromarray(np.full((12, 10), 40_000, dtype=np.uint16)).save(path)
     else:
         shoot("train/cat/odd.png", mode=mode)
@@ -74,12 +101,12 @@ def test_other_channels_are_named_with_the_list_to_write(pictures: Path, shoot, 
         f"task.data.folder: '{path}' is {called}, and RGB is asked; convert it, or write task.preprocess: "
         "[channels: rgb, resize: {shortest: 8}, center_crop: [8, 8], scale: 255]"
     )
-    assert checked(pictures, [{"channels": "rgb"}, *STEPS])[1] == (8, 8)
+    assert checked(pictures, [{"channels": "rgb"}, *STEPS]).size == (8, 8)
 
 
 def test_cmyk_and_palettes(pictures: Path, shoot) -> None:
     shoot("train/cat/palette.png", mode="P")
-    assert len(checked(pictures)[0]) == 13
+    assert len(checked(pictures).files) == 13
     shoot("train/cat/print.jpg", mode="CMYK")
     assert "print.jpg' is CMYK, and RGB is asked" in refusal(pictures)
 
@@ -126,7 +153,8 @@ def test_an_entry_of_the_wrong_kind_is_forgotten(pictures: Path, tmp_path: Path,
 def test_an_empty_file_is_said_to_be_one(pictures: Path) -> None:
     (pictures / "train/cat/1.png").write_bytes(b"")
     (pictures / "train/cat/2.png").write_bytes(b"no picture")
-    kept, _, notes = checked(pictures, skip=True)
+    found = checked(pictures, skip=True)
+    kept, notes = found.files, found.notes
     assert (len(kept), len(notes)) == (10, 1)
     assert "1.png' cannot be read as a picture (the file is empty) (and 1 more); replace" in refusal(pictures)
     (pictures / "train/cat/1.png").unlink()

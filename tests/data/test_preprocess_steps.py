@@ -122,6 +122,27 @@ def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
     assert run.geometric(image, [{"channels": "gray"}])[0, :, 0].tolist() == [0, 1, 255]
 
 
+def test_the_bits_of_a_list_are_shifted_to_eight() -> None:
+    image = Image.fromarray(np.array([[0, 16, 4095, 60_000]], dtype=np.uint16))
+    for bits, wanted in ((8, [0, 16, 255, 255]), (10, [0, 4, 255, 255]), (12, [0, 1, 255, 255]), (16, [0, 0, 15, 234])):
+        found = run.geometric(image, [{"bits": bits}, {"channels": "gray"}])
+        assert found[0, :, 0].tolist() == wanted
+    assert run.geometric(picture(4, 4), [{"bits": 12}]).shape == (4, 4, 3), "8 bits are left as they are"
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([{"bits": 9}], "bits: is 9; write one of 8, 10, 12, 16"),
+        ([{"bits": True}], "bits: is True"),
+        ([{"channels": "rgb"}, {"bits": 12}], "bits: comes after channels; put it first"),
+    ],
+)
+def test_wrong_bits(steps: list[dict[str, Any]], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        run.check_preprocess(steps)
+
+
 def test_a_palette_is_resolved_before_it_is_resized() -> None:
     image = picture(16, 16).quantize(8)
     assert image.mode == "P"

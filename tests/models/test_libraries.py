@@ -49,16 +49,16 @@ def test_a_transformer_of_fixed_size_is_built_for_the_tasks() -> None:
 
 def test_the_declared_preprocessing_is_that_of_the_libraries() -> None:
     assert catalogue.declared_preprocess("torchvision:mobilenet_v3_small", "default") == [
+        {"channels": "rgb"},
         {"resize": {"shortest": 256, "interpolation": "bilinear"}},
         {"center_crop": [224, 224]},
-        {"channels": "rgb"},
         {"scale": 255},
         {"mean": [0.485, 0.456, 0.406]},
         {"std": [0.229, 0.224, 0.225]},
     ]
     lite = catalogue.declared_preprocess("timm:tf_efficientnet_lite0", "some/file.safetensors")
     assert lite is not None
-    assert lite[0] == {"resize": {"shortest": 256, "interpolation": "bicubic"}}  # floor(224 / 0.875)
+    assert lite[1] == {"resize": {"shortest": 256, "interpolation": "bicubic"}}  # floor(224 / 0.875)
     assert lite[4:] == [{"mean": [0.5, 0.5, 0.5]}, {"std": [0.5, 0.5, 0.5]}]
     assert catalogue.declared_preprocess("timm:tf_efficientnet_lite0", "none") is None
     assert catalogue.declared_preprocess("resnet20", "w.th") is None

@@ -52,6 +52,28 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("largest", "bits", "seen"), [(200, 8, 200), (1000, 10, 250), (4000, 12, 250), (40_000, 16, 156)]
+)
+def test_pictures_of_sixteen_bits_are_scaled_by_what_they_use(
+    tmp_path: Path, largest: int, bits: int, seen: int
+) -> None:
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / part / name).mkdir(parents=True)
+            for number in range(5):
+                shades = np.full((8, 8), largest if (part, name, number) == ("test", "dog", 3) else 100, np.uint16)
+                Image.fromarray(shades).save(tmp_path / "pets" / part / name / f"{number}.png")
+    made = task(tmp_path, data={"folder": "pets"}, preprocess=[{"channels": "rgb"}, {"scale": 255}])
+    note = f"20 pictures have 16 bits a pixel and values up to {largest:,}: taken as {bits} bits, of which the upper 8"
+
+    assert made.preprocess == [{"bits": bits}, {"channels": "rgb"}, {"scale": 255}]
+    assert any(one.startswith(note) for one in made.notes)
+    assert made.raw("test", 8).pixels.max() == seen
+    given = task(tmp_path, data={"folder": "pets"}, preprocess=[{"bits": 16}, {"channels": "rgb"}])
+    assert given.raw("test", 8).pixels.max() == largest >> 8
+
+
 def same(one: Batch, other: Batch) -> bool:
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("inputs", "targets", "indices"))
 

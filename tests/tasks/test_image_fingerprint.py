@@ -72,6 +72,16 @@ def test_who_declares_the_preprocessing_is_its_identity() -> None:
     assert parts(declared=declared, preprocess=[{"scale": 2}])["preprocess"] == '[{"scale": 2}]'
 
 
+def test_where_pictures_may_be_transparent_the_order_of_declared_steps_counts(folder: Path) -> None:
+    declared = {"model": "timm:x", "timm": "1.0"}
+    found = json.loads(parts(folder.parent, declared, data={"folder": "pets"})["preprocess"])
+    assert found == {"declared_by": declared, "first": "channels"}
+    for path in folder.rglob("*.png"):
+        path.rename(path.with_suffix(".JPG"))
+    found = json.loads(parts(folder.parent, declared, data={"folder": "pets"})["preprocess"])
+    assert found == {"declared_by": declared}
+
+
 def test_a_folder_is_its_contents_and_not_its_place(folder: Path) -> None:
     before = parts(folder.parent, data={"folder": "pets"})
     moved = folder.rename(folder.parent / "animals")

@@ -1,0 +1,126 @@
+"""The preprocessing that weights declare gives the bits that the libraries' own transforms give, on files as they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torchvision
+from PIL import Image
+from timm.data import create_transform, resolve_data_config
+
+from compressor.errors import InputError
+from compressor.models import catalogue
+from compressor.runner import runner
+
+SHAPES = np.random.default_rng(0).integers(0, 256, (9, 12, 4)).astype(np.uint8)
+
+
+def picture(mode: str, size: tuple[int, int] = (250, 190)) -> Image.Image:
+    """Soft patches of colour and, in the alpha channel, of transparency."""
+    return Image.fromarray(SHAPES, "RGBA").resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def file(kind: str, mode: str, **options: Any) -> bytes:
+    into = io.BytesIO()
+    picture(mode).save(into, kind, **options)
+    return into.getvalue()
+
+
+def palette(**options: Any) -> bytes:
+    into = io.BytesIO()
+    picture("RGB").quantize(64).save(into, "PNG", **options)
+    return into.getvalue()
+
+
+FILES: Mapping[str, Callable[[], bytes]] = {
+    "RGB in PNG": lambda: file("PNG", "RGB"),
+    "RGB in JPEG": lambda: file("JPEG", "RGB", quality=90),
+    "RGB with a transparent colour": lambda: file("PNG", "RGB", transparency=(1, 2, 3)),
+    "RGBA in PNG": lambda: file("PNG", "RGBA"),
+    "RGBA in WebP": lambda: file("WEBP", "RGBA", lossless=True),
+    "RGBA in TIFF": lambda: file("TIFF", "RGBA"),
+    "LA": lambda: file("PNG", "LA"),
+    "L": lambda: file("PNG", "L"),
+    "L with a transparent grey": lambda: file("PNG", "L", transparency=5),
+    "L in JPEG": lambda: file("JPEG", "L"),
+    "1": lambda: file("PNG", "1"),
+    "P": palette,
+    "P with a transparent colour": lambda: palette(transparency=3),
+    "P with shares of transparency": lambda: palette(transparency=bytes(range(0, 256, 4))),
+    "P in GIF": lambda: file("GIF", "RGB"),
+    "P in BMP": lambda: file("BMP", "P"),
+    "CMYK in JPEG": lambda: file("JPEG", "CMYK"),
+    "CMYK in TIFF": lambda: file("TIFF", "CMYK"),
+    "YCbCr in TIFF": lambda: file("TIFF", "YCbCr"),
+    "LAB in TIFF": lambda: file("TIFF", "LAB"),
+    "PPM": lambda: file("PPM", "RGB"),
+}
+PRESETS = [
+    "torchvision:resnet18",  # bilinear, 256 to 224
+    "torchvision:mobilenet_v2",  # 232 to 224
+    "torchvision:efficientnet_v2_s",  # bilinear, 384 to 384
+    "torchvision:efficientnet_b0",  # bicubic
+    "torchvision:efficientnet_b3",  # bicubic, 320 to 300
+    "torchvision:inception_v3",  # 342 to 299
+    "timm:resnet18",
+    "timm:tf_efficientnet_lite0",  # bicubic, mean and std of 0.5
+    "timm:efficientnet_b1_pruned",  # another crop share
+    "timm:vit_base_patch16_siglip_224",  # squash
+    "timm:test_resnet",
+]
+
+
+def theirs(ref: str) -> Callable[[Image.Image], Any]:
+    library, _, name = ref.partition(":")
+    if library == "torchvision":
+        made: Any = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    else:
+        made = create_transform(**resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict()))
+    return made
+
+
+def compare(ref: str, name: str) -> None:
+    steps = catalogue.declared_preprocess(ref, "a/file.pth")
+    assert steps is not None
+    assert next(iter(steps[0])) == "channels"
+    data = FILES[name]()
+    ours = runner().prepare(runner().decode(data), steps)
+    wanted = theirs(ref)(Image.open(io.BytesIO(data)).convert("RGB")).numpy()
+
+    assert np.array_equal(ours, wanted), np.abs(ours - wanted).max()
+
+
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_picture(name: str) -> None:
+    compare("torchvision:resnet18", name)
+
+
+@pytest.mark.parametrize("ref", PRESETS)
+def test_every_resize_crop_and_interpolation(ref: str) -> None:
+    compare(ref, "RGBA in PNG")
+
+
+def test_sixteen_bits_in_a_colour_are_what_pillow_reads(tmp_path: Any) -> None:
+    low = Image.fromarray(np.random.default_rng(1).integers(0, 256, (190, 250)).astype(np.uint16))
+    into = io.BytesIO()
+    low.save(into, "PNG")
+    steps = catalogue.declared_preprocess("torchvision:resnet18", "a/file.pth")
+    ours = runner().prepare(runner().decode(into.getvalue()), [{"bits": 8}, *(steps or [])])
+
+    assert np.array_equal(ours, theirs("torchvision:resnet18")(low.convert("RGB")).numpy())
+
+
+def test_a_crop_that_the_list_cannot_hold_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = timm.get_pretrained_cfg("test_resnet")
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: config)
+    for changes in ({"crop_mode": "border"}, {"input_size": (3, 96, 128), "crop_mode": "center"}):
+        for key, value in changes.items():
+            monkeypatch.setattr(config, key, value)
+        with pytest.raises(InputError, match=r"has no place in the closed list; write task\.preprocess out"):
+            catalogue.declared_preprocess("timm:test_resnet", "a/file.pth")
