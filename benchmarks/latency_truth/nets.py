@@ -6,7 +6,7 @@ its last product gets more columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +24,16 @@ _SAMPLES = 16
 
 @dataclass(frozen=True)
 class Net:
-    """A network of the catalogue and the picture it takes, [channels, height, width]."""
+    """A network of the catalogue and the picture it takes, [channels, height, width].
+
+    name: its time. columns: of the last product, so that the whole takes about so many per cent longer.
+    """
 
     name: str
     model: str
     widths: tuple[int, ...] | None
     shape: tuple[int, int, int]
+    columns: Mapping[int, int]
 
     def reference(self) -> dict[str, object]:
         """As a pipeline file names it."""
@@ -37,10 +41,22 @@ class Net:
 
 
 NETS = (
-    Net("0.03 ms", "mlperf_resnet8", (8, 16, 32), (1, 8, 8)),
-    Net("0.3 ms", "resnet20", None, (3, 32, 32)),
-    Net("3 ms", "resnet20", None, (3, 96, 96)),
+    Net("0.03 ms", "mlperf_resnet8", (8, 16, 32), (1, 8, 8), {2: 180, 5: 450}),
+    Net("0.3 ms", "resnet20", None, (3, 32, 32), {2: 1_800, 5: 4_400}),
+    Net("3 ms", "resnet20", None, (3, 96, 96), {2: 10_500, 5: 24_000}),
 )
+SLOWER = (2, 5)
+
+
+def write_all(net: Net, folder: Path) -> dict[str, Path]:
+    """The files of one experiment by their role: `one`, its `twin`, and `slower_2` and `slower_5`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {role: folder / f"{role}.onnx" for role in ("one", "twin", *(f"slower_{percent}" for percent in SLOWER))}
+    write(net, files["one"], note="one")
+    noted(files["one"], files["twin"], "two")  # as long as the other, so that both files have one size
+    for percent in SLOWER:
+        write(net, files[f"slower_{percent}"], classes=net.columns[percent])
+    return files
 
 
 def write(net: Net, path: Path, *, classes: int = CLASSES, note: str = "") -> Path:
