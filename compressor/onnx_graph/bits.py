@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compressor.onnx_graph import functions, operators, ties
+from compressor.onnx_graph import functions, links, operators, ties
 from compressor.onnx_graph.ties import Grid, Margin
 
 EXACT = frozenset({
@@ -109,12 +109,8 @@ class _Graph:
 
     def __init__(self, graph: onnx.GraphProto, counts: Mapping[str, int]) -> None:
         self.held = {tensor.name: tensor for tensor in graph.initializer}
-        self.makers = {name: node for node in graph.node for name in node.output}
+        self.makers, self.users = links.makers(graph), links.users(graph)
         self.counts = counts
-        self.users: dict[str, list[onnx.NodeProto]] = {}
-        for node in graph.node:
-            for name in node.input:
-                self.users.setdefault(name, []).append(node)
 
     def constant(self, node: onnx.NodeProto, place: int) -> np.ndarray | None:
         name = node.input[place] if place < len(node.input) else ""

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compressor.onnx_graph import ties
+from compressor.onnx_graph import links, ties
 from compressor.onnx_graph.ties import Grid
 
 MOST = 4095
@@ -35,11 +35,7 @@ class Addition:
 
 def find(graph: onnx.GraphProto) -> list[Addition]:
     """The additions of a QDQ graph that onnxruntime runs on bytes, in the order of the graph."""
-    makers = {name: node for node in graph.node for name in node.output}
-    users: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
+    makers, users = links.makers(graph), links.users(graph)
     found = []
     for node in graph.node:
         if node.op_type != "Add":

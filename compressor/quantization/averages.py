@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
-from compressor.onnx_graph import functions, ties
+from compressor.onnx_graph import functions, links, ties
 from compressor.onnx_graph.ties import Grid, Margin
 
 FURTHEST = 2e-3
@@ -39,11 +39,7 @@ class Rounding:
 
 def find(graph: onnx.GraphProto, counts: Mapping[str, int]) -> list[Rounding]:
     """Those of a QDQ graph, in its order. counts: how many numbers each average takes, by the names of nodes."""
-    makers = {name: node for node in graph.node for name in node.output}
-    users: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
+    makers, users = links.makers(graph), links.users(graph)
     found = []
     for node in graph.node:
         sources = [makers.get(name) for name in node.input[: 2 if node.op_type == "Mul" else 1]]

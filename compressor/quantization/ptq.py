@@ -16,7 +16,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from compressor.errors import StepError
-from compressor.onnx_graph import bits, clean, operators
+from compressor.onnx_graph import bits, clean, links, operators
 from compressor.onnx_graph.ties import Grid
 from compressor.quantization import additions, averages
 from compressor.quantization.calibration import Method, Ranges, Samples, activation_ranges
@@ -123,7 +123,7 @@ def _overrides(scales: Scales) -> dict[str, list[dict[str, np.ndarray]]]:
 
 def _leave_output_float(graph: onnx.GraphProto) -> None:
     """Takes the last rounding away: the network's outputs are for reading, and 256 levels would make ties of them."""
-    makers = {name: node for node in graph.node for name in node.output}
+    makers = links.makers(graph)
     users = [name for node in graph.node for name in node.input]
     for output in graph.output:
         last = makers.get(output.name)
@@ -196,9 +196,8 @@ def _reason(core: Path, path: Path, name: str) -> str:
         return "onnxruntime did not fuse it with the rounding around it"
     if node.op_type == "ConvTranspose":
         return "onnxruntime has no integer kernel for transposed convolutions on CPUs"
-    makers = {output: maker for maker in graph.node for output in maker.output}
     weights = {tensor.name for tensor in onnx.load(core).graph.initializer}
-    second = makers.get(node.input[1])
+    second = links.makers(graph).get(node.input[1])
     if second is None or second.op_type != "DequantizeLinear":
         known = node.input[1] in weights
         return "its weights were not quantized" if known else "its second operand is no constant weight"
