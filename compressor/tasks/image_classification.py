@@ -80,18 +80,9 @@ class ImageClassificationSpec(TaskSpec):
             "train": {**train, "held_out": validation if from_train else None},
             "validation": {**(train if from_train else test), **validation},
             "test": test,
-            "preprocess": self._declared(base, declared) or self.preprocess_steps(declared),
+            "preprocess": self.preprocess_steps(declared),
             "augment": self.augment_steps(),
         }
-
-    def _declared(self, base: Path, declared: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """What is declared, with the order of its steps where that can matter: JPEG has no transparent pixels."""
-        if self.preprocess is not None or declared is None or self.data.name is not None:
-            return None
-        found = self.scan(base)
-        endings = {one.path.suffix.lower() for one in (*found.train, *(found.test or ()))}
-        plain = endings <= {".jpg", ".jpeg", ".jfif"}
-        return None if plain else {"declared_by": dict(declared), "first": "channels"}
 
     def variables(self) -> tuple[str, ...]:
         """COMPRESS_DATA where it alone tells where a named set lies."""
@@ -111,10 +102,13 @@ class ImageClassificationSpec(TaskSpec):
         }
 
     def preprocess_steps(self, declared: Mapping[str, Any] | None = None) -> list[dict[str, Any]] | dict[str, Any]:
-        """The resolved list; `{"declared_by": …}` where the file is silent and the weights speak."""
+        """The resolved list; where the file is silent and the weights speak, who declares it and which step we put
+        first."""
         if self.preprocess is not None:
             return [item.step() for item in self.preprocess]
-        return {"declared_by": dict(declared)} if declared is not None else self.default_steps()
+        if declared is not None:
+            return {"declared_by": dict(declared), "first": "channels"}
+        return self.default_steps()
 
     def resolved_steps(self, declared: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
         """The list that holds: the file's, else what the weights declare, else the task's own.
