@@ -24,8 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import nets
@@ -152,11 +153,21 @@ def one(files: Mapping[str, Path], settings: experiment.Settings) -> dict[str, A
             ]
             for role in speedups
         },
+        "process_p50_ms": _process_medians(medians["one"][setting], process),
         "busy_rounds": sum(measured.rounds["busy"]),
         "steal": max((one["steal"] or 0.0 for one in taken), default=0.0),
         "load": measured.latency["surroundings"][0]["before"]["load"],
         "seconds": round(time.monotonic() - begun, 2),
+        "ended": round(time.time(), 1),
     }
+
+
+def _process_medians(rounds: Sequence[float], process: Sequence[int]) -> list[float]:
+    """What each process says of one model: the median of its rounds' medians."""
+    return [
+        round(median(time for time, place in zip(rounds, process, strict=True) if place == number), 6)
+        for number in dict.fromkeys(process)
+    ]
 
 
 def append(lines: Path, record: dict[str, Any]) -> None:
