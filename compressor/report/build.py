@@ -107,7 +107,13 @@ def build(facts: RunFacts) -> Report:
         reproduce=tuple(facts.reproduce),
         warnings=(),
         details=details_of(
-            by_step, evaluations, latencies, comparison, {row.step: row.facts for row in facts.rows}, facts.decide
+            by_step,
+            evaluations,
+            latencies,
+            comparison,
+            {row.step: row.facts for row in facts.rows},
+            facts.decide,
+            (ship or next(reversed(by_step), None), facts.baseline),
         ),
     )
     warnings = cautions.of(report, facts.rows, evaluations, latencies, facts.warnings)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compressor.report.part import Part
 from compressor.report.rows import LatencyRow
+
+LARGEST_MATRIX = 128
+"""Classes at most of which `confusion` is a matrix and `per_class` names every model's."""
+MOST_NAMED = 2_000
+"""Classes at most that `per_class` names."""
+MANY_FORM = (
+    f"more than {LARGEST_MATRIX} classes: `confusion` is empty, `per_class` holds what ships and the baseline (nothing "
+    f"beyond {MOST_NAMED:,} classes), and these columns hold every class of every step"
+)
 
 
 class Confusion(Part):
@@ -15,6 +24,12 @@ class Confusion(Part):
 
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+    @model_validator(mode="after")
+    def _square(self) -> Confusion:
+        if {len(self.counts), *map(len, self.counts)} != {len(self.labels)}:
+            raise ValueError("a confusion matrix has a row and a column for each label")
+        return self
 
 
 class ClassQuality(Part):
@@ -25,6 +40,48 @@ class ClassQuality(Part):
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+class Cells(Part):
+    """Wrong answers of one model, the most frequent first: `counts[i]` samples of class `targets[i]` were answered with
+    class `answers[i]`, both as places in the names. left_out: of the wrong answers that are not listed, how many pairs
+    of classes they are and how many samples."""
+
+    targets: tuple[int, ...]
+    answers: tuple[int, ...]
+    counts: tuple[int, ...]
+    left_out_pairs: int = 0
+    left_out_samples: int = 0
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Cells:
+        if not len(self.targets) == len(self.answers) == len(self.counts):
+            raise ValueError("targets, answers and counts have equal lengths")
+        return self
+
+
+class ManyClasses(Part):
+    """A task of more classes than a matrix can show, in columns of equal length: the names, how many test samples each
+    class has, and by step how many of them are answered rightly. confused: by step, the most frequent wrong answer of
+    every class and then the most frequent pairs of all, 2,000 at most."""
+
+    form: str = MANY_FORM
+    names: tuple[str, ...]
+    samples: tuple[int, ...]
+    right: dict[str, tuple[int, ...]]
+    confused: dict[str, Cells]
+
+    @model_validator(mode="after")
+    def _in_columns(self) -> ManyClasses:
+        if {len(column) for column in (self.samples, *self.right.values())} != {len(self.names)}:
+            raise ValueError("samples and right have a number for each name")
+        pairs = (pair for column in self.right.values() for pair in zip(column, self.samples, strict=True))
+        if any(not 0 <= right <= n for right, n in pairs):
+            raise ValueError("of a class's samples none to all are right")
+        places = [place for cells in self.confused.values() for place in (*cells.targets, *cells.answers)]
+        if places and not 0 <= min(places) <= max(places) < len(self.names):
+            raise ValueError("targets and answers are places in the names")
+        return self
 
 
 class Worst(Part):
@@ -65,12 +122,14 @@ class Device(Part):
 class Details(Part):
     """What the pages draw and a script rarely needs; each by step where it belongs to a model.
 
+    classes: in place of `confusion`, and of most of `per_class`, where there are more than 128 classes; else null.
     busy_rounds, round_processes: by round, whether the machine was busy and in which process of the experiment it ran.
     notes: what each step told of how it was made (its loss, its precision, on which CPUs its answers hold).
     """
 
     confusion: dict[str, Confusion] = Field(default_factory=dict)
     per_class: dict[str, tuple[ClassQuality, ...]] = Field(default_factory=dict)
+    classes: ManyClasses | None = None
     latency_rounds: dict[str, tuple[Rounds, ...]] = Field(default_factory=dict)
     busy_rounds: tuple[bool, ...] = ()
     round_processes: tuple[int, ...] = ()

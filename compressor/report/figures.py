@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from compressor.onnx_graph.kinds import FLOAT_CONVOLUTIONS, FLOAT_PRODUCTS, INTEGER_ARITHMETIC, INTEGER_KERNELS
-from compressor.report import words
+from compressor.report import classes, words
 from compressor.report.curves import trainings
+from compressor.report.details import LARGEST_MATRIX
 from compressor.report.report import Report
 from compressor.report.rows import ModelRow
 from compressor.report.sketch import Sketch
@@ -26,11 +27,6 @@ def sketches(report: Report) -> list[Sketch]:
     found = [*_waterfall(report), *_scatter(report), *_distribution(report)]
     found += [training.sketch for training in trainings(report) if training.sketch]
     return [*found, *_per_class(report), *_confusion(report), *_operators(report)]
-
-
-def subject(report: Report) -> str | None:
-    """The step that pages look at closely: the one that ships, else the last."""
-    return report.verdict.ship or (report.models[-1].step if report.models else None)
 
 
 def look(report: Report, row: ModelRow) -> str:
@@ -121,14 +117,13 @@ def _distribution(report: Report) -> Iterator[Sketch]:
 
 
 def _per_class(report: Report) -> Iterator[Sketch]:
-    classes = report.details.per_class
-    name, baseline = subject(report), report.verdict.baseline
-    ship = classes.get(name or "")
-    before = {one.name: one.value for one in classes.get(baseline or "", ())}
+    name, baseline = report.subject, report.verdict.baseline
+    ship = classes.of_step(report.details, name)
+    before = {one.name: one.value for one in classes.of_step(report.details, baseline)}
     if not ship:
         return
     known = [one for one in ship if one.value is not None]
-    order = sorted(known, key=lambda one: one.value or 0.0) if len(known) > MOST_CLASSES else known
+    order = classes.weakest_first(known) if len(known) > MOST_CLASSES else known
     entries = [
         {
             "name": one.name,
@@ -147,18 +142,14 @@ def _per_class(report: Report) -> Iterator[Sketch]:
 
 
 def _confusion(report: Report) -> Iterator[Sketch]:
-    """A drawing only where a table of numbers would be too wide."""
-    confusion = report.details.confusion.get(subject(report) or "")
-    if confusion is None or len(confusion.labels) <= LARGEST_TABLE:
+    """A drawing only where a table of numbers would be too wide, and points can still be told apart."""
+    found = classes.confusions(report.details, report.subject)
+    if found is None or not LARGEST_TABLE < len(found[0]) <= LARGEST_MATRIX:
         return
-    cells = [
-        [target, answer, cell]
-        for target, row in enumerate(confusion.counts)
-        for answer, cell in enumerate(row)
-        if cell and target != answer
-    ]
+    names, wrong = found
+    cells = list(zip(wrong.targets, wrong.answers, wrong.counts, strict=True))
     alt = "Wrong answers by true class and answer; larger points are more frequent"
-    yield Sketch("confusion", "confusion", alt, {"classes": len(confusion.labels), "cells": cells})
+    yield Sketch("confusion", "confusion", alt, {"classes": len(names), "cells": [*map(list, cells)]})
 
 
 def _operators(report: Report) -> Iterator[Sketch]:

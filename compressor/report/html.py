@@ -11,17 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compressor.report import tables, words
+from compressor.report import class_tables, tables, words
 from compressor.report.curves import trainings
-from compressor.report.details import Confusion, Worst
-from compressor.report.figures import LARGEST_TABLE, look, sketches, subject
+from compressor.report.details import Worst
+from compressor.report.figures import look, sketches
 from compressor.report.report import Report
 from compressor.report.rows import ModelRow
 
 TEMPLATES = Path(__file__).parent / "templates"
 _FIGURE = re.compile(r"<!--figure (\S+) ([0-9a-f]{64}) ([0-9a-f]{64})-->(.*?)<!--/figure-->", re.S)
 _PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+")
-_PAIRS = 12
 
 Figures = Mapping[tuple[str, str], str]
 
@@ -73,7 +72,7 @@ def _content(report: Report, known: Figures) -> dict[str, Any]:
         "waterfall": [figure for name, figure in figures.items() if name.startswith("waterfall-")],
         "trainings": [(one.sketch and figures[one.sketch.name], one.text) for one in trainings(report)],
         "operators": [figure for name, figure in figures.items() if name.startswith("operators-")],
-        "subject": subject(report),
+        "subject": report.subject,
         "looks": sorted({look(report, row) for row in report.models}, key=("float", "int8", "ship").index),
         "statements": [tables.statement(one, report) for one in report.verdict.statements],
         "tiles": _tiles(report, report.row(report.verdict.ship)),
@@ -81,7 +80,8 @@ def _content(report: Report, known: Figures) -> dict[str, Any]:
         "settings": tables.settings(report),
         "devices": tables.devices(report),
         "chain": tables.chain(report),
-        "confusion": _confusion(report.details.confusion.get(subject(report) or "")),
+        "confusion": class_tables.confusion(report),
+        "every_class": class_tables.every_class(report),
         "worst": [_worst(one) for one in report.details.worst],
         "machine": words.machine(report.environment.model_dump()),
         "environment": _environment(report),
@@ -126,34 +126,6 @@ def _tiles(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
         value = words.number("speedup", ship.speedup.value)
         tiles.append({"label": f"times as fast as {report.verdict.baseline}", "value": value, "note": note})
     return tiles
-
-
-def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
-    """The table where it is small enough to read, and the pairs most often confused."""
-    if confusion is None:
-        return None
-    pairs = sorted(
-        (-cell, target, answer)
-        for target, row in enumerate(confusion.counts)
-        for answer, cell in enumerate(row)
-        if cell and target != answer
-    )[:_PAIRS]
-    small = len(confusion.labels) <= LARGEST_TABLE
-    rows = [
-        {
-            "name": confusion.labels[target],
-            "cells": [
-                {"count": cell, "share": round(100 * cell / max(1, sum(row))), "right": answer == target}
-                for answer, cell in enumerate(row)
-            ],
-        }
-        for target, row in enumerate(confusion.counts)
-    ]
-    named = [
-        {"count": -cell, "target": confusion.labels[one], "answer": confusion.labels[other]}
-        for cell, one, other in pairs
-    ]
-    return {"labels": confusion.labels if small else (), "rows": rows if small else [], "pairs": named}
 
 
 def _worst(one: Worst) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from compressor.errors import Exit, InputError
+from compressor.report import classes
 from compressor.report.details import Details
 from compressor.report.part import Part, write_whole
 from compressor.report.rows import ModelRow
@@ -186,6 +187,11 @@ class Report(Part):
         """0 pass or measured, 5 fail, 6 undecided."""
         return int(EXIT_OF[self.verdict.state])
 
+    @property
+    def subject(self) -> str | None:
+        """The step that pages look at closely: the one that ships, else the last."""
+        return self.verdict.ship or (self.models[-1].step if self.models else None)
+
     def row(self, step: str | None) -> ModelRow | None:
         """The row of a step, None where the report has none."""
         return next((row for row in self.models if row.step == step), None)
@@ -203,7 +209,7 @@ class Report(Part):
     def load(cls, path: Path) -> Report:
         """Read a report.json; InputError where it is missing or no report."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            report = cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise InputError(str(path), "no such report", "name the folder of a finished run") from None
         except OSError as error:
@@ -215,3 +221,5 @@ class Report(Part):
             raise InputError(
                 str(path), f"is no {SCHEMA} ({place}: {first['msg']})", "run the pipeline again to write it anew"
             ) from None
+        close = (report.subject, report.verdict.baseline)
+        return report.model_copy(update={"details": classes.bounded(report.details, close)})

@@ -117,7 +117,8 @@ class Task(Protocol):
         """What the user of the model is told, int64 [samples]: indices into `answers`."""
 
     def breakdown(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-        """What the report shows of one model: `{"per_class": […], "confusion": [[…]]}`, as JSON."""
+        """What the report shows of one model: `{"per_class": […], "confusion": [[…]]}`, as JSON, of many
+        classes `cells` in place of `confusion`."""
 
     def raw(self, split: Split, index: int) -> RawSample:
         """One sample as a device meets it."""

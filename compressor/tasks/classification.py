@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from compressor.data.image_data import ImageData
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+LARGEST_MATRIX = 128
+"""Classes at most whose confusion is told as a matrix: of a thousand nearly all cells are zero."""
 
 
 def fetch(spec: ImageClassificationSpec, base: Path) -> None:
@@ -161,26 +163,35 @@ class ImageClassification:
     def breakdown(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
         """`{"per_class": [{name, recall, precision, support}], "confusion": counts[target][answer]}`.
 
-        recall is null for a class without test samples, precision for one that was never answered.
+        recall is null for a class without test samples, precision for one that was never answered. More than 128
+        classes have `"cells": {targets, answers, counts}` in place of the matrix: its cells that are not zero.
         """
-        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+        import numpy as np
 
-        labels, answers = list(range(len(self.answers))), self.answer(outputs)
-        precision, recall, _, support = precision_recall_fscore_support(
-            targets, answers, labels=labels, zero_division=0
+        n, answers = len(self.answers), self.answer(outputs)
+        codes, counts = np.unique(targets.astype(np.int64) * n + answers, return_counts=True)
+        rows, columns = codes // n, codes % n
+        support, answered, right = (
+            np.bincount(targets, minlength=n),
+            np.bincount(answers, minlength=n),
+            np.zeros(n, int),
         )
-        counts = confusion_matrix(targets, answers, labels=labels)
-        answered = counts.sum(axis=0)
-        rows = [
+        right[rows[rows == columns]] = counts[rows == columns]
+        per_class = [
             {
                 "name": name,
-                "recall": float(recall[label]) if support[label] else None,
-                "precision": float(precision[label]) if answered[label] else None,
+                "recall": float(right[label] / support[label]) if support[label] else None,
+                "precision": float(right[label] / answered[label]) if answered[label] else None,
                 "support": int(support[label]),
             }
             for label, name in enumerate(self.answers)
         ]
-        return {"per_class": rows, "confusion": counts.tolist()}
+        if n > LARGEST_MATRIX:
+            cells = {"targets": rows.tolist(), "answers": columns.tolist(), "counts": counts.tolist()}
+            return {"per_class": per_class, "cells": cells}
+        matrix = np.zeros((n, n), int)
+        matrix[rows, columns] = counts
+        return {"per_class": per_class, "confusion": matrix.tolist()}
 
     def raw(self, split: Split, index: int) -> RawSample:
         """One sample as a device meets it: the file's bytes (PNG for sets that come as arrays), and its pixels."""

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from compressor.report.build import Row, RunFacts, build
+from compressor.report.html import figures_of
 from compressor.report.report import Report
+from compressor.report.save import render
 
 N, CLASSES = 2_000, 10
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -270,3 +272,16 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> RunFacts:
 @pytest.fixture(scope="session")
 def report(facts: RunFacts) -> Report:
     return build(facts)
+
+
+@pytest.fixture(scope="session")
+def rendered(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder that tests take unchanged figures from, since drawing them takes a second."""
+    folder = tmp_path_factory.mktemp("rendered")
+    render(report, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(rendered: Path) -> dict[tuple[str, str], str]:
+    return figures_of(rendered / "report.html")

@@ -48,21 +48,8 @@ class Balance(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def rendered(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder that other tests take unchanged figures from, since drawing them takes a second."""
-    folder = tmp_path_factory.mktemp("rendered")
-    render(report, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def page(rendered: Path) -> str:
     return (rendered / "report.html").read_text()
-
-
-@pytest.fixture(scope="module")
-def drawn(rendered: Path) -> dict[tuple[str, str], str]:
-    return pages.figures_of(rendered / "report.html")
 
 
 def test_the_page_is_whole_and_needs_no_network(page: str) -> None:

@@ -275,6 +275,18 @@ def test_scores_and_breakdown_by_hand(digits: Task) -> None:
     assert found["confusion"][1] == [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
 
 
+def test_many_classes_are_told_by_the_cells_that_are_not_zero(digits: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "answers", tuple(f"c{number}" for number in range(129)))
+    answers, targets = np.array([128, 0, 0, 7, 128]), np.array([128, 0, 128, 7, 128])
+    outputs = np.zeros((5, 129), np.float32)
+    outputs[np.arange(5), answers] = 1
+    found = digits.breakdown(outputs, targets)
+    assert "confusion" not in found
+    assert found["cells"] == {"targets": [0, 7, 128, 128], "answers": [0, 7, 0, 128], "counts": [1, 1, 1, 2]}
+    assert found["per_class"][128] == {"name": "c128", "recall": 2 / 3, "precision": 1.0, "support": 3}
+    assert found["per_class"][0] == {"name": "c0", "recall": 1.0, "precision": 0.5, "support": 1}
+
+
 def test_a_folder_of_pictures(pets: Path) -> None:
     made = task(pets, data={"folder": "pets"}, preprocess=SMALL, validation=0.2)
     assert [made.size(split) for split in ("train", "validation", "test")] == [16, 4, 8]
