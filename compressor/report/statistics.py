@@ -36,8 +36,8 @@ def wilson(right: float, n: float) -> Interval:
     share = right / n
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    low = 0.0 if right == 0 else min(share, max(0.0, centre - half))
-    high = 1.0 if right == n else max(share, min(1.0, centre + half))
+    low = 0.0 if right == 0 else min(share, centre - half)
+    high = 1.0 if right == n else max(share, centre + half)
     return Interval(share, low, high)
 
 
@@ -61,9 +61,7 @@ def _tango_score(b: float, c: float, n: float, delta: float) -> float:
     nuisance = (math.sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (4 * n)
     variance = n * (2 * nuisance + delta * (1 - delta))
     distance = b - c - n * delta
-    if variance <= 0 or abs(distance) < 1e-12:
-        return math.copysign(math.inf, distance) if abs(distance) >= 1e-12 else 0.0
-    return distance / math.sqrt(variance)
+    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
 
 
 def _root(falling: Callable[[float], float], low: float, high: float) -> float:
@@ -86,7 +84,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def _binomial_tail(k: int, n: int) -> float:
     """P(at most k heads in n throws of a fair coin)."""
     logs = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2) for i in range(k + 1)]
-    return min(1.0, math.fsum(math.exp(log) for log in logs))
+    return math.fsum(math.exp(log) for log in logs)
 
 
 def bootstrap_mean(scores: np.ndarray, *, seed: int = 0) -> Interval:

@@ -170,3 +170,106 @@ def test_rounds_needed_follow_the_root() -> None:
     """An interval of ±0.2 from 30 rounds must shrink to less than ±0.1: four times the rounds, and one."""
     at = statistics.scaled(statistics.Interval(1.0, 0.8, 1.2), 30)
     assert statistics.samples_needed(at, 30, 1.1) in (120, 121)
+
+
+def test_wilson_of_a_half_by_hand() -> None:
+    """5 of 10: the centre is 1/2, half the width z/(1 + z²/10) · sqrt(1/40 + z²/400)."""
+    found = statistics.wilson(5, 10)
+    half = Z / (1 + Z2 / 10) * math.sqrt(0.025 + Z2 / 400)
+    assert (found.value, found.low, found.high) == (0.5, pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+
+
+@pytest.mark.parametrize(("right", "n"), [(-1, 10), (0, 0), (11, 10)])
+def test_no_share_at_the_limits(right: int, n: int) -> None:
+    with pytest.raises(ValueError, match="no share"):
+        statistics.wilson(right, n)
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(-1, 0, 5), (0, -1, 5), (3, 3, 5), (0, 0, 0)])
+def test_no_discordant_counts_at_the_limits(b: int, c: int, n: int) -> None:
+    with pytest.raises(ValueError, match="no counts"):
+        statistics.tango(b, c, n)
+
+
+@pytest.mark.parametrize(("b", "c", "low", "high"), [(5, 0, (5 - Z2) / (5 + Z2), 1), (0, 5, -1, (Z2 - 5) / (5 + Z2))])
+def test_all_samples_may_be_discordant(b: int, c: int, low: float, high: float) -> None:
+    found = statistics.tango(b, c, 5)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_bootstrap_of_one_score_and_of_none() -> None:
+    assert statistics.bootstrap_mean(np.array([0.25])) == statistics.Interval(0.25, None, None)
+    with pytest.raises(ValueError, match="no scores"):
+        statistics.bootstrap_mean(np.array([]))
+
+
+def test_bootstrap_of_two_scores_reaches_both() -> None:
+    """A resample of 0 and 1 has the mean 0 or 1 in a quarter of the draws each, more than 2.5 %."""
+    assert statistics.bootstrap_mean(np.array([0.0, 1.0])) == statistics.Interval(0.5, 0.0, 1.0)
+
+
+def test_bootstrap_takes_the_outer_fortieths_of_two_thousand_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = np.arange(20.0) ** 2  # mean 2470 / 20
+    means = scores[np.random.default_rng(3).integers(0, 20, size=(2_000, 20))].mean(axis=1)
+    low, high = np.quantile(means, [1 / 40, 39 / 40])
+    wanted = (123.5, pytest.approx(low), pytest.approx(high))
+    found = statistics.bootstrap_mean(scores, seed=3)
+    assert (found.value, found.low, found.high) == wanted
+    for cells in (1, 7 * 20, 999 * 20):  # however many draws are made at once
+        monkeypatch.setattr(statistics, "_BOOTSTRAP_CELLS", cells)
+        found = statistics.bootstrap_mean(scores, seed=3)
+        assert (found.value, found.low, found.high) == wanted
+
+
+def test_two_scores_of_many_draws_stay_within_the_value() -> None:
+    found = statistics.bootstrap_mean(np.full(50, 0.1))
+    assert found.low is not None and found.high is not None
+    assert found.low <= found.value <= found.high
+
+
+def test_needed_is_the_first_number_beyond_the_limit() -> None:
+    """Half widths of 16/m: from above, 1/2 clears 1/4 when 16/m < 1/4, first at 65; from below, 3/4 likewise."""
+
+    def at(samples: float) -> statistics.Interval:
+        return statistics.Interval(0.5, 0.5 - 16 / samples, 0.5 + 16 / samples)
+
+    assert statistics.samples_needed(at, 20, 0.25) == 65
+    assert statistics.samples_needed(at, 20, 0.75) == 65
+    assert statistics.samples_needed(at, 1, 0.75) == 65
+    assert statistics.samples_needed(at, 64, 0.25) == 65
+
+
+def test_nobody_needs_more_than_a_thousand_million_samples() -> None:
+    def at(samples: float) -> statistics.Interval:
+        return statistics.Interval(0.0, -(2.0**29) / samples, 2.0**29 / samples)
+
+    assert statistics.samples_needed(at, 1, 2.0) == 2**28 + 1
+    assert statistics.samples_needed(at, 1, 0.25) is None  # 2^31 of them, and one
+    assert statistics.samples_needed(lambda n: statistics.Interval(1.0, None, None), 10, 0.5) is None
+
+
+def test_a_value_within_a_thousand_millionth_of_the_limit_is_the_limit() -> None:
+    def at(samples: float) -> statistics.Interval:
+        return statistics.Interval(1.0, 1.0, 1.0)
+
+    assert statistics.samples_needed(at, 10, 1 + 0.9e-9) is None
+    assert statistics.samples_needed(at, 10, 1 + 1.1e-9) is not None
+    zero = statistics.Interval(0.0, 0.0, 0.0)
+    assert statistics.samples_needed(lambda _: zero, 10, 0.99e-12) is None
+    assert statistics.samples_needed(lambda _: zero, 10, 1.005e-12) is not None
+
+
+def test_half_widths_shrink_with_the_root() -> None:
+    """Four times the number halves 4 below and 8 above; a fourth of it doubles them."""
+    at = statistics.scaled(statistics.Interval(10.0, 6.0, 18.0), 9)
+    assert at(9) == statistics.Interval(10.0, 6.0, 18.0)
+    assert at(36) == statistics.Interval(10.0, 8.0, 14.0)
+    assert at(2.25) == statistics.Interval(10.0, 2.0, 26.0)
+    for none in (statistics.Interval(1.0, None, 2.0), statistics.Interval(1.0, 0.0, None)):
+        assert statistics.scaled(none, 9)(36) == none
+
+
+def test_no_values_have_no_median() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        statistics.median_interval([])
+    assert statistics.median_interval([7.0]) == statistics.Interval(7.0, None, None)

@@ -40,6 +40,7 @@ LATENCY = LatencyRow(
         ({"min": 0.95}, 0.90, 0.95, "open"),
         ({"max": 1.0}, 0.9, 1.0, "holds"),
         ({"max": 1.0}, 0.9, 1.1, "open"),
+        ({"max": 1.0}, 1.0, 1.1, "open"),
         ({"max": 1.0}, 1.01, 1.1, "broken"),
         ({"max_drop": 0.03}, -0.01, 0.03, "holds"),
         ({"max_drop": 0.03}, 0.02, 0.04, "open"),
@@ -160,3 +161,102 @@ def test_multiplications_that_nobody_can_count_leave_their_limit_open_and_say_wh
     assert (found.state, found.value, found.how) == ("open", None, why)
     assert words.interval(found) != "exact"
     assert verdict_of([found]) == "undecided"
+
+
+def test_a_report_that_decides_by_the_value_says_so_where_there_is_an_interval() -> None:
+    evidence = Evidence(shipped=row(latency=[LATENCY], size_bytes=1_000_000), baseline=None)
+    budget = [{"measure": "latency_p50_ms", "max": 0.51}, {"measure": "size_mb", "max": 1}]
+    timed, exact = statements(budget, evidence, "point")
+    assert (timed.state, exact.state) == ("holds", "holds")
+    assert timed.how.endswith("order-statistic interval; decided by the value alone")
+    assert exact.how == "size of model.onnx, exact; 1 MB is 10^6 bytes"
+    timed, exact = statements(budget, evidence, "interval")
+    assert timed.how.endswith("1 thread, batch 1; order-statistic interval")
+
+
+@pytest.mark.parametrize(("low", "high"), [(None, 0.53), (0.48, None)])
+def test_half_an_interval_is_none(low: float | None, high: float | None) -> None:
+    assert state_of(Finding(0.5, low, high), Limit(max=0.5), "interval") == "holds"
+    assert state_of(Finding(0.5, low, high), Limit(min=0.5), "interval") == "holds"
+    timed = LATENCY.model_copy(update={"low_ms": low, "high_ms": high})
+    found = measured("latency_p50_ms", row(latency=[timed]))
+    assert (found.low, found.high, found.how) == (
+        None,
+        None,
+        "median, 1 thread, batch 1; too few processes for an interval",
+    )
+
+
+def measured(measure: str, shipped: ModelRow, baseline: ModelRow | None = None) -> Statement:
+    (found,) = statements([{"measure": measure, "max": 100}], Evidence(shipped=shipped, baseline=baseline), "interval")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("samples", "processes", "needed"), [(10, 10, 1_000), (600, 10, 17), (1, 1, 1_000), (0, 10, None), (10, 0, None)]
+)
+def test_a_p99_needs_a_thousand_runs(samples: int, processes: int, needed: int | None) -> None:
+    """In processes of samples / processes runs each."""
+    timed = LATENCY.model_copy(update={"samples": samples, "processes": processes})
+    found = measured("latency_p99_ms", row(latency=[timed]))
+    assert (None if found.needed is None else found.needed.processes) == needed
+    assert found.how.startswith(f"{samples} runs carry no p99, which needs at least 1,000: ")
+
+
+def test_a_p99_that_is_there_is_judged_by_its_value() -> None:
+    found = measured("latency_p99_ms", row(latency=[LATENCY.model_copy(update={"p99_ms": 2.5, "threads": 4})]))
+    assert (found.value, found.low, found.state) == (2.5, None, "holds")
+    assert found.how == "99th percentile of 600 runs, 4 threads, batch 1; the value alone"
+
+
+def test_what_is_missing_in_a_row_was_not_measured() -> None:
+    timed = LATENCY.model_copy(update={"p50_ms": None, "peak_memory_bytes": None})
+    assert measured("latency_p50_ms", row(latency=[timed])).how == "no latency was measured"
+    assert measured("peak_memory_mb", row(latency=[timed])).how == "no peak memory was measured"
+    assert measured("peak_memory_mb", row(latency=None)).how == "no peak memory was measured"
+    assert measured("latency_p99_ms", row(latency=[])).how == "no latency was measured"
+    assert (measured("size_mb", row()).value, measured("macs", row()).value) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("size", "before", "ratio"), [(250, 1_000, 4.0), (1, 3, 3.0), (None, 1_000, None), (250, None, None), (0, 9, None)]
+)
+def test_the_ratio_of_two_sizes(size: int | None, before: int | None, ratio: float | None) -> None:
+    found = measured("size_ratio", row(size_bytes=size), row(size_bytes=before))
+    assert found.value == ratio
+    assert measured("size_ratio", row(size_bytes=size)).value is None
+
+
+def test_what_is_needed_is_counted_in_what_was_counted() -> None:
+    """±0.25 around 1/2 at 16 must shrink below ±1/8 for the limit 5/8: 64, and one more."""
+    at = statistics.scaled(statistics.Interval(0.5, 0.25, 0.75), 16)
+
+    def needed(**facts: Any) -> Any:
+        quality = {"accuracy": Finding(0.5, 0.25, 0.75, "q", 16, **facts)}
+        (found,) = statements([{"measure": "accuracy", "min": 0.625}], Evidence(row(), None, quality), "interval")
+        assert found.state == "open"
+        return found.needed
+
+    assert needed(unit="samples", interval_at=at).model_dump() == {"samples": 65}
+    assert needed(unit="processes", interval_at=at).model_dump() == {"processes": 65}
+    assert needed(unit="samples") is None
+    assert needed(interval_at=at) is None
+    drop = Finding(0.0, -0.1, 0.1, "d", 16, "samples", at)
+    (found,) = statements(
+        [{"measure": "accuracy", "max_drop": 0.2}], Evidence(row(), None, {}, {"accuracy": drop}), "interval"
+    )
+    assert (found.state, found.needed) == ("holds", None)
+
+
+def test_limits_of_one_measure_keep_their_own_evidence() -> None:
+    evidence = Evidence(row(params=7, macs=9), None, speedup=Finding(3.0, 2.5, 3.5, "s"))
+    found = statements(
+        [{"measure": "speedup", "min": 2.5}, {"measure": "params", "max": 7}, {"measure": "macs", "max": 8}],
+        evidence,
+        "interval",
+    )
+    assert [(one.value, one.state) for one in found] == [(3.0, "holds"), (7, "holds"), (9, "broken")]
+    assert Evidence(row(), None).speedup is None
+    assert measured("speedup", row()).how == "baseline and shipped model were not timed in the same rounds"
+    (missing,) = statements([{"measure": "accuracy", "max_drop": 0.1}], Evidence(row(), None), "interval")
+    assert (missing.state, missing.how) == ("open", "no drop of accuracy was measured")
