@@ -79,7 +79,7 @@ def choose(search: Search, share: float, scores: Sequence[Sequence[float]]) -> C
 
 def options(count: int, round_to: int) -> list[int]:
     """How many of `count` units may stay: multiples of `round_to`, nothing, or all."""
-    return sorted({*range(0, count + 1, round_to), count})
+    return sorted({*range(0, count, round_to), count})
 
 
 class _Batch:
@@ -118,7 +118,7 @@ class _Walk:
         self.layers_fixed = (search.sizes - search.touches @ search.units)[search.layers].astype(float)
         self.whole = self.layers_fixed + self.layers @ np.array([one[-1] for one in self.sums])
         self.all = float(self.cost(self.batch(self.full[None]))[0])
-        self.rate = 0.0  # what is lost for a share of the cost, at the target
+        self.rate: float  # what is lost for a share of the cost, at the target
         self.nearest: tuple[float, np.ndarray] | None = None
         self.below: float | None = None
         self.above = 1.0

@@ -82,7 +82,7 @@ def write(folder: Path, manifest: Manifest) -> None:
     """Write `artifact.json`, sealed with its own digest, and see it onto the disk."""
     entry = json.loads(canonical_json({name: getattr(manifest, name) for name in _FIELDS}))
     entry["digest"] = digest(entry)
-    text = json.dumps({"schema": SCHEMA, **entry}, indent=1, ensure_ascii=True, allow_nan=False)
+    text = json.dumps({"schema": SCHEMA, **entry}, indent=1)
     write_whole(folder / NAME, text + "\n", durable=True)
 
 
@@ -98,7 +98,7 @@ def take_files(folder: Path) -> dict[str, dict[str, Any]]:
         path = folder / name
         flush(path)
         files[name] = {"sha256": Digests(None).file(path), "bytes": path.stat().st_size}
-    for parent, _, _ in os.walk(folder, topdown=False):
+    for parent, _, _ in os.walk(folder):
         flush(Path(parent))
     return files
 

@@ -155,3 +155,12 @@ def test_where_not_everything_can_be_tried_the_climb_comes_as_far(
     search, scores = random_case(seed, sizes, round_to)
     monkeypatch.setattr(widths, "FEW", 0)
     assert widths.choose(search, share, scores).kept == plainly(search, share, scores)
+
+
+def test_the_climb_goes_through_families_of_which_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream of 8 inside a stream of 24: all of the other 16 may go, to a third; either half of them to two thirds."""
+    touches = np.array([[1, 0], [1, 1]])
+    search = Search(np.array([8, 16]), np.array([8, 24]), touches, (Term(1.0, 1),), np.array([0, 1]), 8)
+    monkeypatch.setattr(widths, "FEW", 0)
+    assert widths.choose(search, 1 / 3, [[1] * 8, [1] * 16]) == Choice((8, 0), 1 / 3)
+    assert widths.choose(search, 2 / 3, [[1] * 8, [1] * 16]).kept == (8, 8)

@@ -101,3 +101,85 @@ def test_nothing_seen_but_zeros_is_no_range() -> None:
     histogram.add(np.zeros(5))
     assert percentile_range(histogram) == (0, 0)
     assert mse_range(histogram) == (0, 0)
+
+
+@pytest.mark.parametrize("far", [2, 3])
+def test_percentile_leaves_the_twenty_thousandth_at_either_end_out(doubling: Path, far: int) -> None:
+    """Of 40,000 values two at either end stay outside. The rest is 1/2, in the 9th of 2048 bins of 128 / 2048 = 1/16:
+    it ends at 9/16. A third value of 128 stays inside. `a` and `y` are twice that.
+    """
+    values = np.full(40_000, 0.5, np.float32)
+    values[:far] = 128
+    batches = [values[:30_000].reshape(-1, 2), values[30_000:].reshape(-1, 2)]
+    seen: list[int] = []
+    found = calibration.activation_ranges(doubling, lambda size: batches, "percentile", 1, seen.append)
+    top = 9 / 16 if far == 2 else 128
+    assert found == {"x": (0, top), "a": (0, 2 * top), "y": (0, 2 * top)}
+    assert seen == [15_000, 5_000] * 2
+
+
+def test_mse_is_the_range_that_loses_least_of_a_hundred_at_either_end(doubling: Path) -> None:
+    """Many small values and three far ones at either end: both ends are cut, and neither could be cut better."""
+    made = np.random.default_rng(4)
+    values = np.concatenate([made.normal(0, 1, 20_000), [-20, -22, -24, 30, 36, 40]]).astype(np.float32)
+    found = calibration.activation_ranges(doubling, lambda size: [values.reshape(-1, 2)], "mse", 1)
+    low, high = found["x"]
+    counts, edges = np.histogram(values, 2048, (-24.0, 40.0))
+    centres = (edges[1:] + edges[:-1]) / 2
+
+    def error(low: float, high: float) -> float:
+        step = (high - low) / 255
+        zero = round(-low / step)
+        levels = [min(255, max(0, round(value / step) + zero)) - zero for value in centres]
+        return float(sum(n * (v - q * step) ** 2 for n, v, q in zip(counts, centres, levels, strict=True)))
+
+    highs, lows = [40 * n / 100 for n in range(1, 101)], [-24 * n / 100 for n in range(1, 101)]
+    assert high == pytest.approx(min(highs, key=lambda one: error(low, one)))
+    assert low == pytest.approx(min(lows, key=lambda one: error(one, high)))
+    assert (0 < -low < 24) and (0 < high < 40)
+    assert found["a"] == pytest.approx((2 * low, 2 * high))
+
+
+def test_zeros_count_where_zero_lies() -> None:
+    """One value in each of four bins and six zeros: 10 values, of which one at either end stays outside 80 %."""
+    for low, high, values, wanted in (
+        (0.0, 4.0, [0.5, 1.5, 2.5, 3.5], (0.0, 3.0)),  # 7 1 1 1
+        (-4.0, 0.0, [-0.5, -1.5, -2.5, -3.5], (-3.0, 0.0)),  # 1 1 1 7
+        (-2.0, 2.0, [-1.5, -0.5, 0.5, 1.5], (-1.0, 1.0)),  # 1 1 7 1
+    ):
+        histogram = Histogram(low, high, np.zeros(4, np.int64))
+        histogram.add(np.array(values))
+        histogram.add(np.zeros(6))
+        assert percentile_range(histogram, 80) == wanted
+        assert (histogram.edges.tolist(), histogram.zeros) == (np.arange(low, high + 1).tolist(), 6)
+
+
+def test_a_batch_fills_256_mb_and_is_never_empty() -> None:
+    def size(*numbers: int) -> int:
+        ports = [helper.make_tensor_value_info(f"t{n}", TensorProto.FLOAT, ["batch", n]) for n in numbers]
+        model = helper.make_model(helper.make_graph([], "g", ports[:1], ports[1:]))
+        return calibration.batch_size(model, [f"t{n}" for n in numbers])
+
+    million = 2**20  # 4 MB of floats
+    assert [size(n * million) for n in (1, 2, 16, 32, 33, 64, 65)] == [64, 32, 4, 2, 1, 1, 1]
+    assert size(million, 3 * million) == 16
+    assert calibration.batch_size(helper.make_model(helper.make_graph([], "g", [], [])), []) == 64
+
+
+def test_only_floats_that_depend_on_the_input_are_watched_and_each_once() -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])
+    shape = helper.make_tensor_value_info("shape", TensorProto.INT64, [2])
+    middle = helper.make_tensor_value_info("m", TensorProto.FLOAT, [1, 2])
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Add", ["x", "w"], ["m"]),
+        helper.make_node("Relu", ["m"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], [weight], value_info=[shape, middle])
+    model = helper.make_model(graph)
+    names = calibration.activations(model)
+    assert names == ["x", "m", "y"]
+    assert [value.name for value in calibration.watch(model, names).graph.output] == ["y", "x", "m"]
+    assert [value.name for value in model.graph.output] == ["y"]
