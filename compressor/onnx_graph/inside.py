@@ -49,6 +49,16 @@ class Inside:
             raise self._refused(error) from None
         return {}, found
 
+    def neighbours(self, _: Mapping[str, Any], samples: np.ndarray) -> Answer:
+        """`found`: what is wrong and what to do, where a sample's answer depends on the samples beside it."""
+        from compressor.onnx_graph import neighbours
+
+        assert self.session is not None
+        try:
+            return {"found": neighbours.find(self.path, self.session, samples)}, None
+        except Exception as error:  # onnxruntime has a dozen exception types without a common one
+            raise self._refused(error) from None
+
     def _refused(self, error: Exception) -> Exception:
         if runner().short_of_memory(error):
             return error
@@ -59,4 +69,4 @@ class Inside:
 
 if __name__ == "__main__":
     inside = Inside()
-    sys.exit(runner().serve({"open": inside.open, "run": inside.run}, sys.argv[1:]))
+    sys.exit(runner().serve({"open": inside.open, "run": inside.run, "neighbours": inside.neighbours}, sys.argv[1:]))

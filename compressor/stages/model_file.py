@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from compressor.tasks.base import Split, Task
 
 BATCH = 64
+SAMPLES = 8
+"""Samples that are answered alone, in another order and in other company."""
 ORDER_SAMPLES = 512
 """Validation samples, of every class its share, that tell whether the outputs are in another order."""
 QUICK = {"threads": (1,), "batch_sizes": (1,), "processes": 6, "rounds": 18, "min_seconds": 0.5}
@@ -59,6 +61,7 @@ def evaluate(
     with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
         opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
                             "code": int(wrong.exit_code), "sample": sample})[0]  # fmt: skip
+        _check_neighbours(model, child, layout, task)
         quality = _quality(model, child, layout, task)
     digest = _digest(files)
     return {
@@ -153,6 +156,15 @@ def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
             what = f"its {value.name} is no tensor of a type that is known"
             raise InputError(str(model), what, "give a model with one tensor as input and one as output")
     return port(inputs[0]), port(graph.output[0])
+
+
+def _check_neighbours(model: Path, child: Any, layout: Layout, task: Task) -> None:
+    """InputError where the file's answer to a sample depends on the samples beside it; names the cause."""
+    from compressor.training import samples
+
+    few = samples.of_file(task, SAMPLES, pixels=layout.pixels, channels_first=layout.channels_first)
+    if found := child.ask({"do": "neighbours"}, few)[0]["found"]:
+        raise InputError(str(model), *found)
 
 
 def _quality(model: Path, child: Any, layout: Layout, task: Task) -> dict[str, Any]:

@@ -163,3 +163,22 @@ def test_timing_ends_when_it_takes_too_long(tmp_path: Path) -> None:
         inputs.clamp_(min=-0.5)
     with pytest.raises(InputError, match="does not answer within 3 seconds"):
         model_file.evaluate(path, task, QUICK, limits=(3, 500))
+
+
+@pytest.mark.parametrize("is_bundle", [False, True])
+def test_a_file_that_mixes_samples_is_refused_before_its_quality(tmp_path: Path, is_bundle: bool) -> None:
+    model = foreign(tmp_path / "m.onnx")
+    nodes = [
+        *model.graph.node[:2],
+        helper.make_node("ReduceMean", ["b", "axes"], ["mean"], name="over all"),
+        helper.make_node("Sub", ["b", "mean"], ["centred"]),
+        helper.make_node("Flatten", ["centred"], ["y"]),
+    ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "axes"))
+    onnx.save(model, tmp_path / "m.onnx")
+    task: Any = ToyTask()
+    with pytest.raises(InputError) as refused:
+        model_file.evaluate(tmp_path / "m.onnx", task, QUICK, is_bundle=is_bundle)
+    assert "m.onnx: its node `over all` (ReduceMean) mixes the samples of a batch" in str(refused.value)

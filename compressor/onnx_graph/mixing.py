@@ -1,0 +1,245 @@
+"""Which node of an ONNX file makes a sample's answer depend on the other samples of its batch, and in what words."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from compressor.onnx_graph import links, operators, session
+
+Placed = tuple[np.ndarray, int]
+"""A batch as the file takes it, and the place of the sample that is looked at."""
+AT_ONCE = 100
+"""Tensors kept of one run: all of a large network at once would fill the memory."""
+CLEARLY, CLEARLY_DYNAMIC = 1e-4, 0.2
+"""Shares of a tensor's largest number: beyond it is no rounding; the second where scales are taken from the batch."""
+DRAWS = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+_SIZES = frozenset({"Shape", "Size"})
+_HALVES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """half: some of its numbers have 16 bits. dynamic: it takes the scales of integers from each batch."""
+
+    half: bool
+    dynamic: bool
+
+
+def kinds(path: Path) -> Kinds:
+    """What a graph is made of that rounds more than float32 does."""
+    model = onnx.load(path, load_external_data=False)
+    half = any(tensor.data_type in _HALVES for tensor in model.graph.initializer)
+    nodes = list(operators.walk(model))
+    casts = (_attribute(node, "to", 0) for node in nodes if node.op_type == "Cast")
+    dynamic = any(node.op_type.startswith("Dynamic") for node in nodes)
+    return Kinds(half or any(to in _HALVES for to in casts), dynamic)
+
+
+def why(path: Path, one: Placed, other: Placed, *, again: bool, count: int) -> tuple[str, str]:
+    """The cause and what to do, for a sample that is answered otherwise in the batch `other` than in `one`.
+
+    again: the two batches are the same. count: how many samples `other` was made of.
+    """
+    model = onnx.load(path)
+    nodes = list(operators.walk(model))
+    share = CLEARLY_DYNAMIC if kinds(path).dynamic else CLEARLY
+    drawn = next((node for node in nodes if _draws(node, model)), None) if again else None
+    try:
+        found = None if drawn is not None else _first(model, one, other, share)
+    except Exception:  # a graph that cannot be taken apart here is still one that mixes its samples
+        found = None
+    if again:
+        # onnxruntime keeps what such a node has gathered, in some of its fusions.
+        gathers = (node for node in nodes if _attribute(node, "training_mode", 0))
+        return _drawn(drawn or (found[0] if found else next(gathers, None)))
+    alone = count == 1
+    effect = (
+        "so a sample alone is answered otherwise" if alone else "so in another batch a sample is answered otherwise"
+    )
+    if found is None and (scaled := next((node for node in nodes if node.op_type.startswith("Dynamic")), None)):
+        found = scaled, False
+    if found is None:
+        what = f"a batch of {count} is answered otherwise than one of {len(one[0])}"
+        return f"{what}, {effect}", "export a network that computes within each sample"
+    node, by_size = found
+    if by_size:
+        what = f"{_named(node)} computes with the size of the batch, {effect}"
+        return what, "export a network that does not ask for the size of the batch"
+    return _mixes(node, effect, count)
+
+
+def size_words(path: Path, failed: str, told: str) -> tuple[str, str]:
+    """The cause and what to do, for a batch of a size that the file cannot answer. told: what onnxruntime said."""
+    graph = onnx.load(path, load_external_data=False).graph
+    dropped = next((node for node in graph.node if _drops_the_batch(node, graph)), None)
+    if dropped is not None and "alone" in failed:
+        return (
+            f"{_named(dropped)} drops the batch's axis where the batch has one sample: {failed}",
+            "name the axes that it may drop, as in `x.flatten(1)` or `x.squeeze((2, 3))`, and export the network again",
+        )
+    for node, size in fixed_shapes(graph):
+        if not told or (node.name and node.name in told):
+            return one_size_words(node, size, failed)
+    return failed, "export it with a batch that is open everywhere, or fix the batch of its input"
+
+
+def fixed_shapes(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, int]]:
+    """Nodes that give their result a written shape, and the number that stands where the batch does."""
+    found = []
+    for node in graph.node:
+        shape = _constant(graph, node.input[1]) if node.op_type in ("Reshape", "Expand") else None
+        if shape is not None and shape.size and shape[0] > 0:
+            found.append((node, int(shape[0])))
+    return found
+
+
+def one_size_words(node: onnx.NodeProto, size: int, failed: str) -> tuple[str, str]:
+    """The cause and what to do, where a node asks for one size of the batch. failed: what happens otherwise."""
+    return (
+        f"{_named(node)} is written for batches of {size}: {failed}",
+        f"export it with a batch that is open everywhere, or fix the batch of its input to {size}",
+    )
+
+
+def _first(model: onnx.ModelProto, one: Placed, other: Placed, share: float) -> tuple[onnx.NodeProto, bool] | None:
+    """The first node whose result for the sample differs between the two batches by more than a share of it, and
+    whether that follows from the size of the batch alone."""
+    derived = _from_sizes(model.graph)
+    sized: dict[str, onnx.NodeProto] = {}
+    for node, mine, theirs in _results(model, one[0], other[0]):
+        if mine.dtype.kind not in "fiu" or mine.dtype in (np.int32, np.int64) or not mine.size:
+            continue
+        a, b = _of_sample(mine, len(one[0]), one[1]), _of_sample(theirs, len(other[0]), other[1])
+        if a.shape != b.shape:
+            continue
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        if np.abs(a - b).max(initial=0) <= max(share * np.abs(a).max(initial=0), 2.0 * (mine.dtype.kind in "iu")):
+            continue
+        if node.output[0] not in derived:
+            size = next((sized[name] for name in node.input if name in sized), None)
+            return (node, False) if size is None else (size, True)
+        sized.update(dict.fromkeys(node.output, node))
+    return None
+
+
+def _results(
+    model: onnx.ModelProto, one: np.ndarray, other: np.ndarray
+) -> Iterator[tuple[onnx.NodeProto, np.ndarray, np.ndarray]]:
+    """Every tensor of the graph for both batches, in the graph's order, with the node that gives it."""
+    makers = links.makers(model.graph)
+    names = [name for name in makers if name]
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "watched.onnx"
+        for start in range(0, len(names), AT_ONCE):
+            chosen = names[start : start + AT_ONCE]
+            del watched.graph.output[:]
+            watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in chosen)
+            onnx.save(watched, file)
+            opened = session.make_session(file, 1, optimize=False)
+            source = opened.get_inputs()[0].name
+            found, again = opened.run(None, {source: one}), opened.run(None, {source: other})
+            for name, mine, theirs in zip(chosen, found, again, strict=True):
+                if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray):
+                    yield makers[name], mine, theirs
+
+
+def _of_sample(values: np.ndarray, count: int, place: int) -> np.ndarray:
+    """One sample's part, along the first axis of the batch's size, or of a multiple of it; all where there is none."""
+    if values.ndim and values.shape[0] % count == 0 and values.shape[0]:
+        rows = values.shape[0] // count
+        return values[place * rows : (place + 1) * rows]
+    axis = next((axis for axis, size in enumerate(values.shape) if size == count), None)
+    return values if axis is None else values.take([place], axis)
+
+
+def _from_sizes(graph: onnx.GraphProto) -> set[str]:
+    """Tensors that depend on the sizes of others and on constants alone."""
+    constant = {tensor.name for tensor in graph.initializer}
+    found: set[str] = set()
+    for node in graph.node:
+        given = [name for name in node.input if name]
+        branches = any(one.HasField("g") for one in node.attribute)
+        if node.op_type in _SIZES or (given and not branches and all(name in found | constant for name in given)):
+            found.update(node.output)
+        elif not given and node.op_type == "Constant":
+            constant.update(node.output)
+    return found
+
+
+def _drawn(node: onnx.NodeProto | None) -> tuple[str, str]:
+    otherwise = "so the same sample is answered otherwise each time"
+    if node is None:
+        return "answers the same samples otherwise each time", "export a network that depends on its input alone"
+    if node.op_type == "BatchNormalization":
+        return _mixes(node, otherwise, 0)
+    if node.op_type == "Dropout":
+        todo = "export the network in eval mode (`model.eval()`), with no dropout left in training mode"
+        return f"{_named(node)} draws random numbers, {otherwise}", todo
+    what = "draws random numbers" if node.op_type in DRAWS else "computes otherwise each time"
+    return f"{_named(node)} {what}, {otherwise}", "export a network that depends on its input alone"
+
+
+def _draws(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
+    if node.op_type != "Dropout":
+        return node.op_type in DRAWS
+    training = _constant(model.graph, node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    return training is not None and bool(training.any())
+
+
+def _mixes(node: onnx.NodeProto, effect: str, count: int) -> tuple[str, str]:
+    kind, named = node.op_type, _named(node)
+    if kind == "BatchNormalization":
+        what = f"{named} normalises with the statistics of the batch, as in training, {effect}"
+        return what, "export the network in eval mode: `model.eval()` before `torch.onnx.export`"
+    if kind.startswith("Dynamic"):
+        what = f"{named} takes the scale of its integers from the whole batch, {effect}"
+        return what, "quantize with static scales, or fix the batch of its input to 1"
+    if kind == "If":
+        path = f"{named} takes another path for {count} sample{'s' * (count > 1)}"
+        return f"{path}, {effect}", "export a network that does not ask for the size of the batch"
+    if kind in ("Softmax", "LogSoftmax"):
+        return f"{named} runs over the batch's axis, {effect}", "take the softmax over the classes (axis 1)"
+    todo = "compute within each sample, over axes from 1 on, and export the network again"
+    return f"{named} mixes the samples of a batch, {effect}", todo
+
+
+def _drops_the_batch(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+    if node.op_type != "Squeeze":
+        return False
+    axes: Any = _attribute(node, "axes", None)
+    if len(node.input) > 1 and node.input[1]:
+        held = _constant(graph, node.input[1])
+        axes = None if held is None else held.tolist()
+        return axes is not None and 0 in axes
+    return axes is None or 0 in axes
+
+
+def _constant(graph: onnx.GraphProto, name: str) -> np.ndarray | None:
+    """A tensor's value where it is a constant of the graph."""
+    held = next((tensor for tensor in graph.initializer if tensor.name == name), None)
+    if held is None:
+        made = next((node for node in graph.node if node.op_type == "Constant" and name in node.output), None)
+        held = next((one.t for one in made.attribute if one.name == "value"), None) if made is not None else None
+    return None if held is None or held.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(held)
+
+
+def _attribute(node: onnx.NodeProto, name: str, usual: Any) -> Any:
+    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), usual)
+
+
+def _named(node: onnx.NodeProto) -> str:
+    """`Squeeze` (`/body/Squeeze`)."""
+    name = node.name or next(filter(None, node.output), "")
+    return f"its node `{name}` ({node.op_type})"

@@ -1,0 +1,171 @@
+"""Whether a sample's answer depends on the samples beside it, on their order or on their number, in an ONNX file."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from compressor.errors import short_of_memory
+from compressor.onnx_graph import allowance, bits, mixing, session
+from compressor.onnx_graph.clean import first_line
+
+FEWEST, FEW, MANY = 3, 4, 8
+QUICK_SECONDS, SLOW_SECONDS = 0.03, 0.2
+LARGE = 65
+ROUNDING = 2e-5
+"""A share of the largest output: what float32 arithmetic in another order does to it."""
+HALF, DYNAMIC = 1e-2, 0.1
+"""Shares of the outputs' spread: what rounding to 16 bits does, and what scales do that are taken from the batch. Such
+scales are a batch's by design; they move an answer by a step of 8 bits here and there, and beyond this they matter."""
+UNKNOWN = 1e-3
+"""A share of the largest output, where what rounding does to a graph cannot be measured."""
+
+
+def find(path: Path, opened: ort.InferenceSession, samples: np.ndarray) -> tuple[str, str] | None:
+    """What is wrong and what to do, where samples alone, in other company, in another order or a second time get
+    other answers than before; None where they get the same, within what rounding does to this graph.
+
+    opened: the file's session. samples: [n, …] as its input takes them, n at least 8 where the network is quick.
+    Raises what onnxruntime raises where the file cannot be run at all.
+    """
+    run = _Run(opened, samples)
+    try:
+        run.answer([0, 1])
+        began = time.perf_counter()
+        run.answer([0, 1])
+        took = time.perf_counter() - began
+        count = MANY if took < QUICK_SECONDS else FEW if took < SLOW_SECONDS else FEWEST
+        count = min(count, len(samples), run.size if run.size and run.size > 1 else MANY)
+        usual = run.answer(list(range(count)))
+    except Exception as problem:  # onnxruntime has a dozen exception types without a common one
+        if short_of_memory(problem) or (found := _takes_one_size(path, run, problem)) is None:
+            raise
+        return found
+    if usual.shape[:1] != (count,) or not np.isfinite(usual).all():
+        return None
+    return _compare(path, run, usual, quick=count == MANY and run.size is None)
+
+
+class Noise:
+    """What rounding may do to the outputs of a file, measured when it is asked for.
+
+    inputs, outputs: [n, …] of the file.
+    """
+
+    def __init__(self, path: Path, inputs: np.ndarray, outputs: np.ndarray) -> None:
+        self._path, self._inputs, self._outputs = path, inputs, outputs
+        values = outputs.astype(np.float64)
+        self.scale = float(np.abs(values).max(initial=0))
+        self.spread = float(np.abs(values - values.mean(0)).max(initial=0))
+
+    def explains(self, distance: float) -> bool:
+        """Whether a difference of an output may be rounding: none where the operators give the same bits in any
+        order."""
+        if distance == 0 or self._proven:
+            return distance == 0
+        return distance <= ROUNDING * min(self.scale, 1000 * self.spread) or distance <= self._allowed
+
+    @cached_property
+    def _proven(self) -> bool:
+        try:
+            return bool(bits.judge(self._path)["proven"])
+        except Exception:  # a graph that cannot be looked at: its weights lie elsewhere, its names are odd
+            return False
+
+    @cached_property
+    def _allowed(self) -> float:
+        kinds = mixing.kinds(self._path)
+        try:
+            found = allowance.allowance(self._path, self._inputs, self._outputs).largest
+        except Exception:  # as above
+            found = UNKNOWN * self.scale
+        return max(found, HALF * self.spread * kinds.half, DYNAMIC * self.spread * kinds.dynamic)
+
+
+class _Run:
+    """A session and samples. size: the batch that the file was made for, None where it takes any."""
+
+    def __init__(self, opened: ort.InferenceSession, samples: np.ndarray) -> None:
+        self.size, self._session, self.samples = session.fixed_batch(opened), opened, samples
+
+    def answer(self, places: list[int]) -> np.ndarray:
+        return session.answer(self._session, self.samples[places])
+
+    def batch(self, places: list[int]) -> np.ndarray:
+        """The samples at these places as one batch that the file takes."""
+        found = self.samples[places]
+        if self.size is None or len(found) >= self.size:
+            return found[: self.size]
+        return np.concatenate([found, np.zeros((self.size - len(found), *found.shape[1:]), found.dtype)])
+
+
+def _compare(path: Path, run: _Run, usual: np.ndarray, *, quick: bool) -> tuple[str, str] | None:
+    every = list(range(len(usual)))
+    noise = Noise(path, run.samples[every], usual)
+    for places in _batches(every, quick):
+        try:
+            answer = run.answer(places)
+        except Exception as problem:  # onnxruntime has a dozen exception types without a common one
+            if short_of_memory(problem):
+                raise
+            return _cannot(path, run, places, len(every), problem)
+        if answer.shape != usual[places].shape:
+            return _cannot(path, run, places, len(every), None)
+        again = places == every
+        distance = _distance(answer, usual[places])
+        if distance <= ROUNDING * noise.scale if again else noise.explains(distance):
+            continue
+        row = next(row for row, place in enumerate(places) if _distance(answer[row], usual[place]) >= distance)
+        one, other = (run.batch(every), places[row]), (run.batch(places), row)
+        return mixing.why(path, one, other, again=again, count=len(places))
+    return None
+
+
+def _batches(every: list[int], quick: bool) -> list[list[int]]:
+    """Places of samples: the same again, alone, few, in other orders and company, many."""
+    if len(every) < FEW:
+        return [every, [0], [every[-1]], every[::-1]]
+    shuffled, company = [*every[1::2][::-1], *every[::2]], [every[1], *[every[0]] * (len(every) - 1)]
+    many = [[every[place % len(every)] for place in range(LARGE)]] if quick else []
+    return [every, [0], [every[1]], [every[-1]], [1, 2], [0, 2, 3], every[::-1], shuffled, company, *many]
+
+
+def _cannot(path: Path, run: _Run, places: list[int], usual: int, problem: Exception | None) -> tuple[str, str]:
+    """A smaller or larger batch fails, or is answered in another shape."""
+    alone = len(places) == 1
+    count = "one sample alone" if alone else f"{len(places)} samples"
+    if problem is None:
+        failed = f"{'is' if alone else 'are'} answered in another shape"
+    else:
+        failed = f"fail{'s' if alone else ''} ({first_line(problem)})"
+    return mixing.size_words(path, f"{count} {failed}, though {usual} are answered", str(problem or ""))
+
+
+def _takes_one_size(path: Path, run: _Run, problem: Exception) -> tuple[str, str] | None:
+    """What to say where the file fails for some samples at once, and answers a batch of another size."""
+    failed = f"batches of another size fail ({first_line(problem)})"
+    for node, size in mixing.fixed_shapes(onnx.load(path, load_external_data=False).graph):
+        if 1 < size <= LARGE and _answers(run, size):
+            return mixing.one_size_words(node, size, failed)
+    if not _answers(run, 1):
+        return None
+    what = f"more than one sample at once fail ({first_line(problem)}), though its input leaves the batch open"
+    return mixing.size_words(path, what, str(problem))
+
+
+def _answers(run: _Run, size: int) -> bool:
+    try:
+        run.answer([place % len(run.samples) for place in range(size)])
+    except Exception:  # it fails for a reason that has nothing to do with the batch
+        return False
+    return True
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    distance = np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0)
+    return float("inf") if np.isnan(distance) else float(distance)
