@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _NOT_THEIRS = (str(Path(torch.__file__).parent), str(Path(__file__).resolve().parents[1]))
+_BEGINNINGS = ("watched", "one_batch")
+"""Functions of ours that call a network or its loss: what called them is none of its code."""
 _SILENT = frozenset({"__get__", "size", "dim", "numel", "requires_grad_", "detach", "__len__"})
 
 
@@ -37,34 +40,59 @@ class Call:
         return f"`{self.function}`{inside}{self.line}"
 
 
-class _Watch(TorchFunctionMode):
-    def __init__(self, see: Callable[[Call], object], stack: list[tuple[str, str]]) -> None:
+class Watch(TorchFunctionMode):
+    """Sees every call of a function of torch while it is entered."""
+
+    def __init__(self, see: Callable[[Call], object]) -> None:
         super().__init__()
-        self._see, self._stack = see, stack
+        self._see = see
+        self._stack: list[tuple[str, str]] = []
+        self._failed: list[tuple[str, Call]] = []
+
+    def follow(self, model: nn.Module) -> list[Any]:
+        """Handles of the hooks that tell in which of the model's modules a call is."""
+        return [handle for name, module in model.named_modules() for handle in _following(name, module, self._stack)]
+
+    def failed(self, problem: Exception) -> Call | None:
+        """The call that raised this; None where the network's own code did."""
+        return next((call for said, call in self._failed if said == str(problem)), None)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", str(func))
         if name in _SILENT:
             return func(*args, **(kwargs or {}))
         before = _dice()
-        made = func(*args, **(kwargs or {}))
         module, kind = self._stack[-1] if self._stack else ("", "")
+        try:
+            made = func(*args, **(kwargs or {}))
+        except Exception as problem:
+            if name == "backward":  # what failed inside of it is not seen here
+                raise
+            self._failed.append((str(problem), Call(name, module, kind, _line(), False, (), {}, ())))
+            raise
         parts = made if isinstance(made, tuple | list) else (made,)
         outputs = tuple(part for part in parts if isinstance(part, Tensor))
         self._see(Call(name, module, kind, _line(), _dice() != before, tuple(args), kwargs or {}, outputs))
         return made
 
 
-def watched(model: nn.Module, inputs: Tensor, see: Callable[[Call], object]) -> Any:
-    """The model's answer in eval mode, without gradients; `see` is told of every call. Raises what the model raises."""
-    stack: list[tuple[str, str]] = []
-    handles = [handle for name, module in model.named_modules() for handle in _following(name, module, stack)]
+@contextmanager
+def watching(model: nn.Module, see: Callable[[Call], object]) -> Iterator[Watch]:
+    """Let `see` be told of every call, the model's with the names of its modules."""
+    watch = Watch(see)
+    handles = watch.follow(model)
     try:
-        with torch.no_grad(), _Watch(see, stack):
-            return model.eval()(inputs)
+        with watch:
+            yield watch
     finally:
         for handle in handles:
             handle.remove()
+
+
+def watched(model: nn.Module, inputs: Tensor, see: Callable[[Call], object]) -> Any:
+    """The model's answer in eval mode, without gradients; `see` is told of every call. Raises what the model raises."""
+    with torch.no_grad(), watching(model, see):
+        return model.eval()(inputs)
 
 
 def listed(model: nn.Module, inputs: Tensor) -> list[Call]:
@@ -93,14 +121,19 @@ def _dice() -> tuple[Any, ...]:
     return bytes(torch.get_rng_state().numpy().data), legacy[2], legacy[1].tobytes(), random.getstate()
 
 
+def is_theirs(file: str) -> bool:
+    """Whether a file of code is neither torch's nor ours nor Python's own."""
+    return not file.startswith((*_NOT_THEIRS, "<")) and "contextlib" not in file
+
+
 def _line() -> str:
     """` at nets.py, line 24`: where the code that is neither torch's nor ours stands, where there is some."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_NOT_THEIRS) and not file.startswith("<") and "contextlib" not in file:
+        if is_theirs(file):
             return f" at {Path(file).name}, line {frame.f_lineno}" if frame.f_code.co_name != "<module>" else ""
-        if Path(file).parent == Path(_NOT_THEIRS[1]) / "models" and frame.f_code.co_name == "watched":
+        if file.startswith(_NOT_THEIRS[1]) and frame.f_code.co_name in _BEGINNINGS:
             return ""
         frame = frame.f_back
     return ""

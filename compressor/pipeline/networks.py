@@ -19,10 +19,12 @@ SAMPLES = 8
 OTHER_SEED = 1
 
 
-def check(network: nn.Module, node: Node, context: Context, *, new: bool) -> nn.Module:
+def check(
+    network: nn.Module, node: Node, context: Context, *, new: bool, teacher: nn.Module | None = None
+) -> nn.Module:
     """The network with plain weights, after all that can be asked of it before it is trained.
 
-    new: False for one that was asked before, in the step that it comes from.
+    new: False for one that was asked before, in the step that it comes from. teacher: what it learns from, if anything.
 
     Raises:
         InputError: its shapes, its state or its answers would make what is trained something else than what ships.
@@ -38,6 +40,8 @@ def check(network: nn.Module, node: Node, context: Context, *, new: bool) -> nn.
             neighbours.check(network, inputs)
     if node.status != "reuse" and trains(node.spec):
         _check_training(network, node, context, inputs)
+        if getattr(node.spec, "precision", None) == "bfloat16":
+            _check_bfloat16(network, node, context, teacher)
     with _at(node):
         plain.bake(network)
     return network
@@ -133,6 +137,21 @@ def _check_training(network: nn.Module, node: Node, context: Context, inputs: Te
     if _is_theirs(node):
         with _at(node):
             faithful.check_trained(trained, _builder(node, context, 0), inputs[:2])
+
+
+def _check_bfloat16(network: nn.Module, node: Node, context: Context, teacher: nn.Module | None) -> None:
+    """Take a copy through one batch in the precision that the file asks for, the teacher with it."""
+    import copy
+
+    from compressor.stages import objective
+    from compressor.training import bfloat16
+
+    loss = objective.of(node.spec, copy.deepcopy(teacher), context)
+    spec: Any = node.spec
+    failure = bfloat16.failing(network, loss, context.task, spec, context)
+    if failure is not None:
+        what = f"the network cannot be trained in bfloat16: {failure}, and passes in float32"
+        raise InputError(f"steps.{node.name}.precision", what, "write `precision: float32`")
 
 
 def _place(node: Node) -> str:

@@ -83,7 +83,7 @@ def _network(
         from compressor.models import network
 
         made: Any = network.read(read(node.key).folder, context(node).base)
-        new = True
+        new, teacher = True, None
     else:
         wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
         made_before = {role: _network(one, context, read, found) for role, one in wanted.items()}
@@ -92,5 +92,7 @@ def _network(
             return None
         made = node.stage.sketch(node.spec, inputs, context(node)) if node.stage.sketch else inputs.get("from")
         new = made is not inputs.get("from")
-    found[node.key] = networks.check(made, node, context(node), new=new) if made is not None else None
+        teacher = inputs.get("teacher")
+    if made is not None:
+        found[node.key] = networks.check(made, node, context(node), new=new, teacher=teacher)
     return found[node.key]

@@ -135,7 +135,9 @@ class TrainingFields(Frozen):
         description="Epochs without a better validation metric before training ends; the best epoch is kept.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="`auto` is bfloat16 autocast where the device has units for it, else float32."
+        "auto",
+        description="`auto` is bfloat16 autocast where the device has units for it and one batch passes in it, "
+        "else float32.",
     )
     freeze: Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=tuple[str, ...] | str)] = Field(
         (), description="Prefixes of module names whose parameters stay as they are."

@@ -38,15 +38,13 @@ class DistillSpec(TrainingFields, starting.StartFields, StageSpec):
 
 def run(spec: DistillSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the student; the teacher's artifact is only read. The facts hold curves, precision and loss."""
-    from compressor.training import loop
-
     start = starting.begin(spec, inputs, context)
     loss, words = objective.build(spec, inputs, context)
     context.progress.say(f"loss: {words}")
     context.progress.say(start.words())
-    curves = loop.fit(start.model, loss, context.task, spec, context=context)
+    facts = starting.train(start.model, loss, words, spec, context)
     start.save(context)
-    return starting.trained_facts(curves, spec, context, words)
+    return facts
 
 
 STAGE = Stage(

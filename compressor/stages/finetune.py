@@ -22,14 +22,12 @@ class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):
 
 def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the network; the facts hold curves, precision and loss."""
-    from compressor.training import loop
-
     start = starting.begin(spec, inputs, context)
     loss, words = objective.build(spec, inputs, context)
     context.progress.say(start.words())
-    curves = loop.fit(start.model, loss, context.task, spec, context=context)
+    facts = starting.train(start.model, loss, words, spec, context)
     start.save(context)
-    return starting.trained_facts(curves, spec, context, words)
+    return facts
 
 
 STAGE = Stage(

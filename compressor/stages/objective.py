@@ -28,10 +28,21 @@ def ineffective(spec: Any) -> list[tuple[str, str]]:
 
 def build(spec: Any, inputs: Mapping[str, Artifact], context: Context) -> tuple[Objective, str]:
     """(model, batch) -> loss, and the loss in words. A teacher among the inputs is frozen and in eval mode."""
+    from compressor.distillation import hinton
+    from compressor.models import network
+
+    if "teacher" not in inputs:
+        smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
+        return of(spec, None, context), f"the task's loss{smoothed}"
+    teacher = network.read(inputs["teacher"].folder, context.base)
+    return of(spec, teacher, context), hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
+
+
+def of(spec: Any, teacher: nn.Module | None, context: Context) -> Objective:
+    """(model, batch) -> loss. The teacher, where there is one, is frozen, and moved to the device, in place."""
     import torch
 
     from compressor.distillation import hinton
-    from compressor.models import network
     from compressor.training.evaluation import place
 
     task = context.task
@@ -39,16 +50,15 @@ def build(spec: Any, inputs: Mapping[str, Artifact], context: Context) -> tuple[
     def labels(outputs: Tensor, batch: Any) -> Tensor:
         return task.loss(outputs, batch, label_smoothing=spec.label_smoothing)
 
-    if "teacher" not in inputs:
-        smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
-        return lambda model, batch: labels(model(batch.inputs), batch), f"the task's loss{smoothed}"
-    teacher = place(network.read(inputs["teacher"].folder, context.base), context.device).eval().requires_grad_(False)
+    if teacher is None:
+        return lambda model, batch: labels(model(batch.inputs), batch)
+    frozen = place(teacher, context.device).eval().requires_grad_(False)
 
     def both(model: nn.Module, batch: Any) -> Tensor:
         outputs = model(batch.inputs)
         with torch.no_grad():
-            taught = teacher(batch.inputs).float()
+            taught = frozen(batch.inputs).float()
         distance = task.distance(outputs, taught, temperature=spec.temperature)
         return hinton.blend(labels(outputs, batch), distance, spec.alpha)
 
-    return both, hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
+    return both

@@ -65,7 +65,6 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     """Prune, train and write the network. The facts hold curves, precision, loss, kept shares and widths."""
     from compressor.models import network
     from compressor.pruning import importance, narrow
-    from compressor.training import loop
 
     model = network.read(inputs["from"].folder, context.base)
     outputs, input_shape = starting.sizes(context)
@@ -76,12 +75,12 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
         context.progress.say(line)
     loss, words = objective.build(spec, inputs, context)
     context.progress.say(f"loss: {words}")
-    curves = loop.fit(pruned.model, loss, context.task, spec, context=context)
+    facts = starting.train(pruned.model, loss, words, spec, context)
     reference = network.describe(inputs["from"].folder)["model"]
     shapes = network.shapes(pruned.model)
     starting.Start(pruned.model, reference, shapes, outputs, input_shape).save(context)
     widths = {name: list(sizes) for name, sizes in pruned.layers.items()}
-    return {**starting.trained_facts(curves, spec, context, words), "kept": pruned.kept, "widths": widths}
+    return {**facts, "kept": pruned.kept, "widths": widths}
 
 
 def sketch(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:

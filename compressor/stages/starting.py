@@ -20,6 +20,8 @@ from compressor.store.artifact import Artifact
 if TYPE_CHECKING:
     from torch import nn
 
+    from compressor.stages.objective import Objective
+
 SAMPLES_READ_BACK = 4
 WEIGHTS = (
     "`none` (untrained), `default` (the library's own, from its cache or a download), or the path of a `.safetensors`, "
@@ -207,8 +209,13 @@ def _at(place: str) -> Iterator[None]:
         raise
 
 
-def trained_facts(curves: list[dict[str, Any]], spec: TrainingFields, context: Context, loss: str) -> dict[str, Any]:
-    """The facts that every trained model leaves: curves, precision, and the loss in words."""
-    from compressor.training import loop
+def train(model: nn.Module, loss: Objective, words: str, spec: TrainingFields, context: Context) -> dict[str, Any]:
+    """Train the model in place, in a precision that it can be trained in; what you get is the facts that every trained
+    model leaves: curves, precision, why it is another than the device's own, and the loss in words."""
+    from compressor.training import bfloat16, loop
 
-    return {**loop.facts(curves, spec, context), "loss": loss}
+    precision, because = bfloat16.settled(model, loss, context.task, spec, context)
+    settings = spec.model_copy(update={"precision": precision})
+    curves = loop.fit(model, loss, context.task, settings, context=context)
+    told = {"precision_because": because} if because else {}
+    return {**loop.facts(curves, settings, context), **told, "loss": words}

@@ -126,7 +126,7 @@ class _Training:
         if self.precision == "bfloat16":
             quick = precision.has_bf16(self.context.device)
             self.context.progress.say(f"computes in bfloat16{'' if quick else ', in which this device is slower'}")
-        hook = self.model.register_forward_hook(_in_float32) if self.precision == "bfloat16" else None
+        hook = self.model.register_forward_hook(precision.in_float32) if self.precision == "bfloat16" else None
         try:
             while self.position.epoch < self.settings.epochs and not self.position.stopped:
                 self._epoch()
@@ -265,14 +265,10 @@ class _Training:
             self.context.progress.advance(done, total, "batches", loss=loss, learning_rate=rate, **self.accuracy)
 
     def _not_a_number(self, what: str, value: float, rate: float) -> StepError:
+        other = "precision: float32, " if self.precision == "bfloat16" else ""
         return StepError(
             f"step {self.context.step}",
             f"{what} is not a number ({value}) in epoch {self.position.epoch + 1} of {self.settings.epochs}"
             f" at a learning rate of {rate:.3g}",
-            f"try learning_rate: {self.settings.learning_rate / 10:.3g}, warmup_epochs: 1 or clip_norm: 1",
+            f"try {other}learning_rate: {self.settings.learning_rate / 10:.3g}, warmup_epochs: 1 or clip_norm: 1",
         )
-
-
-def _in_float32(_: nn.Module, __: Any, outputs: Any) -> Any:
-    """Losses are computed in float32, whatever the network computed in."""
-    return outputs.float() if isinstance(outputs, Tensor) else outputs

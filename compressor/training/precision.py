@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from compressor.latency import machine
 
@@ -29,3 +31,8 @@ def has_bf16(device: str) -> bool:
 def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     """The context in which the network computes."""
     return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def in_float32(_: nn.Module, __: Any, outputs: Any) -> Any:
+    """Forward hook: losses are computed in float32, whatever the network computed in."""
+    return outputs.float() if isinstance(outputs, Tensor) else outputs
