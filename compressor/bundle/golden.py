@@ -6,11 +6,15 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from compressor.bundle import plain_pictures
+from compressor.runner import runner
+
 FEWEST, MOST = 8, 16
-LARGEST_INPUTS = 8 * 2**20
+LARGEST_INPUTS, MOST_MEMORY = 8 * 2**20, 128 * 2**20
 LARGEST_FILE = 1_000_000
 _HEADERS = 1024
 JPEG = b"\xff\xd8\xff"
@@ -35,13 +39,15 @@ class Golden:
 def choose(targets: np.ndarray, bytes_each: int) -> list[int]:
     """Places in `targets` [n], ascending, spread over the classes: one of each in turn until there are enough.
 
-    At most 16, at least 8 where there are as many; fewer than 16 where the inputs would take more than 8 MiB.
+    At most 16, at least 8 where there are as many; fewer than 16 where the inputs would take more than 8 MiB, and fewer
+    than 8 where they would take more than 128 MiB.
 
     >>> choose(np.array([0, 0, 1, 1, 2, 2, 0, 1, 2]), 1)[:4]
     [0, 1, 2, 3]
     """
     classes, of_class = np.unique(targets, return_inverse=True)
-    wanted = min(len(targets), max(FEWEST, min(MOST, LARGEST_INPUTS // max(bytes_each, 1))))
+    wanted = max(FEWEST, min(MOST, LARGEST_INPUTS // max(bytes_each, 1)))
+    wanted = min(len(targets), max(1, min(wanted, MOST_MEMORY // max(bytes_each, 1))))
     # The k-th sample of its class comes in round k, so a stable sort by round takes every class in turn.
     rounds = np.empty(len(targets), dtype=np.int64)
     for number in range(len(classes)):
@@ -54,20 +60,46 @@ def choose(targets: np.ndarray, bytes_each: int) -> list[int]:
     return sorted(int(place) for place in order[:wanted])
 
 
-def fitting(encoded: Sequence[bytes], inputs: np.ndarray, output_bytes: int) -> list[int]:
-    """Places of the samples, ascending and evenly spread, that fit into a file of a million bytes; at least one.
+def pictures(raw: Sequence[bytes], model: Any, output_bytes: int) -> tuple[list[int], list[bytes], np.ndarray]:
+    """What of these pictures fits into a file of a million bytes: places, pictures as they may leave the house, inputs.
 
-    inputs: [n, …] as the network gets them. output_bytes: of one sample's output.
+    raw: files' bytes. model: the runner's. output_bytes: of one sample's output. Where the smallest alone is too large,
+    it becomes coarser until its input packs well enough.
     """
-    sizes = [
-        len(zlib.compress(one.tobytes())) + len(picture) + output_bytes + _HEADERS
-        for one, picture in zip(inputs, encoded, strict=True)
-    ]
+    steps = model.facts["preprocess"]
+    encoded = [plain_pictures.plain(one, steps) for one in raw]
+    inputs = [_input(one, model) for one in encoded]
+    sizes = [size(*both) + output_bytes for both in zip(encoded, inputs, strict=True)]
+    if kept := fitting(sizes):
+        return kept, [encoded[place] for place in kept], np.stack([inputs[place] for place in kept])
+    smallest = int(np.argmin(sizes))
+    for form in plain_pictures.forms(raw[smallest], steps):
+        encoded, inputs = [form], [_input(form, model)]
+        if size(form, inputs[0]) + output_bytes <= LARGEST_FILE:
+            break
+    return [smallest], encoded, np.stack(inputs)
+
+
+def _input(encoded: bytes, model: Any) -> np.ndarray:
+    return np.asarray(model.prepare(runner().decode(encoded)))
+
+
+def size(encoded: bytes, given: np.ndarray) -> int:
+    """Bytes that a picture and the network's input of it take in samples.npz."""
+    return len(zlib.compress(given.tobytes())) + len(encoded) + _HEADERS
+
+
+def fitting(sizes: Sequence[int]) -> list[int]:
+    """Places of the samples, ascending and evenly spread, that take at most a million bytes; else the smallest alone.
+
+    None where not even that fits.
+    """
     for count in range(len(sizes), 1, -1):
         places = [int(place) for place in np.linspace(0, len(sizes) - 1, count).round()]
         if sum(sizes[place] for place in places) <= LARGEST_FILE:
             return places
-    return [0]
+    smallest = int(np.argmin(sizes))
+    return [smallest] if sizes[smallest] <= LARGEST_FILE else []
 
 
 def input_tolerance(encoded: Sequence[bytes], preprocess: Sequence[Mapping[str, object]], pixels: bool) -> float:

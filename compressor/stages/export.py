@@ -194,7 +194,6 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
 
     from compressor.bundle import golden
     from compressor.bundle.bundle import MODEL, SAMPLES
-    from compressor.bundle.plain_pictures import plain
     from compressor.onnx_graph.allowance import allowance
     from compressor.runner import runner
 
@@ -203,12 +202,10 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     bytes_each = int(np.prod(source["shape"][1:])) * np.dtype(source["dtype"]).itemsize
     places = golden.choose(predictions["test_targets"], bytes_each)
     indices = predictions["test_indices"][places]
-    encoded = [plain(context.task.raw("test", int(index)).encoded) for index in indices]
-    inputs = np.stack([model.prepare(runner().decode(one)) for one in encoded])
     output_bytes = int(np.prod(facts["outputs"][0]["shape"][1:])) * 4
-    kept = golden.fitting(encoded, inputs, output_bytes)
-    places, indices, inputs = [places[one] for one in kept], indices[kept], inputs[kept]
-    encoded = [encoded[one] for one in kept]
+    raw = [context.task.raw("test", int(index)).encoded for index in indices]
+    kept, encoded, inputs = golden.pictures(raw, model, output_bytes)
+    places, indices = [places[one] for one in kept], indices[kept]
     outputs = model.outputs(inputs)
     allowed = allowance(folder / MODEL, inputs, outputs)
     samples = golden.Golden(
@@ -282,6 +279,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("onnx", "onnxruntime", "numpy", "pillow"),
-    revision=6,
+    revision=7,
     isa=True,
 )
