@@ -12,8 +12,8 @@ def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     student, teacher: logits [batch, classes] of any float type; no gradient goes to the teacher. The factor
     temperature² keeps the gradient's size when the temperature changes.
     """
-    log_student = F.log_softmax(student.float() / temperature, dim=-1)
-    log_teacher = F.log_softmax(teacher.detach().float() / temperature, dim=-1)
+    log_student = F.log_softmax(student.float() / temperature, dim=1)
+    log_teacher = F.log_softmax(teacher.detach().float() / temperature, dim=1)
     return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
 
 

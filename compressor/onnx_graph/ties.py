@@ -98,8 +98,7 @@ def _gamma(roundings: int) -> float:
 def _nearest(exact: np.ndarray, error: np.ndarray) -> Margin:
     """The number with the least room between its error and its distance from a tie among those that do not saturate."""
     exact, error = np.broadcast_arrays(exact, error)
-    inside = (exact + error > 0.5) & (exact - error < 254.5)
-    inside |= (np.abs(exact - 0.5) <= error) | (np.abs(exact - 254.5) <= error)
+    inside = (exact + error >= 0.5) & (exact - error <= 254.5)
     if not inside.any():
         return Margin(float("inf"), 0.0, 0.0)
     distance, error = np.abs(exact[inside] - np.floor(exact[inside]) - 0.5), error[inside]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-LIMITS = {7: (-64, 64), 8: (-127, 127)}
+LIMITS = {7: 64, 8: 127}
 _MOMENTUM = 0.01
 _SMALLEST = 1e-12
 
@@ -18,10 +18,10 @@ def round_weight(weight: Tensor, bits: int) -> Tensor:
     >>> round_weight(torch.tensor([[1.0, 0.3]]), 7)  # 1/64 a step: 0.3 lies between 19/64 and 20/64
     tensor([[1.0000, 0.2969]])
     """
-    low, high = LIMITS[bits]
-    scale = (weight.detach().flatten(1).abs().amax(1) / high).clamp_min(_SMALLEST)
+    limit = LIMITS[bits]
+    scale = (weight.detach().flatten(1).abs().amax(1) / limit).clamp_min(_SMALLEST)
     zero = torch.zeros_like(scale, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, low, high)
+    return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -limit, limit)
 
 
 class RoundedWeight(nn.Module):

@@ -35,7 +35,7 @@ def frozen_parts(model: nn.Module, prefixes: Sequence[str], step: str) -> list[n
 
 
 def _under(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(prefix.rstrip(".") + ".")
+    return f"{name}.".startswith(prefix.rstrip(".") + ".")
 
 
 def groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def share(schedule: str, step: int, steps: int, warmup_steps: int = 0) -> float:
         return onecycle(step / max(1, steps - 1))
     if step < warmup_steps:
         return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    progress = (step - warmup_steps) / (steps - warmup_steps)
     if schedule == "cosine":
         return cosine(progress)
     if schedule == "step":

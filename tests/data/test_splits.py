@@ -70,3 +70,23 @@ def test_each_purpose_and_epoch_has_its_own_stream() -> None:
     }
     assert len(draws) == 4
     assert generator(0, "order", 0).integers(2**63) == generator(0, "order", 0).integers(2**63)
+
+
+def test_seeds_enter_as_two_words_of_32_bits() -> None:
+    """3 · 2^32 + 7 is the words 7 and 3."""
+    wanted = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, 3])))
+    assert generator(3 * 2**32 + 7).integers(2**63) == wanted.integers(2**63)
+    assert generator(7).integers(2**63) != generator(3 * 2**32 + 7).integers(2**63)
+
+
+def test_the_least_and_the_most_that_can_be_held_out() -> None:
+    targets = np.array([0, 0, 1, 1, 1])
+    assert hold_out(targets, 1, "x").sum() == 1
+    assert targets[hold_out(targets, 1, "x")].tolist() == [1]  # quotas 0.4 and 0.6
+    assert hold_out(targets, 4, "x").sum() == 4
+
+
+def test_shares_are_rounded_and_whole_numbers_are_counts() -> None:
+    assert [count(size, 10) for size in (0.25, 0.26, 0.99, 1, 1.0, 7)] == [2, 3, 10, 1, 1, 7]  # 2.5 rounds to even
+    assert few(np.zeros(5, int), 5).tolist() == [0, 1, 2, 3, 4]
+    assert len(few(np.zeros(6, int), 5)) == 5

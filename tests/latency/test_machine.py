@@ -95,3 +95,63 @@ def test_description_is_of_this_machine_and_needs_only_the_standard_library() ->
     code = f"import sys, compressor.latency.machine as m; m.describe(); print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_old_kernel_tells_less_of_its_time(tmp_path: Path) -> None:
+    assert machine.ticks(write(tmp_path, {"proc/stat": "cpu  4 3 2 1\n"})) == machine.Ticks(busy=9, steal=0, total=10)
+    assert machine.steal(write(tmp_path, {"proc/stat": "cpu  0 0 0 0 0 0 0 0\n"})) is None
+    assert machine.ticks(write(tmp_path, {"proc/stat": "intr 4 3 2 1\n"})) is None
+    every = machine.ticks(write(tmp_path, {"proc/stat": "cpu  1 2 4 8 16 32 64 128 256 512\n"}))
+    assert every == machine.Ticks(busy=1 + 2 + 4 + 32 + 64, steal=128, total=255)
+
+
+@pytest.mark.parametrize(("quota", "threads"), [(140, 1), (150, 2), (249, 2), (250, 3), (40, 1), (9900, 8)])
+def test_a_quota_is_rounded_to_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: int, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    root = write(tmp_path, {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": f"{quota}000 100000"})
+    assert machine.default_threads(root) == threads
+
+
+def test_a_quota_of_no_time_is_none(tmp_path: Path) -> None:
+    for text in ("100000 0", "100000", "max 100000", "-1 100000", "a b"):
+        root = write(tmp_path, {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": text})
+        assert machine.cpu_quota(root) is None
+
+
+def test_memory_of_an_old_container(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "2:memory:/box\n5:blkio:/box\nodd\n", "proc/meminfo": "MemTotal: 10 kB\n",
+             "sys/fs/cgroup/memory/box/memory.limit_in_bytes": "2048", "sys/fs/cgroup/blkio/box/memory.max": "1"}  # fmt: skip
+    assert machine.memory_bytes(write(tmp_path, files)) == 2048
+    assert machine.memory_bytes(tmp_path / "nowhere") is None
+
+
+def test_the_clock_is_the_mean_of_all_cpus(tmp_path: Path) -> None:
+    files = {"proc/cpuinfo": "cpu MHz\t: 1000.04\nmodel: 1\n\ncpu MHz\t: 2000.5\n",
+             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "powersave\n"}  # fmt: skip
+    root = write(tmp_path, files)
+    assert machine.frequency_mhz(root) == 1500.3  # 1500.27
+    assert machine.governor(root) == "powersave"
+    assert machine.frequency_mhz(tmp_path / "nowhere") is None
+    assert machine.governor(tmp_path / "nowhere") is None
+
+
+def test_a_processor_is_told_by_its_first_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(text: str) -> tuple[str, str]:
+        monkeypatch.setattr(machine, "ROOT", write(tmp_path, {"proc/cpuinfo": text}))
+        machine._cpuinfo.cache_clear()
+        try:
+            return machine.cpu_model(), machine.isa_words().partition(" with ")[2]
+        finally:
+            machine._cpuinfo.cache_clear()
+
+    first = "model name : Some CPU\ncpu family : 6\nmodel : 85\nstepping : 7\nflags : avx2 fma avx512f\n"
+    assert told(first + "\nmodel name : Other\nflags : sve\n") == ("Some CPU (6/85/7)", "avx2, avx512f")
+    assert told("model name : Bare\nFeatures : asimddp\n") == ("Bare", "asimddp")
+    assert told("CPU part: x\nmodel name : Plain\n") == ("Plain", "")
+
+
+def test_load_is_that_of_the_last_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.126, 5.0, 9.0), raising=False)
+    assert machine.load() == 0.13

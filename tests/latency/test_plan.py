@@ -35,3 +35,31 @@ def test_another_seed_is_another_order() -> None:
     assert plan.openings(6, 7, seed=0) == plan.openings(6, 7, seed=0)
     assert plan.openings(6, 7, seed=0) != plan.openings(6, 7, seed=1)
     assert len(plan.openings(6, 7, seed=0)) == 7
+
+
+def test_orders_by_hand() -> None:
+    """Of four sessions 0 and 1 are the ends of the first pair of processes, 2 and 3 of the second, then again."""
+    orders = plan.openings(4, 5, seed=1)
+    assert [(order[0], order[-1]) for order in orders] == [(0, 1), (1, 0), (2, 3), (3, 2), (0, 1)]
+    assert [order[::-1] for order in orders[::2]][:2] == orders[1::2]
+    assert plan.openings(1, 3, seed=0) == [[0], [0], [0]]
+    assert plan.openings(3, 4, seed=0) == [[0, 2, 1], [1, 2, 0], [2, 1, 0], [0, 1, 2]]
+    assert plan.openings(2, 0, seed=0) == []
+
+
+def test_the_fewest_processes_have_an_interval_and_fewer_none() -> None:
+    from compressor.latency.summary import median_interval
+
+    assert median_interval([1.0] * plan.FEWEST_PROCESSES) is not None
+    assert median_interval([1.0] * (plan.FEWEST_PROCESSES - 1)) is None
+
+
+def test_the_fewest_rounds_outvote_a_disturbed_one() -> None:
+    import numpy as np
+
+    from compressor.latency.summary import process_median
+
+    def calm(rounds: int) -> bool:
+        return process_median([np.array([9.0])] + [np.array([1.0])] * (rounds - 1)) == 1.0
+
+    assert calm(plan.FEWEST_ROUNDS) and not calm(plan.FEWEST_ROUNDS - 1)

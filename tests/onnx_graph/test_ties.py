@@ -95,3 +95,80 @@ def test_arms_fixed_point_counts_where_one_ratio_dwarfs_the_other() -> None:
     assert margin.distance == pytest.approx(0.5 / 275, rel=0.05)
     assert margin.error > 100 * 2.0**-15
     assert not margin.proven
+
+
+@pytest.mark.parametrize(
+    ("value", "distance"),
+    [
+        (254.375, 0.125),  # a tie at 254.5 is reached by 1/4
+        (254.625, 0.125),  # saturates, but could be a tie
+        (255.0, None),  # a fourth below is 254.75: saturates whatever the error is
+        (0.375, 0.125),
+        (0.625, 0.125),
+        (0.125, None),
+        (-3.0, None),
+        (300.0, None),
+        (100.0, 0.5),
+    ],
+)
+def test_saturation_by_hand(value: float, distance: float | None) -> None:
+    """A function that is off by a fourth: `relative` is of the value, or of one where that is more."""
+    relative = 0.25 / max(abs(value), 1)
+    margin = ties.table(ONE, ONE, lambda x: np.full(256, value), relative)
+    if distance is None:
+        assert (margin.distance, margin.error, margin.largest_error) == (float("inf"), 0, 0)
+        assert margin.proven
+    else:
+        assert margin.distance == pytest.approx(distance)
+        assert margin.largest_error == pytest.approx(0.25 + 6 * EPSILON * 256, rel=1e-9)
+        assert margin.proven == (distance == 0.5)
+
+
+def test_the_error_of_a_function_is_in_steps_of_its_output() -> None:
+    """Steps of 1/2 and zero at 10: 3.7 is 17.4. Of its value 1 % is 0.037, which are 0.074 steps."""
+    margin = ties.table(Grid(0.1, 7), Grid(0.5, 10), lambda x: np.full(256, 3.7), 0.01)
+    assert margin.distance == pytest.approx(0.1)
+    assert margin.largest_error == pytest.approx(0.074 + 6 * EPSILON * 256, rel=1e-6)
+    seen: list[np.ndarray] = []
+    ties.table(Grid(0.5, 7), ONE, lambda x: (seen.append(x), x)[1], 0.0)
+    assert (seen[0][0], seen[0][7], seen[0][255]) == (-3.5, 0.0, 124.0)
+
+
+def test_the_place_with_the_least_room_decides_not_the_nearest_tie() -> None:
+    """0.4 from a tie and sure, against 0.1 from one where the error is 0.2 (1 % of 20.4 rather than of 3.9)."""
+    values = np.where(np.arange(256) == 9, 20.4, 3.9)
+    margin = ties.table(ONE, ONE, lambda x: values, 0.0098)
+    assert margin.distance == pytest.approx(0.1)
+    assert margin.error == pytest.approx(0.0098 * 20.4, rel=1e-3)
+    assert not margin.proven
+
+
+def test_products_with_zero_points_by_hand() -> None:
+    """(i - 3)(j - 5) / 4 + 2: fractions of 1/4, 1/2 among them; / 3: thirds. The largest product is 252 · 250."""
+    assert ties.multiplication(Grid(0.5, 3), Grid(0.5, 5), Grid(1.0, 2)).distance == 0
+    thirds = ties.multiplication(Grid(1.0, 3), Grid(1 / 3, 5), Grid(1.0, 2))
+    assert thirds.distance == pytest.approx(1 / 6, abs=1e-6)
+    assert thirds.largest_error == pytest.approx(6 * EPSILON * (254.3 - 2 + 2), rel=0.01)
+    assert ties.multiplication(Grid(1.0, 3), Grid(1 / 3, 5), Grid(1.0, 200)).largest_error == pytest.approx(
+        6 * EPSILON * (200 + 200), rel=0.01
+    )
+
+
+def test_additions_with_other_scales_by_hand() -> None:
+    """Ratios of 3/2 and 1/2 with zeros at 1 and 2 and the output's at 7: a tie wherever the sum of both is odd."""
+    assert ties.addition(Grid(3.0, 1), Grid(1.0, 2), Grid(2.0, 7)).distance == 0
+    third = ties.addition(Grid(2.0, 1), Grid(1.0, 2), Grid(3.0, 7))
+    assert third.distance == pytest.approx(1 / 6, abs=1e-6)
+
+
+@pytest.mark.parametrize("exact_sum", [True, False])
+def test_means_with_zero_points_by_hand(exact_sum: bool) -> None:
+    """Of two bytes around 10 the mean is i / 2 - 10: in steps of 3/4 that is 2i/3 - 40/3, with zero at 20."""
+    margin = ties.mean(Grid(1.0, 10), Grid(0.75, 20), 2, exact_sum=exact_sum)
+    assert margin.distance == pytest.approx(1 / 6, abs=1e-6)
+    # The largest inside is 254: a sum of 351, in steps 234. Without signs a sum below zero may be made of terms that
+    # add up to 2 · 245.
+    if exact_sum:
+        assert margin.largest_error == pytest.approx(6 * EPSILON * (234 + 20), rel=0.01)
+    else:
+        assert margin.largest_error == pytest.approx(8 * EPSILON * (490 * 2 / 3 + 20), rel=0.01)

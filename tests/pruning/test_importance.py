@@ -106,3 +106,11 @@ def test_a_layer_that_a_loss_does_not_reach_has_no_gradient() -> None:
     model = nn.ModuleDict({"used": nn.Linear(1, 1, bias=False), "idle": nn.Linear(1, 1)})
     found = importance.gradients(model, [model["used"](torch.tensor([[3.0]])).sum()])
     assert {name: values.tolist() for name, values in found.items()} == {"used": [[3.0]], "idle": [[0.0]]}
+
+
+def test_means_over_places_and_over_axes_by_hand() -> None:
+    """Places 2 and 6 of one axis are 4, place 1 of the other 9: (4 + 9) / 2."""
+    family = Family({("a", "out"): 2, ("b", "in"): 1}, ({("a", "out"): (0, 2), ("b", "in"): (1,)},))
+    axes = {("a", "out"): torch.tensor([2.0, 5.0, 6.0]), ("b", "in"): torch.tensor([1.0, 9.0])}
+    scores, unmeasured = importance.of_units(Channels((family,), {}), axes)  # type: ignore[arg-type]
+    assert (scores, unmeasured) == ([[6.5]], 0)

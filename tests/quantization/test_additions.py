@@ -160,3 +160,30 @@ def _exactly(a: Grid, b: Grid, out: Grid) -> np.ndarray:
             doubled = 2 * (first * (i - a.zero) + second * (j - b.zero)) + step  # the half rounds up; there are no ties
             expected[i, j] = min(255, max(0, doubled // (2 * step) + out.zero))
     return expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rings_of_any_scales_become_safe(seed: int) -> None:
+    """Two results of one tensor are added, and their sum to the tensor again; each output's multiple must be odd."""
+    random = np.random.default_rng(seed)
+    given = grids(**{name: random.uniform(0.02, 0.05) for name in ("x", "f", "g", "y", "z", "out", "end")})
+    known = [Addition("x", "f", "y"), Addition("x", "g", "z"), Addition("y", "z", "out"), Addition("out", "x", "end")]
+    found = moved(given, additions.choose(known, given))
+    assert all(margin.proven for margin in margins(known, found))
+    assert max(abs(found[name].scale / given[name].scale - 1) for name in given) < UNMOVED
+
+
+def test_scales_that_are_safe_already_are_left_as_they_are() -> None:
+    """3/5 and 4/5 of the output: fifths. The same with a tensor that nobody has a scale of."""
+    given = {name: Grid(scale, 0) for name, scale in (("a", 0.375), ("b", 0.5), ("out", 0.625))}
+    assert additions.choose([Addition("a", "b", "out")], given) == {}
+    assert additions.choose([Addition("a", "nobody", "out")], given) == {}
+
+
+def test_a_tensor_that_two_additions_share_has_one_scale() -> None:
+    """The first addition's output is an input of the second, and moves at most once."""
+    given = grids(a=0.05, b=0.025, out=0.1, c=0.05, end=0.2)
+    known = [Addition("a", "b", "out"), Addition("out", "c", "end")]
+    chosen = additions.choose(known, given)
+    assert all(margin.proven for margin in margins(known, moved(given, chosen)))
+    assert max(abs(scale / given[name].scale - 1) for name, scale in chosen.items()) < UNMOVED

@@ -95,3 +95,44 @@ def test_all_layers_round_and_afterwards_the_network_is_the_float_one_again() ->
     )
     assert not any(isinstance(module, RoundedInput) for module in model.modules())
     assert not any(module._forward_pre_hooks for module in model.modules() if isinstance(module, nn.Conv2d))
+
+
+@pytest.mark.parametrize(("values", "low", "high"), [([1.5, 2.0], 0.0, 2.0), ([-1.5, -2.0], -2.0, 0.0), ([0.0], 0, 0)])
+def test_a_range_always_holds_zero(values: list[float], low: float, high: float) -> None:
+    rounding = RoundedInput(freeze_after=1).train()
+    found = rounding(torch.tensor(values))
+    assert (rounding.low.item(), rounding.high.item()) == (low, high)
+    assert torch.allclose(found, torch.tensor(values), atol=2 / 255)
+
+
+@pytest.mark.parametrize(("freeze_after", "seen"), [(0, 1), (1, 1), (2, 2), (5, 3)])
+def test_one_batch_at_least_is_followed(freeze_after: int, seen: int) -> None:
+    """The first batch gives the range, each later one moves it by a hundredth of the way: 1, then 1.01, then 1.0199."""
+    rounding = RoundedInput(freeze_after).train()
+    for high in (1.0, 2.0, 2.0):
+        rounding(torch.tensor([high]))
+    assert int(rounding.seen) == seen
+    assert rounding.high.item() == pytest.approx([1.0, 1.01, 1.0199][seen - 1])
+
+
+def test_levels_by_hand() -> None:
+    """From -1 to 4.1 a level is 1/50 and zero lies at the 50th: 0.029 is nearer to the first than to the second."""
+    rounding = RoundedInput(freeze_after=1).train()
+    rounding(torch.tensor([-1.0, 4.1]))
+    found = rounding.eval()(torch.tensor([0.029, 0.031, -0.011, -7.0, 7.0, 0.0]))
+    assert torch.allclose(found, torch.tensor([0.02, 0.04, -0.02, -1.0, 4.1, 0.0]), atol=1e-6)
+
+
+def test_only_the_input_of_a_layer_is_rounded_and_layers_of_every_dimension_are() -> None:
+    model = nn.Sequential(nn.Conv1d(1, 1, 1), nn.Conv3d(1, 1, 1), nn.Linear(1, 1), nn.BatchNorm1d(1))
+    fake_quant.attach(model, 8, 1)
+    assert [hasattr(layer, "input_rounding") for layer in model] == [True, True, True, False]
+    fake_quant.detach(model)
+    assert [hasattr(layer, "input_rounding") for layer in model] == [False] * 4
+
+
+def test_a_weight_too_small_for_any_step_rounds_to_zero_and_keeps_its_gradient() -> None:
+    weight = torch.full((1, 2), 1e-14, requires_grad=True)
+    rounded = round_weight(weight, 8)
+    rounded.sum().backward()
+    assert (rounded.tolist(), weight.grad.tolist()) == ([[0.0, 0.0]], [[1.0, 1.0]])

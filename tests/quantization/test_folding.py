@@ -89,3 +89,34 @@ def test_a_linear_layer_takes_its_norm_in() -> None:
     folded, pairs = folding.fold(model, EXAMPLE)
     assert pairs == [("1", "2")]
     assert same(folded, model)
+
+
+class _Leaks(nn.Module):
+    """A norm that doubles what the convolution gives unchanged, and a share of the convolution's output beside it."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.conv, self.norm, self.share = nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=0.0), share
+        nn.init.ones_(self.conv.weight)
+        nn.init.constant_(self.norm.weight, 2.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return self.norm(x) + self.share * x
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize(
+    ("share", "folds"), [(0.0, True), (0.00199, True), (0.00202, False), (-0.00199, True), (-0.002, False)]
+)
+def test_outputs_may_change_by_a_thousandth_of_the_largest(size: float, share: float, folds: bool) -> None:
+    """Folded, the share is of twice the output: of (2 + share) · x the change is share · x."""
+    example = (size * torch.tensor([[[[0.0, 1.0, -0.5]]]]),)
+    folded, pairs = folding.fold(_Leaks(share), example)
+    assert pairs == ([("conv", "norm")] if folds else [])
+    assert norms(folded) == (0 if folds else 1)
+
+
+def test_a_norm_without_statistics_of_its_own_stays() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2, track_running_stats=False))
+    assert folding.fold(model, EXAMPLE)[1] == []

@@ -46,3 +46,18 @@ def test_one_step_is_enough_for_every_schedule() -> None:
 def test_an_unknown_schedule_is_our_mistake() -> None:
     with pytest.raises(ValueError, match="no schedule 'linear'"):
         schedule.share("linear", 0, 1)
+
+
+def test_drops_come_at_shares_of_the_steps_after_the_warmup() -> None:
+    """Steps 4 to 11: half of the way at 8, three quarters at 10."""
+    rates = [schedule.share("step", step, 12, warmup_steps=4) for step in range(12)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_two_steps_of_onecycle_are_its_ends() -> None:
+    assert [schedule.share("onecycle", step, 2) for step in (0, 1)] == pytest.approx([1 / 25, 1 / 250_000])
+
+
+def test_a_warmup_may_take_all_steps_or_all_but_one() -> None:
+    assert [schedule.share("cosine", step, 4, 4) for step in range(4)] == [0.25, 0.5, 0.75, 1]
+    assert [schedule.share("cosine", step, 3, 2) for step in range(3)] == [0.5, 1, 1]
