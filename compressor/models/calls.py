@@ -89,10 +89,10 @@ def watching(model: nn.Module, see: Callable[[Call], object]) -> Iterator[Watch]
             handle.remove()
 
 
-def watched(model: nn.Module, inputs: Tensor, see: Callable[[Call], object]) -> Any:
-    """The model's answer in eval mode, without gradients; `see` is told of every call. Raises what the model raises."""
+def watched(model: nn.Module, inputs: Tensor, see: Callable[[Call], object], *, training: bool = False) -> Any:
+    """The model's answer in this mode, without gradients; `see` is told of every call. Raises what the model raises."""
     with torch.no_grad(), watching(model, see):
-        return model.eval()(inputs)
+        return model.train(training)(inputs)
 
 
 def listed(model: nn.Module, inputs: Tensor) -> list[Call]:

@@ -18,7 +18,7 @@ LARGE = 65
 SURELY, PERHAPS, EXACTLY = 1e-3, 2e-5, 1e-7
 """Shares of the largest output: beyond the first it is no rounding of float32; between the first two, float64 decides
 by the third."""
-_SHAPES = frozenset({
+SHAPES = frozenset({
     "view", "reshape", "flatten", "permute", "transpose", "t", "movedim", "contiguous", "unsqueeze", "squeeze",
     "expand", "expand_as", "__getitem__", "chunk", "split", "cat", "stack", "unflatten", "to", "float", "unbind",
 })  # fmt: skip
@@ -183,7 +183,7 @@ def _first_mixing(model: nn.Module, samples: Tensor) -> Call | None:
     one, two = listed(model, samples), listed(model, other)
     for mine, theirs in zip(one, two, strict=False):
         for a, b in zip(mine.outputs, theirs.outputs, strict=False):
-            if mine.function in _SHAPES or a.shape != b.shape or not a.is_floating_point():
+            if mine.function in SHAPES or a.shape != b.shape or not a.is_floating_point():
                 continue
             a, b = _of_first(a, count), _of_first(b, count)
             if a.numel() and _distance(a, b) > PERHAPS * max(float(a.abs().max()), 1e-6):

@@ -29,7 +29,7 @@ def check(
     Raises:
         InputError: its shapes, its state or its answers would make what is trained something else than what ships.
     """
-    from compressor.models import neighbours, plain
+    from compressor.models import final_activation, neighbours, plain
     from compressor.training import samples
 
     _check_shapes(network, node, context)
@@ -40,6 +40,8 @@ def check(
             neighbours.check(network, inputs)
     if node.status != "reuse" and trains(node.spec):
         _check_training(network, node, context, inputs)
+        with _at(node):
+            final_activation.refuse(network, inputs)
         if getattr(node.spec, "precision", None) == "bfloat16":
             _check_bfloat16(network, node, context, teacher)
     with _at(node):

@@ -131,6 +131,19 @@ class Strange(Base):
         return object()
     def set_extra_state(self, state):
         pass
+class Head(Base):
+    def __init__(self, how, mode="both"):
+        super().__init__()
+        self.how, self.mode = how, mode
+    def forward(self, x):
+        z = super().forward(x)
+        if self.mode != "both" and self.training != (self.mode == "training"):
+            return z
+        if self.how == "by hand":
+            e = (z - z.amax(1, keepdim=True)).exp()
+            return e / e.sum(1, keepdim=True)
+        ends = {"softmax": F.softmax, "sigmoid": lambda z, _: torch.sigmoid(z), "log_softmax": F.log_softmax}
+        return ends[self.how](z, 1)
 def layered(wrap):
     return nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), wrap(nn.Conv2d(8, 8, 3, 1, 1)), nn.ReLU(),
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
@@ -185,6 +198,55 @@ def test_a_network_whose_answers_depend_on_the_batch_is_not_trained(
     assert code == 2, said
     assert "steps.net.model: " in said
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (
+            "how: softmax",
+            "`softmax` at trialnets.py, line 134 makes probabilities of the answers (each row sums to one)",
+        ),
+        (
+            "how: sigmoid",
+            "`sigmoid` at trialnets.py, line 133 makes probabilities of the answers (each between 0 and 1",
+        ),
+        ("how: log_softmax", "`log_softmax` at trialnets.py, line 134 makes logarithms of probabilities"),
+        ("how: by hand", "`div` at trialnets.py, line 132 makes probabilities of the answers (each row sums to one)"),
+        ("how: softmax, mode: eval", "makes probabilities of the answers (each row sums to one)"),
+        ("how: softmax, mode: training", "makes probabilities of the answers in training mode (each row sums to one)"),
+    ],
+)
+def test_a_network_that_answers_with_probabilities_is_not_trained(
+    args: str, words: str, nets: Path, compress: Compress
+) -> None:
+    code, said = ends(compress, nets, f"{{factory: 'trialnets:Head', args: {{{args}}}}}")
+    assert code == 2, said
+    assert "steps.net.model: " in said
+    assert words in said
+    assert "return the scores before it (logits)" in said
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{stage: prune, from: net, keep: {macs: 0.75}, round_to: 1, epochs: 1, batch_size: 256}",
+        "{stage: quantize, from: net, method: qat, epochs: 1, batch_size: 256, calibration_samples: 64}",
+        "{stage: finetune, from: net, epochs: 1, batch_size: 256}",
+    ],
+)
+def test_no_stage_trains_a_loaded_network_that_answers_with_probabilities(
+    step: str, nets: Path, compress: Compress
+) -> None:
+    path = nets / "p.yaml"
+    path.write_text(
+        "version: 1\nname: n\ntask: {type: image-classification, data: digits}\nsteps:\n"
+        "  net: {stage: load, model: {factory: 'trialnets:Head', args: {how: softmax}}}\n"
+        f"  more: {step}\n"
+    )
+    code, _, said = compress("run", path, "--store", nets / "store", "--out", nets / "out")
+    assert code == 2, said
+    assert "steps.more.from: `softmax` at trialnets.py" in said
 
 
 @pytest.mark.parametrize(
