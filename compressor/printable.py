@@ -32,9 +32,17 @@ def printable(text: object, *, lines: bool = False) -> str:
     return "".join(char if char in kept or _is_seen(char) else _escaped(char) for char in text)
 
 
-def in_json(value: object, *, indent: int | None = None) -> str:
-    """JSON in which all but plain letters is an escape of JSON's own: as data it stays what it was."""
-    return json.dumps(value, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+def in_json(value: object, *, indent: int | None = None, letters: bool = False) -> str:
+    """JSON in which all but plain letters is an escape of JSON's own: as data it stays what it was.
+
+    letters: those of all scripts stay too, and only what may not be shown is an escape.
+    """
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=not letters).replace("\x7f", "\\u007f")
+    return "\n".join(line if printable(line) == line else _escaped_in_json(line) for line in text.split("\n"))
+
+
+def _escaped_in_json(line: str) -> str:
+    return "".join(char if _is_seen(char) else json.dumps(char)[1:-1] for char in line)
 
 
 def each_printable(value: Any) -> Any:

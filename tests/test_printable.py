@@ -85,6 +85,16 @@ def test_json_stays_the_same_data_without_a_control() -> None:
     assert json.loads(text) == value
 
 
+def test_json_with_letters_escapes_only_what_would_act() -> None:
+    value = {"Größe\x1b": ["\x7f\u202e猫\u200b\ud800", "a\nb"], "🐈": 1}
+    text = in_json(value, indent=1, letters=True)
+    assert text.replace("\n", "").isprintable()
+    assert "Größe" in text
+    assert "🐈" in text
+    assert json.loads(text) == value
+    assert in_json({"猫": 1}, letters=True) == '{"猫": 1}'
+
+
 def test_each_text_of_a_value_becomes_printable() -> None:
     assert each_printable({"a\x1b\n": ["b\r\nc", 1, None, ("\u2028",)]}) == {
         r"a\x1b\n": [r"b\r" + "\nc", 1, None, [r"\u2028"]]

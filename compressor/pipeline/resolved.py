@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from compressor.pipeline import roles
+from compressor.printable import printable
 
 if TYPE_CHECKING:
     from compressor.pipeline.spec import Pipeline
@@ -35,8 +36,15 @@ def resolved(pipeline: Pipeline) -> dict[str, Any]:
 
 def resolved_yaml(pipeline: Pipeline) -> str:
     """The pipeline as a file that says everything; running it gives the same result as the one it came from."""
-    head = f"# {pipeline.path.name} with every default filled in. Relative paths start where that file lies.\n"
-    return head + yaml.safe_dump(resolved(pipeline), sort_keys=False, allow_unicode=True, width=100)
+    name = printable(pipeline.path.name)
+    head = f"# {name} with every default filled in. Relative paths start where that file lies.\n"
+    text = _dumped(pipeline, allow_unicode=True)
+    # YAML writes what turns the direction, or has no width, as it is; as an escape it stays what it was.
+    return head + (text if printable(text, lines=True) == text else _dumped(pipeline, allow_unicode=False))
+
+
+def _dumped(pipeline: Pipeline, *, allow_unicode: bool) -> str:
+    return yaml.safe_dump(resolved(pipeline), sort_keys=False, allow_unicode=allow_unicode, width=100)
 
 
 def _given(spec: StageSpec) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from this file alone.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from compressor.errors import Exit, InputError
+from compressor.printable import in_json
 from compressor.report import classes
 from compressor.report.details import Details
 from compressor.report.part import Part, write_whole
@@ -182,6 +182,20 @@ class Report(Part):
     warnings: tuple[str, ...] = ()
     details: Details = Details()
 
+    @model_validator(mode="after")
+    def _rows_have_an_order(self) -> Report:
+        parents = {row.step: row.parent for row in self.models}
+        if len(parents) < len(self.models):
+            raise ValueError("a step has two rows")
+        for step in parents:
+            above: set[str | None] = set()
+            while step in parents:
+                if step in above:
+                    raise ValueError("a step is its own parent")
+                above.add(step)
+                step = parents[step] or ""
+        return self
+
     @property
     def exit_code(self) -> int:
         """0 pass or measured, 5 fail, 6 undecided."""
@@ -199,7 +213,7 @@ class Report(Part):
     def text(self) -> str:
         """The report as JSON text, the same for equal reports."""
         content = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return in_json(content, indent=1, letters=True) + "\n"
 
     def save(self, path: Path) -> None:
         """Write report.json whole or not at all; ResourceError where the folder cannot be written."""
