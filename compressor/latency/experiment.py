@@ -166,7 +166,7 @@ def _in_process(request: dict[str, Any], told: Callable[[int], None], limits: An
     """The result of one fresh process. told: rounds that it has finished."""
     pipe = subprocess.PIPE
     with (
-        tempfile.TemporaryFile("w+") as complaints,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
         subprocess.Popen(
             _command(), stdin=pipe, stdout=pipe, stderr=complaints, text=True, env=_environment()
         ) as worker,

@@ -91,7 +91,7 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
 
     models, names = [], {}
     for role, artifact in inputs.items():
-        evaluation = json.loads(artifact.file("evaluation.json").read_text())
+        evaluation = json.loads(artifact.file("evaluation.json").read_text("utf-8"))
         sha256 = evaluation["model_sha256"]
         models.append(experiment.Model(sha256, artifact.file("core.onnx"), role))
         # Not by its step: pipelines whose steps have other names share the artifact and its sentences.

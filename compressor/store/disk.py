@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,8 +31,11 @@ def foreseen(problem: BaseException, folder: Path | None = None) -> CompressErro
     if short is not None or isinstance(problem, CompressError):
         return short or problem  # type: ignore[return-value]
     if isinstance(problem, OSError):
+        if "usable temporary directory" in str(problem):
+            what = "none of the usual places for temporary files can be written"
+            return ResourceError("TMPDIR", what, "set it to a folder that can be written")
         named = problem.filename if isinstance(problem.filename, str) else None
-        return refusal(problem, folder or Path(named or "."))
+        return refusal(problem, folder or (Path(named) if named else _fuller()))
     if isinstance(problem, UnicodeEncodeError):
         return unspelled(problem.object)
     if isinstance(problem, RuntimeError) and "home directory" in str(problem):
@@ -76,6 +80,18 @@ def refusal(error: OSError, folder: Path) -> CompressError | None:
         what = f"the system has no more to give ({os.strerror(error.errno or 0).lower()})"
         return ResourceError(place, what, "raise the limit, or end other processes, and start the same command again")
     return None
+
+
+def _fuller() -> Path:
+    """The current folder or that of temporary files, whichever has less room: an error without a name is of one."""
+    places = [Path()]
+    with suppress(OSError):
+        places.append(Path(tempfile.gettempdir()))
+    free = {}
+    for place in places:
+        with suppress(OSError):
+            free[place] = _free(place)
+    return min(free, key=free.__getitem__, default=Path())
 
 
 def _missing(folder: Path) -> str:

@@ -1569,6 +1569,14 @@ class _Options(argparse.ArgumentParser):
     def error(self, message: str) -> "NoReturn":
         self.exit(2, f"{self.format_usage()}{self.prog}: error: {printable(message)}\n")
 
+    def print_help(self, file: Any = None) -> None:
+        _write(self.format_help(), file)
+
+    def exit(self, status: int = 0, message: "str | None" = None) -> "NoReturn":
+        if message:
+            _write(message, sys.stderr)
+        sys.exit(_ended(status))
+
 
 def parser() -> argparse.ArgumentParser:
     """The runner's options."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import tempfile
 
 import pytest
 
@@ -98,6 +99,23 @@ def test_sentences(tmp_path, number, kind, what):
     assert said.where == str(tmp_path / "not" / "there")
     assert said.what.startswith(what)
     assert said.todo
+
+
+def test_a_full_disk_without_a_name_is_the_one_with_less_room(small_disk, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    said = disk.foreseen(OSError(errno.ENOSPC, "No space left on device"))
+    assert said.where == str(small_disk)
+    assert disk.foreseen(OSError(errno.ENOSPC, "full", "a/b")).where == "a/b"
+
+
+def test_no_place_for_temporary_files(monkeypatch):
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(FileNotFoundError) as raised:
+        tempfile.gettempdir()
+    said = disk.foreseen(raised.value)
+    assert isinstance(said, ResourceError)
+    assert said.where == "TMPDIR"
 
 
 def test_errors_of_another_kind_pass(tmp_path):
