@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx.inliner
 
-from compressor.onnx_graph import macs, operators
-from compressor.onnx_graph.kinds import PRODUCTS
-from compressor.onnx_graph.macs import Shape, UnknownError
-from compressor.onnx_graph.session import make_session
+from compressor.onnx_graph import choices, kernels, macs, operators
+from compressor.onnx_graph.macs import Shape, UnknownError, UnseenError
 
 LARGEST = 200_000
 """Nodes beyond which nobody counts, those of functions counted at every call."""
 _IN_MEMORY = 2**28
 """Weights beyond which those in other files stay there: a graph of 2 GB cannot be handed to ONNX's tools."""
-_WEIGHT_TYPES = {
-    onnx.TensorProto.FLOAT,
-    onnx.TensorProto.FLOAT16,
-    onnx.TensorProto.INT8,
-    onnx.TensorProto.UINT8,
-    onnx.TensorProto.INT32,
+_INDICES = {
+    onnx.TensorProto.DataType.Value(name)
+    for name in ("UNDEFINED", "INT32", "INT64", "UINT32", "UINT64", "BOOL", "STRING", "COMPLEX64", "COMPLEX128")
 }
+"""Types of shapes, indices and the like, and no weights."""
 
 
 class UncountedError(Exception):
     """The sentence that says why a graph's multiplications are not known."""
+
+
+class _UnseenError(UncountedError):
+    """Likewise, where a run of the graph may show it."""
 
 
 def count(path: Path, sample: Sequence[int] | None = None) -> dict[str, Any]:
@@ -47,41 +45,48 @@ def count(path: Path, sample: Sequence[int] | None = None) -> dict[str, Any]:
     model = onnx.load(path, load_external_data=False)
     if sum(prod(tensor.dims) for tensor in model.graph.initializer) < _IN_MEMORY:
         onnx.load_external_data_for_model(model, str(path.parent))
-    _one_sample(model, sample)
-    params = _params(model.graph)
+    _with_sizes(model, sample)
+    params = _params(model)
     try:
         return {"params": params, "macs": _macs(model), "macs_unknown": None}
     except UncountedError as error:
         return {"params": params, "macs": None, "macs_unknown": str(error)}
 
 
-def _one_sample(model: onnx.ModelProto, sample: Sequence[int] | None) -> None:
-    """Sets the batch to one and what else is open to the sample's sizes, so that inner shapes become numbers."""
-    held = {tensor.name for tensor in model.graph.initializer}
-    for value in (*model.graph.input, *model.graph.output):
+def _with_sizes(model: onnx.ModelProto, sample: Sequence[int] | None) -> None:
+    """Sets an open batch to one and what else is open to the sample's sizes, so that inner shapes become numbers.
+
+    What the file itself notes of inner tensors and outputs is dropped: nobody checks whether it is so.
+    """
+    inputs = [value for value in model.graph.input if value.name in _inputs(model.graph)]
+    for value in inputs:
         dims = value.type.tensor_type.shape.dim
-        if dims and value.name not in held:
+        if dims and not dims[0].dim_value:
             dims[0].dim_value = 1
-    inputs = [value for value in model.graph.input if value.name not in held]
     if sample is not None and len(inputs) == 1:
         dims = inputs[0].type.tensor_type.shape.dim
         for dim, size in zip(dims[1:], sample, strict=True):
             dim.dim_value = size
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
 
 
-def _params(graph: onnx.GraphProto) -> int:
+def _params(model: onnx.ModelProto) -> int:
+    nodes = list(operators.walk(model))
     settings = {
-        name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]
+        name for node in nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]
     }
-    dequantized = {node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    dequantized = {node.input[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    inner = [graph for node in nodes for graph in operators.graphs(node)]
+    held = {tensor.name: tensor for graph in (model.graph, *inner) for tensor in graph.initializer}
+    constants = [node for node in nodes if node.op_type == "Constant"]
+    held |= {node.output[0]: one.t for node in constants for one in node.attribute if one.name == "value"}
     return sum(
         prod(tensor.dims)
-        for tensor in graph.initializer
-        if tensor.dims
-        and tensor.data_type in _WEIGHT_TYPES
-        and tensor.name not in settings
+        for name, tensor in held.items()
         # int32 holds a quantized bias where it is dequantized, and a shape or an index elsewhere.
-        and (tensor.data_type != onnx.TensorProto.INT32 or tensor.name in dequantized)
+        if tensor.dims and name not in settings and (tensor.data_type not in _INDICES or name in dequantized)
     )
 
 
@@ -90,32 +95,68 @@ def _macs(model: onnx.ModelProto) -> int:
         raise UncountedError(f"the multiplications are not counted: it has more than {LARGEST:,} nodes")
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
+    batch = _batch(model.graph)
     try:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # protobuf's and ONNX's own kinds, for graphs beyond 2 GB or with contradictions
         graph = model.graph
-    known = _shapes(graph)
-    try:
-        return _nodes(graph.node, ChainMap(known))
-    except UncountedError as unknown:
-        # ONNX has no shape inference for every operator (GroupNormalization is one without), so the graph runs once.
-        wanted = sorted(_asked(graph) - known.keys())
-        if not wanted:
-            raise
+    return -(-_total(model, graph) // batch)
+
+
+def _total(model: onnx.ModelProto, graph: onnx.GraphProto) -> int:
+    """Of the graph, which is the model's with the sizes that ONNX infers: by those, else as they are seen in a run."""
+    shapes, total, unknown = ChainMap(_shapes(graph)), 0, {}
+    moving = _inputs(graph)
+    for place, node in enumerate(graph.node):
+        if moving.isdisjoint(_taken(node)):
+            continue  # the same in every inference, so computed once
+        moving.update(filter(None, node.output))
         try:
-            known |= _observed(model, wanted)
-        except Exception as error:  # onnxruntime has a dozen exception types without a common one
-            raise unknown from error
-    return _nodes(graph.node, ChainMap(known))
+            total += _node(node, shapes)
+        except _UnseenError as error:
+            unknown[place] = error
+    return total + _seen(model, unknown, _known(graph)) if unknown else total
 
 
-def _asked(graph: onnx.GraphProto) -> set[str]:
-    """Tensors that the graph itself makes and whose sizes products need."""
-    asked: set[str] = set()
-    for node in graph.node:
-        if operators.kind(node) in PRODUCTS or _graphs(node):
-            asked |= {*node.input, *node.output}
-    return asked & {name for node in graph.node for name in node.output} - {""}
+def _seen(model: onnx.ModelProto, unknown: Mapping[int, UncountedError], known: Collection[str]) -> int:
+    """What the nodes at these places cost in a run, which is what they always cost unless values choose."""
+    reach = choices.Reach(_inputs(model.graph))
+    for place, node in enumerate(model.graph.node):
+        why = choices.differs(node, reach, known)
+        if place in unknown and (why or operators.kind(node) == "SequenceMap"):
+            raise _uncounted(node, why or "how often it runs is not told")
+    first, costs = next(iter(unknown.values())), dict.fromkeys(unknown, 0)
+    seen: set[int] = set()
+    try:
+        for place, node, sizes in kernels.executed(model):
+            if place in unknown:
+                seen.add(place)
+                costs[place] += 0 if operators.graphs(node) else _node(node, ChainMap(sizes))
+    except UncountedError:
+        raise
+    except Exception as error:  # onnxruntime has a dozen exception types without a common one
+        raise first from error
+    for place, error in unknown.items():
+        if place not in seen:
+            raise error
+    return sum(costs.values())
+
+
+def _inputs(graph: onnx.GraphProto) -> set[str]:
+    """What is fed: old files list their weights among the inputs too."""
+    return {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
+
+
+def _taken(node: onnx.NodeProto) -> set[str]:
+    """What a node takes, and what the graphs inside it take from around."""
+    return {name for one in operators.inside([node]) for name in one.input}
+
+
+def _batch(graph: onnx.GraphProto) -> int:
+    """Samples that one run of the graph takes."""
+    value = next((value for value in graph.input if value.name in _inputs(graph)), None)
+    dims = value.type.tensor_type.shape.dim if value is not None else ()
+    return max(dims[0].dim_value, 1) if dims else 1
 
 
 def _expanded(model: onnx.ModelProto) -> int:
@@ -131,16 +172,12 @@ def _expanded(model: onnx.ModelProto) -> int:
                 if place not in sizes:
                     sizes[place] = size(bodies[place], depth + 1)
                 total += sizes[place]
-            total += 1 + sum(size(one.node, depth) for one in _graphs(node))
+            total += 1 + sum(size(one.node, depth) for one in operators.graphs(node))
             if total > LARGEST:
                 return LARGEST + 1
         return total
 
     return size(model.graph.node, 0)
-
-
-def _graphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto], shapes: ChainMap[str, Shape]) -> int:
@@ -163,54 +200,53 @@ def _node(node: onnx.NodeProto, shapes: ChainMap[str, Shape]) -> int:
 
     def shape(name: str) -> Shape:
         if name not in shapes:
-            raise UnknownError("its sizes depend on the values that go in")
+            raise UnseenError(choices.SIZES)
         return shapes[name]
 
     try:
-        if inner := _graphs(node):
+        if inner := operators.graphs(node):
             costs = [_nodes(one.node, shapes.new_child(_shapes(one))) for one in inner]
             return _chosen(costs) if operator == "If" else costs[0] and costs[0] * _rounds(node, operator, shape)
         return macs.of_node(node, operator, shape)
+    except UnseenError as error:
+        raise _uncounted(node, str(error), _UnseenError) from error
     except UnknownError as error:
         why = str(error)
     except (IndexError, KeyError, ValueError, TypeError):
         why = "its form is not known here"
+    raise _uncounted(node, why)
+
+
+def _uncounted(node: onnx.NodeProto, why: str, kind: type[UncountedError] = UncountedError) -> UncountedError:
     name = node.name or next(filter(None, node.output), "")
-    raise UncountedError(f"the multiplications of `{name}` ({operator}) cannot be counted: {why}")
+    return kind(f"the multiplications of `{name}` ({operators.kind(node)}) cannot be counted: {why}")
 
 
 def _chosen(costs: Sequence[int]) -> int:
     if len(set(costs)) > 1:
-        raise UnknownError("its branches cost differently, and the values that go in choose")
+        raise UnseenError("its branches cost differently")
     return costs[0]
 
 
 def _rounds(node: onnx.NodeProto, operator: str, shape: Callable[[str], Shape]) -> int:
     """How often the body of a loop runs."""
     if operator != "Scan":
-        raise UnknownError("how often it runs depends on the values that go in")
+        raise UnseenError("how often it runs is not told")
     given = macs.attributes(node)
     scanned = int(given["num_scan_inputs"])
     axis = int((given.get("scan_input_axes") or [0])[0])
+    if len(node.input) > len(given["body"].input):  # the oldest form: lengths of the sequences first, then batches
+        if node.input[0]:
+            raise UnseenError("how often it runs is not told")
+        sizes = shape(node.input[len(node.input) - scanned])
+        return sizes[0] * sizes[1]
     return shape(node.input[len(node.input) - scanned])[axis]
 
 
-def _observed(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, Shape]:
-    """The shapes of these tensors when the graph runs on one sample of zeros."""
-    names = list(names)
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    present = {value.name for value in model.graph.output}
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
-    held = {tensor.name for tensor in model.graph.initializer}
-    feed = {}
-    for value in model.graph.input:
-        if value.name not in held:
-            tensor = value.type.tensor_type
-            sizes = [dim.dim_value for dim in tensor.shape.dim]
-            feed[value.name] = np.zeros(sizes, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "watched.onnx"
-        onnx.save(watched, path)
-        values = make_session(path, 1, optimize=False).run(names, feed)
-    return {name: value.shape for name, value in zip(names, values, strict=True)}
+def _known(graph: onnx.GraphProto) -> set[str]:
+    """Tensors whose sizes are known, inside branches and loops too."""
+    known = set(_shapes(graph))
+    for node in graph.node:
+        for inner in operators.graphs(node):
+            known |= _known(inner)
+    return known

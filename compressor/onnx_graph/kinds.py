@@ -51,7 +51,7 @@ FLOAT_PRODUCTS = _names(
     SparseToDenseMatMul MatMulNBits MatMulNBitsMlp MatMulNBitsQkv MatMulNBitsQLoRA MatMulBnb4 MatMulFpQ4
     MatMulBlockQuantizedFp4Weight MatMulBlockQuantizedFp8Weight Einsum MoE MoEPacked QMoE GatedRelativePositionBias
     LinearClassifier LinearRegressor SVMClassifier SVMRegressor CDist
-    DFT STFT Det Inverse Rfft Irfft GatedDeltaNet
+    DFT STFT AffineGrid Det Inverse Rfft Irfft GatedDeltaNet
     """
 ) | RECURRENT | ATTENTION  # fmt: skip
 """Matrix products in float, and what is made of them."""
@@ -60,7 +60,7 @@ PRODUCTS = INTEGER_KERNELS | FLOAT_CONVOLUTIONS | FLOAT_PRODUCTS
 
 FLOAT_ARITHMETIC = _names(
     """
-    Abs Acos Acosh Add AffineGrid Asin Asinh Atan Atanh AveragePool NchwcAveragePool BatchNormalization BlackmanWindow
+    Abs Acos Acosh Add Asin Asinh Atan Atanh AveragePool NchwcAveragePool BatchNormalization BlackmanWindow
     Ceil Celu Clip Cos Cosh CumProd CumSum Div DynamicQuantizeLinear Elu Erf Exp Floor Gelu GlobalAveragePool
     NchwcGlobalAveragePool GlobalLpPool GridSample GroupNormalization HammingWindow HannWindow HardSigmoid HardSwish
     Hardmax InstanceNormalization LRN LayerNormalization LeakyRelu Log LogSoftmax LpNormalization LpPool

@@ -18,10 +18,14 @@ class UnknownError(Exception):
     """The number cannot be told. The text says why, without the operator."""
 
 
+class UnseenError(UnknownError):
+    """A size or a number of rounds is not told by the graph; a run may show it."""
+
+
 def of_node(node: onnx.NodeProto, operator: str, shapes: Shapes) -> int:
     """Multiply-accumulates of one node; biases and what works element by element count nothing.
 
-    operator: as `operators.kind` names it. shapes: the shape of a tensor by its name, raising UnknownError.
+    operator: as `operators.kind` names it. shapes: the shape of a tensor by its name, raising UnseenError.
     Errors: UnknownError.
     """
     if operator in _RULES:
@@ -69,6 +73,11 @@ def _product(node: onnx.NodeProto, shapes: Shapes) -> int:
 def _packed_bits(node: onnx.NodeProto, shapes: Shapes) -> int:
     given = attributes(node)
     return prod(shapes(node.input[0])[:-1]) * int(given["K"]) * int(given["N"])
+
+
+def _grid(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Each place of the grid [batch, *places, axes] meets one row of theta [batch, axes, axes + 1] an axis."""
+    return prod(shapes(node.output[0])) * shapes(node.input[0])[-1]
 
 
 def _linear(node: onnx.NodeProto, shapes: Shapes) -> int:
@@ -180,4 +189,5 @@ _RULES: Mapping[str, Callable[[onnx.NodeProto, Shapes], int]] = {
     "QAttention": _projecting_attention,
     "MultiHeadAttention": _heads_side_by_side,
     "Einsum": _einsum,
+    "AffineGrid": _grid,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,19 +75,22 @@ def optimised(path: Path) -> onnx.ModelProto:
 
 def walk(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Every node of the graph, of its branches and loops, and of the functions that the file defines, once each."""
-    yield from _inside(model.graph.node)
+    yield from inside(model.graph.node)
     for function in model.functions:
-        yield from _inside(function.node)
+        yield from inside(function.node)
 
 
-def _inside(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def inside(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """These nodes and those of their branches and loops, at any depth."""
     for node in nodes:
         yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _inside(attribute.g.node)
-            for graph in attribute.graphs:
-                yield from _inside(graph.node)
+        for graph in graphs(node):
+            yield from inside(graph.node)
+
+
+def graphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """The bodies of its branches or of its loop."""
+    return [graph for one in node.attribute for graph in ([one.g, *one.graphs] if one.HasField("g") else one.graphs)]
 
 
 def kind(node: onnx.NodeProto) -> str:

@@ -12,11 +12,17 @@ from compressor.scarce import room_for_threads
 
 
 def make_session(
-    path: Path, threads: int, optimized_path: Path | None = None, *, optimize: bool = True
+    path: Path,
+    threads: int,
+    optimized_path: Path | None = None,
+    *,
+    optimize: bool = True,
+    profile: Path | None = None,
 ) -> ort.InferenceSession:
     """A CPU session with full optimization and the same bits at every run with the same threads.
 
     optimized_path: where to write the graph as onnxruntime runs it. optimize: False runs every node as it stands.
+    profile: how the name begins of the file that `end_profiling` writes, with the sizes of all that each node takes.
     """
     room_for_threads(threads)
     options = ort.SessionOptions()
@@ -30,6 +36,10 @@ def make_session(
     # Idle threads that spin would take the cores from other sessions and from training.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+        options.add_session_config_entry("session.disable_prepacking", "1")  # packed weights have no sizes there
     if optimized_path is not None:
         options.optimized_model_filepath = str(optimized_path)
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

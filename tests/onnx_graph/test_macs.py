@@ -85,6 +85,8 @@ CASES = {
     "fused product, transposed": (
         node("FusedMatMul", "x m", transA=1, domain="com.microsoft"), {"x": [1, 4, 3]}, {"m": [4, 5]}, 3 * 4 * 5,
     ),
+    # 6x6 places, each a row of 3 with 2 rows of theta
+    "affine grid": (node("AffineGrid", "x s"), {"x": [1, 2, 3]}, {}, 36 * 2 * 3),
     "elementwise": (node("Mul", "x m"), {"x": [1, 4]}, {"m": [4]}, 0),
 }  # fmt: skip
 
@@ -93,7 +95,8 @@ CASES = {
 def test_an_operator_by_hand(case: str, tmp_path: Path) -> None:
     one, inputs, weights, wanted = CASES[case]
     first = [node("Transpose", "x", "t", perm=[1, 0, 2])] if "t" in one.input else []
-    found = cost.count(saved(tmp_path / "g.onnx", [*first, one], inputs, weights))
+    values = {"s": np.array([1, 1, 6, 6])} if "s" in one.input else None
+    found = cost.count(saved(tmp_path / "g.onnx", [*first, one], inputs, weights, values=values))
     assert (found["macs"], found["macs_unknown"]) == (wanted, None)
 
 
@@ -149,20 +152,32 @@ def test_the_body_of_a_scan_counts_once_for_each_step(tmp_path: Path) -> None:
     assert cost.count(path)["macs"] == 7 * 20
 
 
-@pytest.mark.parametrize(("right", "wanted"), [("m", 20), ("n", None)])
-def test_branches_count_where_they_cost_alike(right: str, wanted: int | None, tmp_path: Path) -> None:
+def chosen(condition: list[onnx.NodeProto], right: str) -> list[onnx.NodeProto]:
+    """A branch of 20 multiply-accumulates where `when` holds, else one of 20 (m) or 24 (n)."""
     branches = [
         body(name, [node("MatMul", f"x {name}", f"{name}_out")], {}, {f"{name}_out": [1, 5 if name == "m" else 6]})
         for name in ("m", right)
     ]
-    nodes = [
-        node("ReduceSum", "x", "all", keepdims=0),
-        node("Cast", "all", "when", to=TensorProto.BOOL),
-        node("If", "when", then_branch=branches[0], else_branch=branches[1]),
-    ]
-    found = cost.count(saved(tmp_path / "g.onnx", nodes, {"x": [1, 4]}, {"m": [4, 5], "n": [4, 6]}))
+    return [*condition, node("If", "when", then_branch=branches[0], else_branch=branches[1])]
+
+
+BY_VALUE = [node("ReduceSum", "x", "all", keepdims=0), node("Cast", "all", "when", to=TensorProto.BOOL)]
+BY_SIZE = [node("Shape", "x", "sizes"), node("ReduceMax", "sizes", "widest"), node("Greater", "widest four", "when")]
+
+
+@pytest.mark.parametrize(
+    ("condition", "right", "wanted"), [(BY_VALUE, "m", 20), (BY_VALUE, "n", None), (BY_SIZE, "n", 24)]
+)
+def test_branches_count_where_they_cost_alike_or_sizes_choose(
+    condition: list[onnx.NodeProto], right: str, wanted: int | None, tmp_path: Path
+) -> None:
+    values = {"four": np.array([4])}
+    path = saved(
+        tmp_path / "g.onnx", chosen(condition, right), {"x": [1, 4]}, {"m": [4, 5], "n": [4, 6]}, 18, None, values
+    )
+    found = cost.count(path)
     assert found["macs"] == wanted
-    assert (found["macs_unknown"] or "").endswith("" if wanted else "the values that go in choose")
+    assert (found["macs_unknown"] or "").endswith("" if wanted else "the values that go in choose its branch")
 
 
 UNKNOWN = {
@@ -180,23 +195,87 @@ def test_an_unknown_operator_makes_the_number_unknown(operator: str, tmp_path: P
     assert f"({operator}) cannot be counted: {why}" in found["macs_unknown"]
 
 
-def test_a_loop_with_products_is_unknown_and_one_without_is_not(tmp_path: Path) -> None:
-    for kind, wanted in (("MatMul", None), ("Add", 0)):
-        inner = body("b", [node(kind, "v m", "w"), node("Identity", "c", "d")], {}, {"d": [], "w": [4, 4]})
-        inner.input.extend(
-            [
-                helper.make_tensor_value_info("i", TensorProto.INT64, []),
-                helper.make_tensor_value_info("c", TensorProto.BOOL, []),
-                helper.make_tensor_value_info("v", TensorProto.FLOAT, [4, 4]),
-            ]
-        )
-        inner.output[0].type.tensor_type.elem_type = TensorProto.BOOL
-        loop = helper.make_node("Loop", ["n", "", "x"], ["y"], name="loop", body=inner)
-        sizes = {"x": [1, 4]}
-        path = saved(tmp_path / "g.onnx", [loop], sizes, {"m": [4, 4]}, values={"n": np.array(3)})
-        found = cost.count(path)
-        assert found["macs"] == wanted
-        assert wanted == 0 or "`loop` (Loop) cannot be counted: how often it runs" in found["macs_unknown"]
+def loop(nodes: list[onnx.NodeProto], goes_on: list[onnx.NodeProto]) -> onnx.NodeProto:
+    """From x [1, 4] to y: v becomes w in each of n rounds, while d holds."""
+    inner = body("b", [*nodes, *goes_on], {}, {})
+    for name, kind, sizes in (
+        ("i", TensorProto.INT64, []),
+        ("c", TensorProto.BOOL, []),
+        ("v", TensorProto.FLOAT, None),
+    ):
+        inner.input.append(helper.make_tensor_value_info(name, kind, sizes))
+    inner.output.append(helper.make_tensor_value_info("d", TensorProto.BOOL, []))
+    inner.output.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, None))
+    return helper.make_node("Loop", ["n", "", "x"], ["y"], name="loop", body=inner)
+
+
+ALWAYS = [node("Identity", "c", "d")]
+UNTIL = [node("ReduceMax", "w", "top", keepdims=0), node("Less", "top one", "d")]
+PRODUCT = [node("MatMul", "v m", "w")]
+BY_LENGTH = [node("Shape", "x", "sizes"), node("ReduceMax", "sizes", "n", keepdims=0)]
+BY_CONTENT = [node("ReduceMax", "x", "top", keepdims=0), node("Cast", "top", "n", to=TensorProto.INT64)]
+LOOPS = {
+    "a number of rounds in the file": ([], loop(PRODUCT, ALWAYS), 3 * 16),
+    "a number that follows from a size": (BY_LENGTH, loop(PRODUCT, ALWAYS), 4 * 16),
+    # 1, 2 and 3 rows of 4 through [4, 4]
+    "a state that grows": ([], loop([node("Concat", "v x", "w", axis=0), node("MatMul", "v m", "p")], ALWAYS), 6 * 16),
+    "no product": (BY_CONTENT, loop([node("Add", "v v", "w")], ALWAYS), 0),
+    "a number that follows from values": (BY_CONTENT, loop(PRODUCT, ALWAYS), None),
+    "an end that follows from values": ([], loop(PRODUCT, UNTIL), None),
+}
+
+
+@pytest.mark.parametrize("case", LOOPS)
+def test_a_loop_counts_unless_values_choose_how_often_it_runs(case: str, tmp_path: Path) -> None:
+    before, one, wanted = LOOPS[case]
+    values = {"one": np.float32(1)} | ({} if before else {"n": np.array(3)})
+    found = cost.count(saved(tmp_path / "g.onnx", [*before, one], {"x": [1, 4]}, {"m": [4, 4]}, 18, None, values))
+    assert found["macs"] == wanted
+    why = "the multiplications of `loop` (Loop) cannot be counted: how often it runs depends on the values that go in"
+    assert found["macs_unknown"] == (why if wanted is None else None)
+
+
+def test_a_scan_of_the_oldest_form_counts_its_batch_and_its_steps(tmp_path: Path) -> None:
+    inner = body("step", [node("MatMul", "part m", "made")], {"part": [4, 4]}, {"made": [4, 4]})
+    scan = helper.make_node("Scan", ["", "x"], ["y"], body=inner, num_scan_inputs=1)
+    path = saved(tmp_path / "g.onnx", [scan], {"x": [1, 7, 4, 4]}, {"m": [4, 4]}, opset=8)
+    assert cost.count(path)["macs"] == 7 * 64
+
+
+def test_sizes_that_follow_from_values_are_unknown_even_if_a_run_shows_some(tmp_path: Path) -> None:
+    nodes = [
+        node("NonZero", "x", "places"),
+        node("Transpose", "places", "rows", perm=[1, 0]),
+        node("Cast", "rows", "found", to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["found", "m"], ["y"], name="head"),
+    ]
+    found = cost.count(saved(tmp_path / "g.onnx", nodes, {"x": [1, 4]}, {"m": [2, 5]}, 18))
+    assert found["macs"] is None
+    assert "`head` (MatMul) cannot be counted: its sizes depend on the values that go in" in found["macs_unknown"]
+
+
+def test_what_follows_from_the_weights_alone_is_no_work_of_an_inference(tmp_path: Path) -> None:
+    nodes = [node("MatMul", "m n", "p"), node("MatMul", "x p")]
+    assert cost.count(saved(tmp_path / "g.onnx", nodes, {"x": [1, 4]}, {"m": [4, 6], "n": [6, 5]}))["macs"] == 20
+
+
+def test_a_file_for_a_fixed_batch_counts_a_sample_and_its_notes_of_sizes_are_not_believed(tmp_path: Path) -> None:
+    nodes = [node("Reshape", "x rows", "r"), node("Relu", "r", "t"), node("MatMul", "t m")]
+    path = saved(tmp_path / "g.onnx", nodes, {"x": [8, 2, 2]}, {"m": [4, 5]}, 18, None, {"rows": np.array([8, 4])})
+    assert cost.count(path)["macs"] == 20
+    model = onnx.load(path)
+    model.graph.value_info.append(helper.make_tensor_value_info("t", TensorProto.FLOAT, [8, 400]))
+    onnx.save(model, path)
+    assert cost.count(path)["macs"] == 20
+
+
+def test_weights_are_parameters_wherever_the_file_keeps_them_and_of_whatever_type(tmp_path: Path) -> None:
+    held = helper.make_node("Constant", [], ["m"], value=numpy_helper.from_array(np.ones((4, 5), np.float32), "m"))
+    wide = node("DequantizeLinear", "q s z", "n")
+    nodes = [held, wide, node("MatMul", "x m", "t"), node("MatMul", "t n")]
+    values = {"q": np.ones((5, 3), np.int16), "s": np.float32(0.1), "z": np.int16(0)}
+    found = cost.count(saved(tmp_path / "g.onnx", nodes, {"x": [1, 4]}, values=values))
+    assert found == {"params": 20 + 15, "macs": 20 + 15, "macs_unknown": None}
 
 
 def test_open_sizes_are_those_of_the_sample(tmp_path: Path) -> None:

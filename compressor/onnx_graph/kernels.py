@@ -1,0 +1,70 @@
+"""Which nodes one run of a graph executes, how often, and on tensors of which sizes, as onnxruntime's profile tells."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from compressor.onnx_graph import operators
+from compressor.onnx_graph.macs import Shape
+from compressor.onnx_graph.session import make_session
+
+_END = "_kernel_time"
+
+
+def executed(model: onnx.ModelProto) -> Iterator[tuple[int, onnx.NodeProto, dict[str, Shape]]]:
+    """Each time that a node of the graph runs on one sample of zeros, those of branches and loops among them: the
+    place of the graph's own node that it is inside, the node, and the sizes of its tensors.
+
+    The model's sizes are numbers, and its functions written out. What onnxruntime puts in place of a node is not told.
+
+    Raises:
+        ValueError: the profile has no room for all that ran.
+    """
+    named = onnx.ModelProto()
+    named.CopyFrom(model)
+    nodes: dict[str, tuple[int, onnx.NodeProto]] = {}
+    for place, (node, copied) in enumerate(zip(model.graph.node, named.graph.node, strict=True)):
+        for one, renamed in zip(operators.inside([node]), operators.inside([copied]), strict=True):
+            renamed.name = str(len(nodes))
+            nodes[renamed.name] = place, one
+    for event in _profile(named):
+        number = event["name"].removesuffix(_END)
+        if number != event["name"] and number in nodes:
+            place, node = nodes[number]
+            arguments = event["args"]
+            sizes = _paired(node.input, arguments["input_type_shape"])
+            yield place, node, sizes | _paired(node.output, arguments["output_type_shape"])
+
+
+def _profile(model: onnx.ModelProto) -> list[dict[str, Any]]:
+    held = {tensor.name for tensor in model.graph.initializer}
+    feed = {}
+    for value in model.graph.input:
+        if value.name not in held:
+            tensor = value.type.tensor_type
+            sizes = [dim.dim_value for dim in tensor.shape.dim]
+            feed[value.name] = np.zeros(sizes, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "named.onnx"
+        onnx.save(model, path)
+        session = make_session(path, 1, optimize=False, profile=Path(folder) / "profile")
+        session.run(None, feed)
+        events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    if not any(event["name"] == "model_run" for event in events):
+        raise ValueError("the profile has no room for all that ran")
+    return events
+
+
+def _paired(names: Iterable[str], shapes: list[dict[str, list[int]]]) -> dict[str, Shape]:
+    """The sizes by the tensors' names; none where sequences are among them, which have no size."""
+    given = [name for name in names if name]
+    if len(given) != len(shapes):
+        return {}
+    return {name: tuple(*one.values()) for name, one in zip(given, shapes, strict=True)}
