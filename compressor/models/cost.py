@@ -2,57 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from compressor.models import products
 
 
 @dataclass(frozen=True)
 class Cost:
-    """macs: multiply-accumulates of convolutions and dense layers for one sample. params: trained numbers."""
+    """macs: multiply-accumulates for one sample of convolutions, matrix products, recurrent layers and attention,
+    whether modules or functions. params: trained numbers. uncounted: operators that may multiply and are not in macs.
+    """
 
     macs: int
     params: int
+    uncounted: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """`78,042 parameters, 12.4 million MACs`."""
+        least = "at least " if self.uncounted else ""
+        more = f" (those of {', '.join(self.uncounted)} are not counted)" if self.uncounted else ""
+        return f"{self.params:,} parameters, {least}{self.macs / 1e6:.3g} million MACs{more}"
 
 
 def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Send one sample of zeros, [1, *input_shape], through the model in eval mode and count.
 
-    The model's mode and device stay as they are.
+    As in its ONNX graph, what follows from the weights alone counts nothing. The model's mode and device stay as they
+    are.
     """
-    macs = 0
-
-    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        nonlocal macs
-        macs += _macs(module, inputs[0], output)
-
-    counted = [one for one in model.modules() if isinstance(one, (*_CONVOLUTIONS, *_TRANSPOSED, nn.Linear))]
-    handles = [one.register_forward_hook(hook) for one in counted]
     modes = [(one, one.training) for one in model.modules()]
     example = next(model.parameters(), torch.zeros(()))
+    counter = products.Counter([*model.parameters(), *model.buffers()])
     try:
         for one, _ in modes:  # not `model.eval()`, which exported modules refuse
             one.training = False
-        with torch.no_grad():
+        with torch.no_grad(), _operator_by_operator(), counter:
             model(torch.zeros(1, *input_shape, device=example.device, dtype=example.dtype))
     finally:
         for one, training in modes:
             one.training = training
-        for handle in handles:
-            handle.remove()
-    return Cost(macs=macs, params=sum(parameter.numel() for parameter in model.parameters()))
+    params = sum(parameter.numel() for parameter in model.parameters())
+    return Cost(counter.macs, params, tuple(sorted(counter.uncounted)))
 
 
-def _macs(module: Any, given: Tensor, made: Tensor) -> int:
-    """Multiply-accumulates of one layer: each weight once for every place it is used at; biases are not counted."""
-    if isinstance(module, nn.Linear):
-        return made.numel() * int(module.in_features)
-    if isinstance(module, _TRANSPOSED):
-        return given.numel() * (int(module.weight.numel()) // int(module.in_channels))
-    return made.numel() * (int(module.weight.numel()) // int(module.out_channels))
+@contextmanager
+def _operator_by_operator() -> Iterator[None]:
+    """Without torch's own operators for whole blocks of attention."""
+    before: Any = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -136,9 +136,9 @@ def _seen(model: onnx.ModelProto, unknown: Mapping[int, UncountedError], known: 
         raise
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
         raise first from error
-    for place, error in unknown.items():
+    for place, reason in unknown.items():
         if place not in seen:
-            raise error
+            raise reason
     return sum(costs.values())
 
 

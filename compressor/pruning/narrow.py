@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,8 @@ from compressor.pruning import importance, surgery, widths
 from compressor.pruning.channels import Axis, Channels
 
 Resource = Literal["macs", "params"]
+_ROUNDS = 6
+"""Times that widths are chosen: what is in no layer may shrink with them, and is only seen when they are there."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,15 @@ class Wanted:
 @dataclass(frozen=True)
 class Narrowed:
     """The narrower network. kept: its shares of MACs and of parameters. layers: outputs of each layer, before and
-    after. unmeasured: sets of coupled layers in which the importance found nothing to read.
+    after. unmeasured: sets of coupled layers in which the importance found nothing to read. uncounted: operators whose
+    multiply-accumulates are in no share.
     """
 
     model: nn.Module
     kept: dict[str, float]
     layers: dict[str, tuple[int, int]]
     unmeasured: int
+    uncounted: tuple[str, ...] = ()
 
 
 def narrow(
@@ -55,11 +59,48 @@ def narrow(
     if not channels.families:
         raise InputError(f"{wanted.where}.from", "no channel of this network can be removed", "prune another network")
     scores, unmeasured = importance.of_units(channels, axes or {})
-    choice = _choose(search_of(model, input_shape, channels, wanted.resource, wanted.round_to), wanted, scores)
-    removed = surgery.chosen(channels, scores, choice.kept)
-    pruned = surgery.remove(model, removed)
-    surgery.check(model, pruned, removed, input_shape, f"{wanted.where}.from")
-    return Narrowed(pruned, shares(model, pruned, input_shape), _layers(model, pruned), unmeasured)
+    search = search_of(model, input_shape, channels, wanted.resource, wanted.round_to)
+    before = cost.count(model, input_shape)
+    whole = before.params if wanted.resource == "params" else before.macs
+    others = whole - _amount(search, [*search.sizes])
+
+    def meet(others: int) -> Narrowed:
+        """Choose, see what the rest costs then, and choose again, from what it may cost."""
+        scale = share = 1.0
+        for _ in range(_ROUNDS):
+            choice = _choose(_with(search, others), wanted.share, scores, scale)
+            removed = surgery.chosen(channels, scores, choice.kept)
+            pruned = surgery.remove(model, removed)
+            surgery.check(model, pruned, removed, input_shape, f"{wanted.where}.from")
+            kept = shares(model, pruned, input_shape)
+            share = kept[wanted.resource]
+            if abs(share - wanted.share) <= widths.TOLERANCE:
+                uncounted = before.uncounted if wanted.resource == "macs" else ()
+                return Narrowed(pruned, kept, _layers(model, pruned), unmeasured, uncounted)
+            others = round(share * whole) - _amount(search, list(coupling.axis_sizes(pruned).values()))
+            scale = whole / (_amount(search, [*search.sizes]) + others)
+        raise widths.OutOfReachError(*((share, 1.0) if share < wanted.share else (None, share)))
+
+    try:
+        return meet(0)  # as if it shrank like the layers
+    except widths.OutOfReachError as reach:
+        if not others:
+            raise _out_of_reach(wanted, reach.below, reach.above) from reach
+    try:
+        return meet(others)  # as if it stayed
+    except widths.OutOfReachError as reach:
+        raise _out_of_reach(wanted, reach.below, reach.above) from reach
+
+
+def _amount(search: widths.Search, sizes: Sequence[int]) -> int:
+    """What layers with so many channels on each axis cost."""
+    channels = {place: int(size) for place, size in enumerate(sizes)} | {None: 1}
+    return round(sum(term.coefficient * channels[term.out] * channels[term.into] for term in search.terms))
+
+
+def _with(search: widths.Search, others: int) -> widths.Search:
+    """The search whose cost holds what is in no layer too: products of functions, recurrent layers, attention."""
+    return replace(search, terms=(*search.terms, widths.Term(float(others), None))) if others else search
 
 
 def shares(model: nn.Module, pruned: nn.Module, input_shape: Sequence[int]) -> dict[str, float]:
@@ -92,7 +133,7 @@ def search_of(
 def terms(
     model: nn.Module, input_shape: Sequence[int], resource: Resource, numbers: Mapping[Axis, int]
 ) -> list[widths.Term]:
-    """The network's cost, as `models.cost` counts it, as a sum of products of channels."""
+    """The cost of the network's convolutions and dense layers, as a sum of products of channels."""
     found: list[widths.Term] = []
     positions = _positions(model, input_shape) if resource == "macs" else {}
     for name, module in model.named_modules():
@@ -139,11 +180,12 @@ def _positions(model: nn.Module, input_shape: Sequence[int]) -> dict[str, float]
     return found
 
 
-def _choose(search: widths.Search, wanted: Wanted, scores: Sequence[Sequence[float]]) -> widths.Choice:
+def _choose(search: widths.Search, share: float, scores: Sequence[Sequence[float]], scale: float) -> widths.Choice:
+    """scale: the network's cost as a share of the search's."""
     try:
-        return widths.choose(search, wanted.share, scores)
+        return widths.choose(search, share * scale, scores)
     except widths.OutOfReachError as reach:
-        raise _out_of_reach(wanted, reach.below, reach.above) from reach
+        raise widths.OutOfReachError(reach.below and reach.below / scale, reach.above / scale) from reach
 
 
 def _out_of_reach(wanted: Wanted, below: float | None, above: float) -> InputError:

@@ -134,6 +134,8 @@ def _words(pruned: narrow.Narrowed, spec: PruneSpec) -> list[str]:
         f"kept: {pruned.kept['macs']:.3f} of the MACs, {pruned.kept['params']:.3f} of the parameters",
         f"{len(narrower)} of {len(pruned.layers)} layers are narrower: {', '.join(examples)}{more}",
     ]
+    if pruned.uncounted:
+        lines.append(f"the multiplications of {', '.join(pruned.uncounted)} are not counted, before or after")
     if pruned.unmeasured:
         blind = f"importance {spec.importance} finds nothing in {pruned.unmeasured} sets of layers"
         lines.append(f"{blind}; their first channels stay")
@@ -149,5 +151,6 @@ STAGE = Stage(
     sketch=sketch,
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "torch-pruning", "numpy"),
+    revision=2,
     isa=True,
 )

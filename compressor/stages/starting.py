@@ -142,8 +142,7 @@ class Start:
         """`resnet8: 78,042 parameters, 12.4 million MACs`."""
         from compressor.models import cost
 
-        counted = cost.count(self.model, self.input_shape)
-        return f"{names.reference(self.ref)}: {counted.params:,} parameters, {counted.macs / 1e6:.3g} million MACs"
+        return f"{names.reference(self.ref)}: {cost.count(self.model, self.input_shape).words()}"
 
 
 def sizes(context: Context) -> tuple[int, tuple[int, ...]]:

@@ -7,9 +7,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from compressor.errors import InputError
 from compressor.models import cost, network
+from compressor.pruning import narrow
 from compressor.stages.prune import STAGE, PruneSpec
 from tests.toy import toy_artifact, toy_context, toy_model
 
@@ -50,6 +53,49 @@ def test_a_teacher_changes_the_loss_and_stays_as_it_is(tmp_path: Path) -> None:
     assert taught["widths"] == plain["widths"]
     assert taught["curves"] != plain["curves"]
     assert teacher.file("weights.safetensors").read_bytes() == held
+
+
+class BesideLayers(nn.Module):
+    """Two convolutions, 8 * 64 * 9 and 16 * 8 * 64 * 9 multiply-accumulates on 8x8, the last layer's 16 * 3, and a
+    product of no layer's: of the picture, 64 * 8 * width, or of the channels between the two, which get fewer."""
+
+    def __init__(self, width: int, between: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        self.last, self.free, self.between = nn.Linear(16, 3), nn.Parameter(torch.ones(8, width)), between
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = torch.relu(self.first(x))
+        shown = (
+            F.linear(made.detach().flatten(1, 2), torch.ones(400, 8)).sum() * 0
+            if self.between
+            else (x @ self.free).sum()
+        )
+        return self.last(torch.relu(self.second(made)).mean((2, 3))) + 0 * shown
+
+
+def narrowed(model: nn.Module, share: float) -> float:
+    """The share of MACs that stays, as torch's own counter has it."""
+
+    def counted(one: nn.Module) -> int:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            one(torch.zeros(1, 1, 8, 8))
+        return counter.get_total_flops()
+
+    slim = narrow.narrow(model, (1, 8, 8), narrow.Wanted("macs", share, 1, "steps.slim"))
+    assert slim.kept["macs"] == counted(slim.model) / counted(model)
+    return slim.kept["macs"]
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_the_share_is_of_all_products_whether_layers_or_functions(between: bool) -> None:
+    assert narrowed(BesideLayers(100, between), 0.7) == pytest.approx(0.7, abs=0.02)
+
+
+def test_what_no_width_makes_smaller_bounds_the_share() -> None:
+    # 8 * 100 * 64 of 129,616 products, 0.395, are of no layer
+    with pytest.raises(InputError, match=r"no widths keep 0.35 of the macs within 0.02.*none below and 0\.4"):
+        narrowed(BesideLayers(800, False), 0.35)
 
 
 @pytest.mark.parametrize("importance", ["l2", "taylor"])
