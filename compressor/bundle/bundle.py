@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "compress.bundle/1"
 MODEL, MANIFEST, SAMPLES, CARD, RUNNER = "model.onnx", "bundle.json", "samples.npz", "README.md", "run.py"
-REQUIRED = frozenset({MODEL, SAMPLES, CARD})
+REQUIRED = frozenset({MODEL, CARD})
 BESIDE = ((RUNNER, "file"), ("runner", "a folder"))
 """What may lie in the folder without being listed."""
 FRESH_COPY = "get a fresh copy of the bundle, or run the pipeline again"
@@ -82,7 +82,8 @@ class Manifest(_Part):
     """bundle.json, schema `compress.bundle/1`. digest: SHA-256 of the canonical JSON of all other fields.
 
     preprocess: the whole list from picture to network. in_graph: those of its steps, and `softmax`, that model.onnx
-    does itself and a device must not do again. name and pipeline are null until a run puts the bundle into its folder.
+    does itself and a device must not do again. samples: whether golden samples, pictures of the test set, are in the
+    bundle. name and pipeline are null until a run puts the bundle into its folder.
     """
 
     schema_: Literal["compress.bundle/1"] = Field("compress.bundle/1", alias="schema")
@@ -107,6 +108,7 @@ class Manifest(_Part):
     step_key: str | None = None
     pipeline: dict[str, Any] | None = None
     licence: str | None = None
+    samples: bool = True
 
     def facts(self) -> dict[str, Any]:
         """As JSON, unknown fields included."""
@@ -152,7 +154,8 @@ def read(folder: Path) -> Bundle:
     except (ValueError, TypeError, KeyError) as error:
         what = f"names steps of preprocess that are not known ({error})"
         raise IntegrityError(str(folder / MANIFEST), what, FRESH_COPY) from None
-    missing = sorted(REQUIRED - set(manifest.files))
+    wanted = REQUIRED | {SAMPLES} if manifest.samples else REQUIRED
+    missing = sorted(wanted - set(manifest.files))
     if missing:
         raise IntegrityError(str(folder / MANIFEST), f"does not list {missing[0]}", FRESH_COPY)
     return Bundle(folder, manifest)

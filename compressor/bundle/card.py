@@ -17,6 +17,14 @@ EIGHT_BITS = (
     "and several answers in a hundred change."
 )
 FLOAT = "Float arithmetic: outputs differ from CPU to CPU in the last digits."
+PICTURES = (
+    "reproduces the golden samples with `python run.py --check`.\n`samples.npz` holds these: a few pictures of the "
+    "test set, as pixels alone, without the data that cameras and editors add."
+)
+NO_PICTURES = (
+    "answers with `python run.py PICTURE`.\nNo pictures of the test set are inside, and no golden samples: nothing "
+    "here can show that another device computes the same (`run.py --check` says so and is exit 2)."
+)
 UNKNOWN_LICENCE = "Not known to the pipeline that made this: ask whoever trained the first network."
 ANSWERS_SHOWN = 20
 
@@ -37,8 +45,7 @@ def render(facts: Mapping[str, Any]) -> str:
         "## Use",
         "`bundle.json` describes everything in this folder, with digests. `compress verify` checks it; "
         "`compress export . --to python DIR` makes a copy with `run.py`, which needs numpy, onnxruntime and Pillow and "
-        "reproduces the golden samples with `python run.py --check`.\n`samples.npz` holds these: a few pictures of the "
-        "test set, as pixels alone, without the data that cameras and editors add.",
+        f"{PICTURES if facts.get('samples', True) else NO_PICTURES}",
     ]
     return printable("\n\n".join(sections), lines=True) + "\n"
 

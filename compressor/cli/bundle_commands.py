@@ -192,7 +192,8 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
         shutil.rmtree(beside, ignore_errors=True)
         what = f"cannot be written ({error.strerror})"
         raise ResourceError(str(to), what, "free space or name another folder") from error
-    say(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} --check`")
+    what = "--check" if made.manifest.samples else "PICTURE"
+    say(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} {what}`")
 
 
 def replaceable(target: Path) -> list[str]:

@@ -108,10 +108,11 @@ def _told(known: list[ClassQuality]) -> str:
     if not values:
         return ""
     never, always = sum(value == 0 for value in values), sum(value == 1 for value in values)
-    parts = [f"half of the classes are answered rightly {words.share(median(values), 1)} of the time or more"]
-    parts += [f"{never:,} never"] if never else []
-    parts += [f"{always:,} always"] if always else []
-    return ", ".join(parts)
+    middle = median(values)
+    parts = [f"half of the classes are answered rightly {words.share(middle, 1)} of the time or more"] if middle else []
+    parts += [f"{never:,} of {len(values):,} are never answered rightly"] if never else []
+    parts += [f"{always:,} always are"] if always else []
+    return "; ".join(parts)
 
 
 def _lost(known: list[ClassQuality], before: dict[str, float | None]) -> list[dict[str, str]]:

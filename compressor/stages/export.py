@@ -61,6 +61,9 @@ class ExportSpec(SettledSpec):
     )
     softmax: bool = Field(False, description="Whether probabilities come out instead of the network's raw outputs.")
     parity: ParityLimits = Field(default_factory=lambda: ParityLimits(), description="Limits of parity; see there.")
+    samples: bool = Field(
+        True, description="Whether pictures of the test set go along, as golden samples that any device can reproduce."
+    )
     licence: str | None = Field(None, max_length=500, description="Licence of the weights, for the model card.")
 
 
@@ -88,7 +91,8 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     found = bits.judge(folder / bundles.MODEL)
     manifest = _manifest(spec, finished, core, {"parity": parity, "bits": found}, context)
     context.progress.say(bits.sentence(found))
-    _write_samples(folder, manifest, core, context)
+    if spec.samples:
+        _write_samples(folder, manifest, core, context)
     bundle = bundles.write(folder, manifest)
     ports = bundle.manifest.facts()
     return {
@@ -184,6 +188,7 @@ def _manifest(
         "quality_unseen": None if unseen.all() or not unseen.any() else _quality(predictions, unseen),
         "step_key": context.pipeline.get("step_key"),
         "licence": spec.licence,
+        "samples": spec.samples,
     }
     return Manifest.model_validate(facts)
 

@@ -483,13 +483,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def check_names(folder: Path, facts: Mapping[str, Any]) -> None:
     """Only files of a bundle are listed. Refused (4) names the first other one."""
     files = facts.get("files")
-    if not isinstance(files, dict) or not {MODEL, SAMPLES} <= set(files):
-        raise altered(str(folder / MANIFEST), f"does not list {MODEL} and {SAMPLES}")
+    wanted = {MODEL, SAMPLES} if has_samples(facts) else {MODEL}
+    if not isinstance(files, dict) or {MODEL, SAMPLES} & set(files) != wanted:
+        without = "" if has_samples(facts) else f", without {SAMPLES} as it says"
+        raise altered(str(folder / MANIFEST), f"does not list {' and '.join(sorted(wanted))}{without}")
     # Copies made by earlier versions list run.py, which is compared with its digest like the others.
     known = LISTED | (TOKENIZER_FILES & set(_strings(facts.get("tokenizer")))) | {RUNNER}
     for name, entry in files.items():
         if name not in known or not isinstance(entry, dict):
             raise altered(str(folder / MANIFEST), f"lists {name[:80]!r}, which is no file of a bundle")
+
+
+def has_samples(facts: Mapping[str, Any]) -> bool:
+    """Whether golden samples are in the bundle; `samples: false` in a pipeline leaves them out."""
+    return facts.get("samples") is not False
 
 
 def _strings(value: Any) -> list[str]:
@@ -979,6 +986,8 @@ def check_samples(model: Model, samples: Mapping[str, Any], place: str) -> dict[
 
 def reproduced(facts: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """What `check_samples` found, in words; where answers are not the same bits, why another CPU may give them."""
+    if not found["samples"]:
+        return "the graph runs in onnxruntime"
     text = f"{found['samples']} golden samples reproduced (largest difference {found['output_difference']:.3g})"
     doubts = (facts.get("bits") or {}).get("because")
     if not doubts or not found["output_difference"]:
@@ -986,6 +995,18 @@ def reproduced(facts: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     shown = ", ".join(doubts[:4]) + (f" and {len(doubts) - 4} more" if len(doubts) > 4 else "")
     limit = f"at most {found['tolerance']:.3g} by how CPUs differ in {shown}"
     return f"{text}: not the same bits as where it was made, which is allowed, {limit}"
+
+
+def inputs_of(folder: Path, facts: Mapping[str, Any]) -> np.ndarray:
+    """[n, …], what the network gets of the golden samples; of noise where they were left out."""
+    if has_samples(facts):
+        return np.asarray(load_samples(folder / SAMPLES)["input"])
+    source = facts["inputs"][0]
+    shape = [1, *source["shape"][1:]]
+    if source["dtype"] == "uint8":
+        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, [shape[0], *shape[2:], shape[1]], dtype=np.uint8)
+    return numeric(pixels, facts["preprocess"])
 
 
 def _fits(model: Model, inputs: np.ndarray) -> bool:
@@ -1344,7 +1365,7 @@ def _receive(stream: Any) -> "Answer | None":
 
 
 def check_apart(folder: Path, threads: int, limits: Limits) -> "dict[str, Any]":
-    """`check_samples` in a process of its own."""
+    """`check_samples` in a process of its own; where golden samples were left out, noise is answered."""
     again = [sys.executable, str(Path(__file__).resolve()), INSIDE]
     command = None if __name__ == "__main__" and sys.platform == "linux" else again
     with Child(command, limits, str(folder / MODEL), ALTERED) as child:
@@ -1356,6 +1377,9 @@ def _check_here(request: Mapping[str, Any], _: "np.ndarray | None") -> Answer:
     facts = read_manifest(folder)
     with understood(folder):
         model = Model(folder, facts, request["threads"])
+        if not has_samples(facts):
+            model.outputs(inputs_of(folder, facts))
+            return {"samples": 0}, None
         return check_samples(model, load_samples(folder / SAMPLES), str(folder / SAMPLES)), None
 
 
@@ -1423,7 +1447,7 @@ def bench(
     folder: Path, facts: Mapping[str, Any], threads: Sequence[int], batch: "int | None", rounds: int
 ) -> dict[str, Any]:
     """`{"machine", "model_sha256", "rows"}`: a row of report.json's `latency` for each number of threads."""
-    samples = load_samples(folder / SAMPLES)["input"]
+    samples = inputs_of(folder, facts)
     rows = []
     for count in threads:
         model = Model(folder, facts, count)
@@ -1500,7 +1524,7 @@ def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int) -> d
     """What this process pays to load the model and run it once."""
     import onnxruntime  # noqa: F401  # its import is not the model's loading
 
-    samples = load_samples(folder / SAMPLES)["input"]
+    samples = inputs_of(folder, facts)
     feed = np.resize(samples, (batch, *samples.shape[1:]))
     begin = time.perf_counter()
     model = Model(folder, facts, threads)
@@ -1585,7 +1609,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("pictures", nargs="*", metavar="PICTURE", help="picture files to answer")
     add("--bundle", type=Path, default=here, metavar="DIR", help="the bundle; default: this file's folder")
-    add("--check", action="store_true", help="check digests and reproduce the golden samples; exit 4 if not")
+    add("--check", action="store_true", help="check digests, reproduce golden samples; exit 4 if not, 2 without any")
     add("--bench", action="store_true", help="measure latency here; prints rows for `compress report RUN --add`")
     add("--json", action="store_true", help="answers as JSON")
     add("--threads", type=_number, nargs="+", default=[1], metavar="N", help="threads; --bench takes several numbers")
@@ -1688,6 +1712,10 @@ def _ended(code: int) -> int:
 
 
 def _tell_check(asked: argparse.Namespace, facts: Mapping[str, Any]) -> None:
+    if not has_samples(facts):
+        whole = f"its {len(facts['files'])} files are whole, but golden samples were left out when it was exported"
+        todo = "export it with `samples: true`, or give a picture"
+        raise Refused(NOT_A_BUNDLE, str(asked.bundle), f"{whole}, so there is nothing to reproduce", todo)
     found = check_apart(asked.bundle, asked.threads[0], Limits(asked.max_seconds, asked.max_memory_mb))
     if asked.json:
         _tell_json({"bundle": facts["name"], "model_sha256": facts["files"][MODEL]["sha256"], **found})

@@ -47,6 +47,35 @@ def test_a_whole_bundle_passes_every_check(bundle: Path) -> None:
     assert [check.name for check in verify(bundle, run=False)] == ["description", "files", "model"]
 
 
+def test_golden_samples_that_were_left_out_are_told(world: World, tmp_path: Path) -> None:
+    folder, _ = world.export(tmp_path, samples=False)
+    assert {path.name for path in folder.iterdir()} == {"model.onnx", "bundle.json", "README.md"}
+    checks = verify(folder)
+    assert [check.name for check in checks] == ["description", "files", "model", "golden samples"]
+    assert checks[-1].found == "left out when it was exported (`samples: false`); the graph runs in onnxruntime"
+    card = (folder / "README.md").read_text()
+    assert "No pictures of the test set are inside" in card
+    assert "samples.npz" not in card
+
+
+def test_what_is_said_of_golden_samples_must_be_so(world: World, bundle: Path, tmp_path: Path) -> None:
+    without, _ = world.export(tmp_path / "without", samples=False)
+    resign(without, lambda facts: facts.pop("samples"))
+    with pytest.raises(IntegrityError, match=r"does not list samples\.npz"):
+        verify(without)
+    with pytest.raises(runner().Refused, match=r"does not list model\.onnx and samples\.npz"):
+        runner().check_files(without, json.loads((without / "bundle.json").read_text()))
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    resign(copy, lambda facts: facts.update(samples=False))
+    with pytest.raises(IntegrityError, match=r"does not list model\.onnx, without samples\.npz as it says"):
+        verify(copy)
+
+
+def test_a_bundle_that_says_nothing_of_golden_samples_has_some(copy: Path) -> None:
+    resign(copy, lambda facts: facts.pop("samples"))
+    assert "16 reproduced" in verify(copy)[-1].found
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "samples.npz", "README.md", "bundle.json"])
 def test_one_changed_bit_names_the_file(copy: Path, name: str) -> None:
     data = bytearray((copy / name).read_bytes())

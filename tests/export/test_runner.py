@@ -213,3 +213,44 @@ def test_the_same_bits_on_a_cpu_without_vnni(device: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["output_difference"] == 0
+
+
+@pytest.fixture(scope="module", params=["float", "pixels_nhwc"])
+def bare(world: World, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy for a device of a bundle whose pipeline leaves golden samples out."""
+    made, _ = world.export(tmp_path_factory.mktemp("bare"), samples=False, input=request.param)
+    return equip(made, tmp_path_factory.mktemp("device")).folder
+
+
+def test_without_golden_samples_nothing_can_be_reproduced(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {path.name for path in bare.iterdir()} == {"model.onnx", "bundle.json", "README.md", "run.py"}
+    assert run("--bundle", bare, "--check") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"run.py: {bare}: its 2 files are whole, but golden samples were left out when it was exported, so there is "
+        "nothing to reproduce; export it with `samples: true`, or give a picture\n"
+    )
+
+
+def test_without_golden_samples_pictures_are_answered_and_noise_is_timed(
+    bare: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--bundle", bare, picture) == 0
+    assert capsys.readouterr().out.startswith(f"{picture}: ")
+    assert run("--bundle", bare, "--bench", "--rounds", 20, "--batch", 2) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["batch"], row["peak_memory_bytes"] > 0) == (2, True)
+    facts = json.loads((bare / "bundle.json").read_text())
+    feed = runner().inputs_of(bare, facts)
+    assert feed.dtype == facts["inputs"][0]["dtype"]
+    assert len(np.unique(feed)) > 16
+    if feed.dtype == np.float32:  # as the preprocessing leaves pixels
+        again = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1), dtype=np.uint8)
+        assert np.array_equal(feed, runner().numeric(again, facts["preprocess"]))
+
+
+def test_an_altered_file_is_told_before_there_is_nothing_to_reproduce(bare: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bare, tmp_path / "copy"))
+    (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes() + b" ")
+    assert run("--bundle", copy, "--check") == 4
