@@ -110,3 +110,100 @@ def test_random_resized_crop_has_the_networks_size() -> None:
     assert changes.cuts_source
     small = changes.resized_crop(Image.new("RGB", (50, 30)), 2, (8, 9), Image.Resampling.BILINEAR)
     assert small.size == (9, 8)
+
+
+def drawn(item: dict[str, Any], batch: np.ndarray) -> np.ndarray:
+    size = (batch.shape[1], batch.shape[2])
+    return Augmentation([item], len(batch), size, seed=3, epoch=0).apply(batch, np.arange(len(batch)))
+
+
+def test_every_shift_is_drawn_and_equally_often() -> None:
+    """One bright pixel in the middle of 5 by 5 goes to each of 3 by 3 places, 200 of 1,800 times."""
+    batch = np.zeros((1800, 5, 5, 1), np.uint8)
+    batch[:, 2, 2] = 1
+    places = drawn({"random_crop": {"padding": 1}}, batch).sum(axis=0)[..., 0]
+    assert (places[[0, 4]] == 0).all() and (places[:, [0, 4]] == 0).all()
+    assert (np.abs(places[1:4, 1:4].astype(int) - 200) < 60).all()
+
+
+def test_half_of_the_pictures_are_mirrored() -> None:
+    batch = np.zeros((1000, 1, 2, 1), np.uint8)
+    batch[:, 0, 0] = 1
+    assert 430 < drawn({"horizontal_flip": {}}, batch)[:, 0, 1].sum() < 570
+
+
+def test_holes_have_their_centre_anywhere() -> None:
+    """A hole of one pixel: each of 3 by 4 in a twelfth of 1,200 pictures."""
+    black = (drawn({"cutout": {"size": 1}}, np.ones((1200, 3, 4, 1), np.uint8)) == 0)[..., 0]
+    assert (black.sum(axis=(1, 2)) == 1).all()
+    assert (np.abs(black.sum(axis=0) - 100) < 40).all()
+
+
+@pytest.mark.parametrize(("size", "rows"), [(1, [2]), (2, [1, 2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
+def test_a_hole_of_even_size_reaches_further_up_and_left(size: int, rows: list[int]) -> None:
+    hole = augment.cutout(np.ones((1, 5, 6, 1), np.uint8), np.array([[2, 3]]), size)[0, :, :, 0] == 0
+    assert np.flatnonzero(hole.any(axis=1)).tolist() == rows
+    assert np.flatnonzero(hole.any(axis=0)).tolist() == [row + 1 for row in rows]
+
+
+def test_jitter_is_drawn_between_less_and_more() -> None:
+    """Grey 100 of one channel by 1/2 to 3/2: 50 to 150, 100 in the mean; contrast and saturation do nothing to it."""
+    item = {"color_jitter": {"brightness": 0.5, "contrast": 0.9, "saturation": 0.9}}
+    values = drawn(item, np.full((2000, 1, 1, 1), 100, np.uint8)).reshape(-1)
+    assert (50 <= values.min() < 53) and (147 < values.max() <= 150)
+    assert abs(values.mean() - 100) < 2
+
+
+def test_jitter_by_hand() -> None:
+    """Brightness 2: 40, 160 to 80, 255. Their mean is 167.5; contrast 1/2 halves the distance, 2 doubles it, clipped."""
+    pair = np.array([[[[40], [160]]]], np.uint8)
+
+    def jittered(*factors: float) -> list[int]:
+        return augment.color_jitter(pair, np.array([factors], np.float32)).reshape(-1).tolist()
+
+    assert jittered(2, 1, 1) == [80, 255]
+    assert jittered(2, 0.5, 1) == [124, 211]  # 123.75 and 211.25
+    assert jittered(1, 2, 1) == [0, 220]  # 100 - 120 and 100 + 120
+    assert jittered(1, 3, 0) == [0, 255]
+    assert jittered(0, 1, 1) == [0, 0]
+
+
+def test_saturation_by_hand() -> None:
+    """(100, 0, 0) is grey 29.9: doubled 170.1, -29.9 and -29.9; white stays white and red is clipped."""
+    one = np.array([[[[100, 0, 0]]], [[[255, 255, 255]]], [[[255, 0, 0]]], [[[0, 100, 0]]], [[[0, 0, 100]]]], np.uint8)
+    found = augment.color_jitter(one, np.array([[1, 1, 2], [1, 1, 3], [1, 1, 3], [1, 1, 0], [1, 1, 0]], np.float32))
+    assert found.reshape(-1, 3).tolist() == [[170, 0, 0], [255, 255, 255], [255, 0, 0], [59, 59, 59], [11, 11, 11]]
+
+
+@pytest.mark.parametrize(
+    ("place", "box"),
+    [((0.0, 0.0), (0, 0, 20, 10)), ((0.999, 0.999), (80, 30, 20, 10)), ((0.5, 0.25), (20, 15, 20, 10))],
+)
+def test_a_part_of_a_picture_by_hand(place: tuple[float, float], box: tuple[int, int, int, int]) -> None:
+    """Of 40 by 100 a twentieth, 200 pixels, twice as wide as high: 10 by 20, in one of 31 rows and 81 columns."""
+    draws = np.array([[0.0, 1.0], place])
+    assert augment.crop_box((40, 100), draws, (0.05, 1.0), (0.5, 2.0)) == box
+
+
+def test_areas_and_shapes_by_hand() -> None:
+    """A draw of 1/2 is the middle of the areas, and of the logarithms of the shapes: of 1/4 and 4 it is 1."""
+    draws = np.array([[0.5, 0.5], [0.0, 0.0]])
+    assert augment.crop_box((20, 20), draws, (0.25, 0.75), (0.25, 4.0)) == (0, 0, 14, 14)  # 200 pixels
+    draws[0] = 0.0, 0.0
+    assert augment.crop_box((20, 20), draws, (0.25, 0.75), (0.25, 4.0)) == (0, 0, 5, 20)  # 100 pixels, as high as it
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "box"),
+    [
+        ((100, 10), (0.5, 2.0), (0, 40, 10, 20)),
+        ((10, 100), (0.5, 2.0), (40, 0, 20, 10)),
+        ((10, 15), (0.5, 2.0), (0, 0, 15, 10)),
+        ((10, 20), (2.0, 4.0), (0, 0, 20, 10)),
+        ((1, 9), (0.1, 0.3), (4, 0, 1, 1)),
+    ],
+)
+def test_the_largest_middle_part_of_an_allowed_shape(
+    size: tuple[int, int], ratio: tuple[float, float], box: tuple[int, int, int, int]
+) -> None:
+    assert augment.crop_box(size, np.full((3, 2), 0.999), (50.0, 50.0), ratio) == box

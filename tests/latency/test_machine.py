@@ -155,3 +155,12 @@ def test_a_processor_is_told_by_its_first_entries(tmp_path: Path, monkeypatch: p
 def test_load_is_that_of_the_last_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getloadavg", lambda: (0.126, 5.0, 9.0), raising=False)
     assert machine.load() == 0.13
+
+
+def test_a_quota_just_below_a_half_is_rounded_down_and_cpus_are_those_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0: {1, 4, 6}}[process], raising=False)
+    root = write(tmp_path, {"proc/self/cgroup": "0::/a:b", "sys/fs/cgroup/a:b/cpu.max": "149800 100000"})
+    assert machine.default_threads(root) == 1
+    assert machine.default_threads(tmp_path / "nowhere") == 3

@@ -187,3 +187,22 @@ def test_a_tensor_that_two_additions_share_has_one_scale() -> None:
     chosen = additions.choose(known, given)
     assert all(margin.proven for margin in margins(known, moved(given, chosen)))
     assert max(abs(scale / given[name].scale - 1) for name, scale in chosen.items()) < UNMOVED
+
+
+def test_a_scale_without_a_zero_point_has_zero() -> None:
+    held = [
+        numpy_helper.from_array(np.array(value, kind), name)
+        for name, value, kind in (
+            ("s", 0.5, np.float32), ("z", 3, np.uint8), ("t", 0.25, np.float32), ("many", [0.5, 0.25], np.float32),
+            ("zeros", [1, 2], np.uint8),
+        )
+    ]  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "t"], ["d"]),
+        helper.make_node("DequantizeLinear", ["q", "many", "zeros"], ["e"]),
+        helper.make_node("DequantizeLinear", ["q", "computed", ""], ["f"]),
+        helper.make_node("Add", ["d", "s"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", [], [], held)
+    assert additions.grids(graph) == {"s": Grid(0.5, 3), "t": Grid(0.25, 0)}
