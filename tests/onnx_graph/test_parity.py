@@ -87,3 +87,22 @@ def test_rounding_passes_and_a_wrong_graph_does_not() -> None:
         parity.check_float(outputs, outputs + 0.02, "")
     with pytest.raises(StepError, match="not finite"):
         parity.check_float(outputs, outputs * np.nan, "")
+
+
+def test_a_thousandth_itself_passes() -> None:
+    assert parity.check_float(np.array([-1000.0, 0.0]), np.array([-1001.0, 0.0]), "")["max_rel"] == 0.001
+
+
+def test_the_scale_is_the_references() -> None:
+    """2 and 4 differ by 2: all of the one, half of the other."""
+    first = parity.compare(np.array([[2.0]]), np.array([[4.0]]), lambda outputs: outputs[:, 0])
+    other = parity.compare(np.array([[4.0]]), np.array([[2.0]]), lambda outputs: outputs[:, 0])
+    assert (first["max_rel"], other["max_rel"], first["same_answers"], first["n"]) == (1.0, 0.5, 0.0, 1)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_one_number_that_is_not_finite_is_enough(wrong: float) -> None:
+    right, broken = np.array([1.0, 2.0]), np.array([1.0, wrong])
+    for pair in ((right, broken), (broken, right)):
+        with pytest.raises(StepError, match="not finite"):
+            parity.check_float(*pair, "")

@@ -73,3 +73,35 @@ def test_what_was_settled_stays_settled() -> None:
     found = after(given, moved)
     assert "gate" in moved
     assert all(one.margin(found).proven for one in chain)
+
+
+def test_a_function_moves_by_the_smallest_nudge_that_is_enough() -> None:
+    """One byte is half a step, a tie. A nudge of n · 2e-5 moves it by n · 1e-5; the error there is six roundings of 256
+    (9.16e-5) and 1e-6 of one, which is two half steps: 9.36e-5 in all, so that ten nudges are enough.
+    """
+    given = grids(x=0.5, y=0.5)
+    assert averages.settle([halves("x", "y")], given, fixed=[]) == {"y": float(np.float32(0.5 / 1.0002))}
+    assert averages.settle([halves("x", "y")], given, fixed=["y"]) == {"x": float(np.float32(0.5 * 1.0002))}
+    assert averages.settle([halves("x", "y")], given, fixed=["x", "y"]) == {}
+
+
+def test_a_product_gets_the_smallest_odd_denominator_that_nobody_notices() -> None:
+    """Beside 1/2 lie k / (2k + 1) and (k + 1) / (2k + 1), a share of 1 / (2k + 1) from it: at most 3e-4 from 3335 on.
+    Of 1667 and 1668, which are as near, the even one is taken.
+    """
+    given = grids(a=1.0, b=0.5, out=1.0)
+    moved = averages.settle([product("a", "b", "out")], given, fixed=[])
+    assert set(moved) == {"out"}
+    assert given["b"].scale / moved["out"] == pytest.approx(1668 / 3335, rel=1e-7)
+    moved = averages.settle([product("a", "b", "out")], given, fixed=["out"])
+    assert set(moved) == {"b"}
+    assert moved["b"] == pytest.approx(1668 / 3335, rel=1e-7)
+    moved = averages.settle([product("a", "b", "out")], given, fixed=["out", "b"])
+    assert moved["a"] * given["b"].scale == pytest.approx(1668 / 3335, rel=1e-7)
+
+
+def test_a_square_moves_its_output_alone_and_strangers_are_left_alone() -> None:
+    given = grids(a=1.0, out=2.0)
+    assert set(averages.settle([product("a", "a", "out")], given, fixed=[])) == {"out"}
+    assert averages.settle([product("a", "a", "out")], given, fixed=["out"]) == {}
+    assert averages.settle([product("a", "nobody", "out")], given, fixed=[]) == {}
