@@ -206,3 +206,22 @@ def test_a_scale_without_a_zero_point_has_zero() -> None:
     ]
     graph = helper.make_graph(nodes, "g", [], [], held)
     assert additions.grids(graph) == {"s": Grid(0.5, 3), "t": Grid(0.25, 0)}
+
+
+def test_additions_of_a_graph_are_those_between_bytes() -> None:
+    def node(operator: str, given: str, made: str) -> onnx.NodeProto:
+        return helper.make_node(operator, given.split(), [made])
+
+    nodes = [
+        node("DequantizeLinear", "qa sa za", "a"),
+        node("DequantizeLinear", "qb sb zb", "b"),
+        node("Add", "a b", "x"), node("QuantizeLinear", "x sx z", "1"),
+        node("Add", "b a", "y"), node("Relu", "y", "r"), node("Clip", "r low high", "c"), node("QuantizeLinear", "c sy z", "2"),
+        node("Add", "a weight", "w"), node("QuantizeLinear", "w sw z", "3"),
+        node("Add", "a b", "t"), node("QuantizeLinear", "t st z", "4"), node("Relu", "t", "5"),
+        node("Add", "a b", "s"), node("Sigmoid", "s", "u"), node("QuantizeLinear", "u su z", "6"),
+        node("Add", "a b", "end"),
+        node("Sub", "a b", "v"), node("QuantizeLinear", "v sv z", "7"),
+    ]  # fmt: skip
+    found = additions.find(helper.make_graph(nodes, "g", [], []))
+    assert found == [Addition("sa", "sb", "sx"), Addition("sb", "sa", "sy")]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from compressor.onnx_graph import ties
 from compressor.onnx_graph.ties import Grid
@@ -105,3 +107,37 @@ def test_a_square_moves_its_output_alone_and_strangers_are_left_alone() -> None:
     assert set(averages.settle([product("a", "a", "out")], given, fixed=[])) == {"out"}
     assert averages.settle([product("a", "a", "out")], given, fixed=["out"]) == {}
     assert averages.settle([product("a", "nobody", "out")], given, fixed=[]) == {}
+
+
+def test_roundings_of_a_graph_are_those_between_bytes() -> None:
+    def node(operator: str, given: str, made: str, name: str = "") -> onnx.NodeProto:
+        return helper.make_node(operator, given.split(), [made], name=name)
+
+    nodes = [
+        node("DequantizeLinear", "qa sa za", "a"),
+        node("DequantizeLinear", "qb sb zb", "b"),
+        node("Mul", "a b", "p"), node("Reshape", "p shape", "r"), node("Transpose", "r", "t"), node("QuantizeLinear", "t sp z", "1"),
+        node("ReduceMean", "a axes", "m", "mean"), node("QuantizeLinear", "m sm z", "2"),
+        node("GlobalAveragePool", "b", "g", "pool"), node("Squeeze", "g", "h"), node("QuantizeLinear", "h sg z", "3"),
+        node("ReduceMean", "a axes", "n", "open"), node("QuantizeLinear", "n sn z", "4"),
+        node("Sigmoid", "a", "s"), node("QuantizeLinear", "s ss z", "5"),
+        node("Mul", "a weight", "w"), node("QuantizeLinear", "w sw z", "6"),
+        node("Mul", "a b", "twice"), node("QuantizeLinear", "twice sx z", "7"), node("Relu", "twice", "8"),
+        node("Tanh", "b", "out"),
+        node("Sigmoid", "b", "f"), node("Relu", "f", "9"),
+        node("Softmax", "b", "x"), node("QuantizeLinear", "x sy z", "10"),
+    ]  # fmt: skip
+    found = averages.find(helper.make_graph(nodes, "g", [], []), {"mean": 2, "pool": 4})
+    assert [(one.inputs, one.out) for one in found] == [
+        (("sa", "sb"), "sp"), (("sa",), "sm"), (("sb",), "sg"), (("sa",), "ss"),
+    ]  # fmt: skip
+    held = {
+        name: Grid(scale, 0)
+        for name, scale in (("sa", 0.5), ("sb", 3.0), ("sp", 0.25), ("sm", 2.0), ("sg", 1.5), ("ss", 1.0))
+    }
+    ratios = [one.ratio(held) if one.ratio else None for one in found]
+    assert ratios == [6.0, 0.125, 0.5, None]  # 1/2 · 3 / (1/4), 1/2 / 2 / 2, 3 / (3/2) / 4
+    margins = [one.margin(held) for one in found]
+    assert margins[0] == ties.multiplication(held["sa"], held["sb"], held["sp"])
+    assert margins[1] == ties.mean(held["sa"], held["sm"], 2, exact_sum=False)
+    assert margins[2] == ties.mean(held["sb"], held["sg"], 4, exact_sum=True)

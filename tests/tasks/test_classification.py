@@ -220,6 +220,9 @@ def test_batches_are_what_a_device_prepares(digits: Any) -> None:
     assert pixels.inputs.dtype == torch.uint8
     assert (pixels.inputs[17].numpy() == sample.pixels).all()
     assert sample.target == int(batch.targets[17])
+    for beyond in (-1, digits.size("validation")):
+        with pytest.raises(IndexError, match="no sample"):
+            digits.raw("validation", beyond)
 
 
 def test_smoke_is_small_and_has_every_class() -> None:
