@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.data.preprocess import channels_of, final_size, written
+from compressor.data.preprocess import changes_geometry, channels_of, final_size, interpolation_of, written
 from compressor.runner import runner
 
 run = runner()
@@ -180,3 +180,40 @@ def test_a_list_is_shown_as_yaml() -> None:
 
     steps = [{"resize": {"exact": [8, 9], "interpolation": "bicubic"}}, {"scale": 255}, {"mean": [0.5]}]
     assert yaml.safe_load(written(steps)) == steps
+
+
+@pytest.mark.parametrize(
+    ("steps", "size"),
+    [
+        ([{"pad": {"to": [8, 9]}}], (8, 9)), ([{"center_crop": [8, 9]}], (8, 9)), ([{"pad": {"to": [10, 12]}}], (10, 12)),
+        ([{"center_crop": [3, 2]}], (3, 2)), ([{"scale": 255}], (8, 9)),
+    ],
+)  # fmt: skip
+def test_final_sizes_by_hand(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:
+    assert final_size(steps, (8, 9)) == size
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ({"pad": {"to": [7, 9]}}, "pad: the picture is 8x9, more than 7x9"),
+        ({"pad": {"to": [8, 8]}}, "pad: the picture is 8x9, more than 8x8"),
+        ({"center_crop": [9, 9]}, "center_crop: the picture is 8x9, less than 9x9"),
+        ({"center_crop": [8, 10]}, "center_crop: the picture is 8x9, less than 8x10"),
+    ],
+)
+def test_sizes_that_do_not_fit_by_one(step: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        final_size([step], (8, 9))
+
+
+def test_what_a_list_says_of_channels_size_and_interpolation() -> None:
+    assert [changes_geometry([step]) for step in ({"resize": 1}, {"pad": 1}, {"center_crop": 1}, {"mean": 1})] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert interpolation_of([{"resize": {"interpolation": "nearest"}}, {"resize": {}}]) == "bilinear"
+    assert interpolation_of([{"resize": {}}, {"resize": {"interpolation": "nearest"}}]) == "nearest"
+    assert interpolation_of([{"scale": 1}]) == "bilinear"
+    assert channels_of([{"std": [0.5]}], 3) == 1
+    assert channels_of([{"channels": "rgb"}, {"mean": [0.5]}], 1) == 3
+    assert channels_of([], 0) == 0

@@ -75,3 +75,14 @@ def test_what_a_session_takes_that_comes_first() -> None:
     }
     assert summary.as_first(seen) == {"a": 18.0, "b": 22.0, "c": 1.25 + 16.0, "d": None, "e": 7.0 + 16.0}
     assert summary.as_first({"a": [(0, 3.0)], "b": [(1, 2.0)]}) == {"a": 3.0, "b": None}
+
+
+def test_a_session_that_comes_first_and_is_quicker_costs_the_others_nothing() -> None:
+    assert summary.as_first({"a": [(0, 1.0), (1, 3.0)], "b": [(1, 2.0)]}) == {"a": 1.0, "b": 2.0}
+
+
+def test_the_coverage_may_be_what_was_asked_for() -> None:
+    """Both of two values lie on one side of the median half of the time: the interval covers it in the other half."""
+    assert summary.median_interval([2.0, 1.0], confidence=0.5) == (1.0, 2.0)
+    assert summary.median_interval([2.0, 1.0], confidence=0.51) is None
+    assert summary.median_interval([3.0]) is None

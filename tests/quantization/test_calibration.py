@@ -183,3 +183,22 @@ def test_only_floats_that_depend_on_the_input_are_watched_and_each_once() -> Non
     assert names == ["x", "m", "y"]
     assert [value.name for value in calibration.watch(model, names).graph.output] == ["y", "x", "m"]
     assert [value.name for value in model.graph.output] == ["y"]
+
+
+def test_two_values_that_fit_into_256_levels_are_kept_exactly() -> None:
+    """Bins of 0 to 510 have the middles 127.5 and 382.5. A range of k hundredths has steps of k / 50: 6375 / k and
+    19125 / k of them are whole, and at most 255, where k is 75 or 85.
+    """
+    low, high = mse_range(Histogram(0.0, 510.0, np.array([1, 1])))
+    assert low == 0
+    assert round(high / 5.1, 6) in (75, 85)
+    low, high = mse_range(Histogram(-510.0, 0.0, np.array([1, 1])))
+    assert high == 0
+    assert round(low / 5.1, 6) in (-75, -85)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_range_is_not_wider_than_what_was_seen_and_zero(doubling: Path, sign: int) -> None:
+    batches = [np.full((2, 2), sign * 0.25, np.float32)]
+    found = calibration.activation_ranges(doubling, lambda size: batches, "minmax", 1)
+    assert found["x"] == ((0, 0.25) if sign > 0 else (-0.25, 0))

@@ -180,3 +180,55 @@ def test_columns_that_do_not_fit_are_no_report(
     (tmp_path / "report.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=told):
         Report.load(tmp_path / "report.json")
+
+
+def counted(*cells: tuple[int, int, int], names: str = "abc") -> Counted:
+    targets, answers, counts = (np.array(column, np.int64) for column in zip(*cells, strict=True))
+    return Counted(tuple(names), targets, answers, counts)
+
+
+def test_mistakes_by_hand() -> None:
+    """The most frequent first, of equals by target and answer; right answers and empty cells are none."""
+    found = counted((0, 0, 9), (0, 1, 2), (0, 2, 3), (1, 0, 3), (1, 1, 1), (2, 0, 0))
+    wrong = found.confused()
+    assert list(zip(wrong.targets, wrong.answers, wrong.counts, strict=True)) == [(0, 2, 3), (1, 0, 3), (0, 1, 2)]
+    assert (wrong.left_out_pairs, wrong.left_out_samples) == (0, 0)
+    assert (found.samples().tolist(), found.right().tolist()) == ([14, 4, 0], [9, 1, 0])
+    assert found.matrix().counts == ((9, 2, 3), (3, 1, 0), (0, 0, 0))
+    assert [(one.name, one.n, one.value) for one in found.rows()] == [
+        ("a", 14, 9 / 14),
+        ("b", 4, 1 / 4),
+        ("c", 0, None),
+    ]
+
+
+def test_the_first_mistake_of_every_class_goes_before_the_most_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 5, 4 and 1 two are shown: the first class has the two largest, and the second class's only one is kept."""
+    monkeypatch.setattr(classes, "MOST_PAIRS", 2)
+    wrong = counted((0, 1, 5), (0, 2, 4), (1, 0, 1)).confused()
+    assert (wrong.targets, wrong.counts) == ((0, 1), (5, 1))
+    assert (wrong.left_out_pairs, wrong.left_out_samples) == (1, 4)
+
+
+def test_the_weakest_is_the_one_with_the_smallest_share_then_with_more_samples() -> None:
+    known = classes.rows(["d", "c", "b", "a", "e"], [4, 8, 4, 4, 0], [2, 4, 1, 2, 0])
+    assert [one.name for one in classes.weakest_first(known)] == ["e", "b", "c", "a", "d"]
+
+
+@pytest.mark.parametrize(("count", "close", "named"), [(128, [], True), (129, [], False), (129, ["s"], True)])
+def test_classes_that_a_task_tells_itself_are_named_where_they_are_few_or_looked_at(
+    count: int, close: list[str | None], named: bool
+) -> None:
+    told = {"per_class": [{"name": f"c{number}", "n": 2, "value": 0.5} for number in range(count)]}
+    found = classes.details_of({"s": told}, close)
+    assert list(found["per_class"]) == (["s"] if named else [])
+    assert found["confusion"] == {}
+
+
+@pytest.mark.parametrize(("count", "matrix"), [(128, True), (129, False)])
+def test_more_than_128_classes_are_columns(count: int, matrix: bool) -> None:
+    table = np.diag(np.arange(1, count + 1)).tolist()
+    found = classes.details_of({"s": {"confusion": table}}, [])
+    assert ("s" in found["confusion"]) is matrix
+    assert (found["classes"] is None) is matrix
+    assert ("s" in found["per_class"]) is matrix
