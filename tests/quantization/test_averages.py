@@ -141,3 +141,12 @@ def test_roundings_of_a_graph_are_those_between_bytes() -> None:
     assert margins[0] == ties.multiplication(held["sa"], held["sb"], held["sp"])
     assert margins[1] == ties.mean(held["sa"], held["sm"], 2, exact_sum=False)
     assert margins[2] == ties.mean(held["sb"], held["sg"], 4, exact_sum=True)
+
+
+@pytest.mark.parametrize(("error", "helps"), [(4.4e-4, True), (4.6e-4, False)])
+def test_a_scale_moves_by_two_thousandths_at_most(error: float, helps: bool) -> None:
+    """That moves the tie of one byte by 1/1000 of a step; twice the error and 9.2e-5 must be less."""
+    one = Rounding(("x",), "y", lambda held: ties.table(held["x"], held["y"], lambda x: x / 2, error))
+    moved = averages.settle([one], grids(x=0.5, y=0.5), fixed=[])
+    assert bool(moved) is helps
+    assert all(abs(scale / 0.5 - 1) <= 0.002 + 1e-6 for scale in moved.values())

@@ -202,3 +202,10 @@ def test_a_range_is_not_wider_than_what_was_seen_and_zero(doubling: Path, sign: 
     batches = [np.full((2, 2), sign * 0.25, np.float32)]
     found = calibration.activation_ranges(doubling, lambda size: batches, "minmax", 1)
     assert found["x"] == ((0, 0.25) if sign > 0 else (-0.25, 0))
+
+
+def test_where_all_lies_at_an_end_the_whole_range_loses_least() -> None:
+    for low, high in ((0.0, 1.0), (-1.0, 0.0)):
+        histogram = Histogram(low, high)
+        histogram.add(np.array([low or high] * 10))
+        assert mse_range(histogram) == (low, high)
