@@ -34,6 +34,7 @@ def test_a_reference_of_zeros_gives_finite_numbers(other: list[float]) -> None:
     [
         ([0.0, 0.0], [0.0, 0.0], 0.0, 1.0, 200.0),  # nothing differs
         ([0.0, 0.0], [0.0, 3.0], 1.0, 0.0, -200.0),  # all of it is noise
+        ([0.0, 0.0], [0.0, -0.25], 1.0, 0.0, -200.0),
         ([3.0, 4.0], [0.0, 0.0], 1.0, 0.0, 0.0),  # the error is as large as the signal: 10 log10(25 / 25)
         ([3.0, 4.0], [6.0, 8.0], 1.0, 1.0, 0.0),
         ([10.0, 0.0], [10.0, 1.0], 0.1, 10 / math.sqrt(101), 20.0),  # 10 log10(100 / 1)
@@ -106,3 +107,11 @@ def test_one_number_that_is_not_finite_is_enough(wrong: float) -> None:
     for pair in ((right, broken), (broken, right)):
         with pytest.raises(StepError, match="not finite"):
             parity.check_float(*pair, "")
+
+
+def test_no_cosine_is_beyond_one_whatever_rounding_does() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        values = random.normal(size=7)
+        assert 1 - 1e-12 < parity.numbers(values, 3 * values)["cosine"] <= 1
+        assert -1 <= parity.numbers(values, -3 * values)["cosine"] < -1 + 1e-12
