@@ -28,13 +28,15 @@ def verify(bundle: Path, limits: Limits = None) -> None:
     Raises:
         InputError: there is no bundle. IntegrityError: the first thing that is not what was written.
     """
+    from compressor.bundle import bundle as bundles
     from compressor.bundle.verify import verify as checks_of
 
     checks = checks_of(bundle, limits=limits)
     width = max(len(check.name) for check in checks)
     for check in checks:
         say(f"{check.name:<{width}}  {check.found}")
-    say(f"{bundle} is what was written, and computes what it computed")
+    computes = bundles.read(bundle).manifest.samples
+    say(f"{bundle} is what was written{', and computes what it computed' if computes else ''}")
 
 
 def evaluate(model: Path, task: Path, *, as_json: bool = False, limits: Limits = None) -> None:

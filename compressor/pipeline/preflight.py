@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from compressor.store.artifact import Artifact
     from compressor.tasks.base import Task
 
+BATCH, ORDER_SAMPLES = 64, 256
+
 Read = Callable[[str], "Artifact"]
 
 
@@ -47,7 +49,14 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
     """
     mistakes: list[InputError] = []
     found: dict[str, nn.Module | None] = {}
+    trained = False
     for node in nodes.values():
+        try:
+            if trained and _is_first_look(node):
+                _check_order(node.inputs["from"], context, read, found)
+        except InputError as error:
+            mistakes.append(error)
+        trained = trained or (node.status != "reuse" and networks.trains(node.spec))
         if node.status == "reuse" or node.stage.name in ("evaluate", "compare", "benchmark", "export"):
             continue
         try:
@@ -57,6 +66,36 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
             mistakes += [error, *(one for one in error.others if isinstance(one, InputError))]
     if mistakes:
         raise InputError.together(mistakes)
+
+
+def _is_first_look(node: Node) -> bool:
+    """Whether this step would be the first to find out whether a loaded network's classes are in the task's order."""
+    return node.stage.name == "evaluate" and node.status != "reuse" and node.inputs["from"].stage.name == "load"
+
+
+def _check_order(
+    node: Node, context: Callable[[Node], Context], read: Read, found: dict[str, nn.Module | None]
+) -> None:
+    """Look at some of a loaded network's answers now, where an earlier step would train before its evaluation does.
+
+    Weights that would have to be downloaded first are not there to be looked at.
+    """
+    import numpy as np
+    import torch
+
+    from compressor.stages.evaluate import check_order
+
+    if node.status != "reuse" and getattr(node.spec, "weights", None) == "default":
+        return
+    network, task = _network(node, context, read, found), context(node).task
+    if network is None or not task.size("validation"):
+        return
+    outputs, targets = [], []
+    with torch.no_grad():
+        for batch in task.batches("validation", BATCH, limit=ORDER_SAMPLES):
+            outputs.append(network.eval()(batch.inputs).float().numpy())
+            targets.append(batch.targets.numpy())
+    check_order(f"steps.{node.name}", {"outputs": np.concatenate(outputs), "targets": np.concatenate(targets)}, task)
 
 
 def _check_samples(node: Node, task: Task) -> None:

@@ -40,6 +40,18 @@ def test_verify_prints_a_line_a_check(bundle: Path, capsys: pytest.CaptureFixtur
     assert lines[3].startswith("golden samples  16 reproduced")
 
 
+def test_without_golden_samples_no_more_is_claimed_than_was_seen(
+    world: World,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, _ = world.export(tmp_path / "bare", samples=False)
+    commands.verify(folder)
+    assert capsys.readouterr().out.splitlines()[-1] == f"{folder} is what was written"
+    commands.export(folder, "python", tmp_path / "device")
+    assert f"try `python {tmp_path / 'device' / 'run.py'} PICTURE`" in " ".join(capsys.readouterr().out.split())
+
+
 def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp_path: Path) -> None:
     target = tmp_path / "device"
     for _ in range(2):

@@ -60,6 +60,24 @@ def test_a_loaded_network_of_another_order(colours: Path, compress: Compress) ->
     assert row["quality"]["accuracy"]["value"] == 1
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_nothing_is_trained_before_a_loaded_network_of_another_order_is_found(
+    colours: Path, compress: Compress, known: bool
+) -> None:
+    small = "model: {name: mlperf_resnet8, widths: [2, 2, 2]}, epochs: 1, batch_size: 8"
+    first = f"steps:\n  small: {{stage: finetune, {small}}}\n"
+    path = Path(pipeline(colours, "{folder: pics}"))
+    if known:  # the loaded network lies in the store, and its evaluation never came to an end
+        assert compress("run", str(path), "--out", str(colours / "out"))[0] == 2
+    path.write_text(path.read_text().replace("steps:\n", first))
+    code, _, said = compress("run", str(path), "--out", str(colours / "out"))
+
+    assert code == 2
+    assert "steps.net: is right on 33.3% of 18 validation samples, and on 100.0% with the classes in natural" in said
+    assert "small: begins" not in said
+    assert not (colours / "out").exists()
+
+
 def test_a_given_file_of_another_order(colours: Path, compress: Compress) -> None:
     nodes = [helper.make_node("GlobalAveragePool", ["x"], ["a"]), helper.make_node("Flatten", ["a"], ["y"])]
     ports = [
