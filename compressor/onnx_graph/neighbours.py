@@ -46,6 +46,8 @@ def find(path: Path, opened: ort.InferenceSession, samples: np.ndarray) -> tuple
         if short_of_memory(problem) or (found := _takes_one_size(path, run, problem)) is None:
             raise
         return found
+    if run.size == 1 and usual.ndim < 2:
+        return mixing.size_words(path, "one sample alone is answered without the axis of the batch", "")
     if usual.shape[:1] != (count,) or not np.isfinite(usual).all():
         return None
     return _compare(path, run, usual, quick=count == MANY and run.size is None)

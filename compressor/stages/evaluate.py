@@ -53,13 +53,17 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
 
     Raises:
         InputError: a loaded network whose outputs are in another order than the task's classes.
+        StepError: a graph whose answer to a sample depends on the samples beside it, or that is not the network.
     """
     import numpy as np
 
+    from compressor.bundle import single
     from compressor.onnx_graph import bits, cost, operators
 
     task, source, core = context.task, inputs["from"], inputs.get("core")
     subject = _subject(source, context)
+    if source.kind != "bundle":
+        single.check(subject.graph, single.samples(task, pixels=False, channels_first=True))
     total = task.size("validation") + task.size("test")
     validation = _predict(subject, "validation", context, 0, total)
     if source.stage == "load":

@@ -71,9 +71,11 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     """Write `bundle/`; the facts are its parity, interface and digest.
 
     Raises:
-        StepError: the shipped file does not compute what the core graph and its float ancestor do.
+        StepError: the shipped file does not compute what the core graph and its float ancestor do, or a sample's
+            answer depends on the samples beside it.
     """
     from compressor.bundle import bundle as bundles
+    from compressor.bundle import single
     from compressor.onnx_graph import bits, chain
     from compressor.onnx_graph.finish import Finish, finish
 
@@ -85,6 +87,8 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
     check_interface(finished, spec, context)
     context.progress.say(f"input {_shown(finished.inputs[0])}, output {_shown(finished.outputs[0])}")
+    form = {"pixels": spec.input != "float", "channels_first": spec.input != "pixels_nhwc"}
+    single.check(folder / bundles.MODEL, single.samples(context.task, **form))
     parity = _parity(spec, inputs, folder / bundles.MODEL, context)
     if not context.smoke:
         chain.check(parity, spec.parity.limits(evaluation["precision"]))
@@ -197,7 +201,7 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     """samples.npz: pictures of the test set, what the shipped file got of them, and what it answered, computed here."""
     import numpy as np
 
-    from compressor.bundle import golden
+    from compressor.bundle import golden, single
     from compressor.bundle.bundle import MODEL, SAMPLES
     from compressor.onnx_graph.allowance import allowance
     from compressor.runner import runner
@@ -212,6 +216,7 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     kept, encoded, inputs = golden.pictures(raw, model, output_bytes)
     places, indices = [places[one] for one in kept], indices[kept]
     outputs = model.outputs(inputs)
+    single.check_runner(folder / MODEL, model, inputs, outputs)
     allowed = allowance(folder / MODEL, inputs, outputs)
     samples = golden.Golden(
         encoded=encoded,

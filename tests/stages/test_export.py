@@ -14,9 +14,11 @@ from onnx import numpy_helper
 from pydantic import ValidationError
 
 from compressor.bundle import bundle as bundles
+from compressor.bundle import single
 from compressor.errors import StepError
 from compressor.onnx_graph import chain, session
 from compressor.printable import in_markdown
+from compressor.runner import runner
 from compressor.stages import export
 from compressor.store.artifact import Artifact
 from tests.exported import World, core_graph, world  # noqa: F401
@@ -197,3 +199,63 @@ def with_core(artifact: Artifact, graph: onnx.ModelProto, folder: Path) -> Artif
         (folder / name).write_bytes(artifact.file(name).read_bytes())
     onnx.save(graph, str(folder / "core.onnx"))
     return replace(artifact, folder=folder)
+
+
+def mixing(kind: str) -> onnx.ModelProto:
+    """The core graph, and behind it something that the other samples have a part in."""
+    graph = core_graph()
+    graph.graph.node[-1].output[0] = "h"
+    if kind == "mean":
+        graph.graph.initializer.append(numpy_helper.from_array(np.array([0]), "axes"))
+        graph.graph.node.append(onnx.helper.make_node("ReduceMean", ["h", "axes"], ["m"], name="centre"))
+        graph.graph.node.append(onnx.helper.make_node("Sub", ["h", "m"], ["logits"]))
+    else:
+        graph.graph.node.append(onnx.helper.make_node("Squeeze", ["h"], ["logits"], name="drop"))
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "says"),
+    [
+        ("mean", {}, "its node `centre` (ReduceMean) mixes the samples of a batch"),
+        ("mean", {"input": "pixels_nhwc", "softmax": True}, "(ReduceMean) mixes the samples of a batch"),
+        ("mean", {"batch_size": 4}, "(ReduceMean) mixes the samples of a batch"),
+        ("squeeze", {}, "its node `drop` (Squeeze) drops the batch's axis where the batch has one sample"),
+    ],
+)
+def test_a_file_that_mixes_samples_does_not_ship(
+    world: World, tmp_path: Path, kind: str, form: dict[str, Any], says: str
+) -> None:
+    core = with_core(world.float_, mixing(kind), tmp_path / "core")
+    with pytest.raises(StepError) as failed:
+        replace(world, float_=core).export(tmp_path / "out", "float", **form)
+    assert "the graph does not answer each sample by itself: " in str(failed.value)
+    assert says in str(failed.value)
+
+
+def test_a_batch_of_one_may_be_fixed(world: World, tmp_path: Path) -> None:
+    mixes = with_core(world.float_, mixing("mean"), tmp_path / "mixes")
+    replace(world, float_=mixes).export(tmp_path / "out", "float", batch_size=1, parity={"samples": 1})
+    drops = with_core(world.float_, mixing("squeeze"), tmp_path / "drops")
+    with pytest.raises(StepError, match=r"\(Squeeze\) drops the batch's axis|not valid ONNX"):
+        replace(world, float_=drops).export(tmp_path / "other", "float", batch_size=1)
+
+
+def test_the_runner_must_answer_one_sample_as_among_many(world: World, tmp_path: Path) -> None:
+    folder, _ = world.export(tmp_path, "float", input="pixels_nchw")
+    facts = runner().read_manifest(folder)
+    model, graph = runner().Model(folder, facts), folder / "model.onnx"
+    inputs = runner().load_samples(folder / "samples.npz")["input"]
+    outputs = model.outputs(inputs)
+    single.check_runner(graph, model, inputs, outputs)
+
+    class Otherwise(runner().Model):  # type: ignore[misc]
+        def outputs(self, inputs: np.ndarray) -> np.ndarray:
+            return np.asarray(super().outputs(inputs) + np.float32(0.01 * (len(inputs) == 1)))
+
+    with pytest.raises(StepError, match=r"answers one sample alone otherwise \(by 0\.01\) than among 1"):
+        single.check_runner(graph, Otherwise(folder, facts), inputs, outputs)
+    with pytest.raises(StepError, match="in another shape"):
+        single.check_runner(graph, model, inputs, outputs[..., None])
+    with pytest.raises(StepError, match="the runner fails with one sample: onnxruntime cannot run it"):
+        single.check_runner(graph, model, inputs[:, :, :4], outputs)

@@ -1,0 +1,63 @@
+"""Whether a graph made here answers each sample by itself: in a session, and by the runner that goes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compressor.errors import StepError
+from compressor.runner import runner
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAMPLES = 8
+ALONE = 3
+TODO = "let the network compute within each sample, over axes from 1 on, and train it again"
+
+
+def samples(task: Any, *, pixels: bool, channels_first: bool) -> np.ndarray:
+    """The samples that the checks below answer, as the file takes them. Loads torch."""
+    from compressor.training import samples as few
+
+    return few.of_file(task, SAMPLES, pixels=pixels, channels_first=channels_first)
+
+
+def check(graph: Path, inputs: np.ndarray) -> None:
+    """Answer samples [n, …] alone, in another order, in other company and twice.
+
+    Raises:
+        StepError: the answers differ by more than rounding; names the node that mixes the samples.
+    """
+    from compressor.onnx_graph import clean, neighbours, session
+
+    try:
+        found = neighbours.find(graph, session.make_session(graph, 1), inputs)
+    except Exception as error:  # onnxruntime has a dozen exception types without a common one
+        what = f"the onnxruntime here cannot run the graph ({clean.first_line(error)})"
+        raise StepError("", what, "lower ir_version or onnx.opset, or update onnxruntime") from error
+    if found is not None:
+        raise StepError("", f"the graph does not answer each sample by itself: {found[0]}", TODO)
+
+
+def check_runner(graph: Path, model: Any, inputs: np.ndarray, outputs: np.ndarray) -> None:
+    """Let the runner's `Model` answer some samples one by one. outputs: what it answered to `inputs` [n, …] together.
+
+    Raises:
+        StepError: it fails, or answers otherwise by more than rounding.
+    """
+    import numpy as np
+
+    from compressor.onnx_graph.neighbours import Noise
+
+    noise = Noise(graph, inputs, outputs)
+    for place in range(min(ALONE, len(inputs))):
+        try:
+            alone = model.outputs(inputs[place : place + 1])
+        except runner().Refused as refused:
+            raise StepError("", f"the runner fails with one sample: {refused.problem}", TODO) from refused
+        same = alone.shape == outputs[place : place + 1].shape
+        distance = float(np.abs(alone.astype(np.float64) - outputs[place]).max(initial=0)) if same else float("inf")
+        if not noise.explains(distance):
+            how = f"otherwise (by {distance:.3g})" if same else f"in another shape, {list(alone.shape)}"
+            raise StepError("", f"the runner answers one sample alone {how} than among {len(inputs)}", TODO)
