@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from compressor.errors import StepError
+from compressor.stages import single
 from compressor.stages.base import Context, Frozen, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -75,9 +76,9 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
             answer depends on the samples beside it.
     """
     from compressor.bundle import bundle as bundles
-    from compressor.bundle import single
     from compressor.onnx_graph import bits, chain
     from compressor.onnx_graph.finish import Finish, finish
+    from compressor.runner import runner
 
     folder = context.folder / "bundle"
     folder.mkdir()
@@ -88,13 +89,15 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     check_interface(finished, spec, context)
     context.progress.say(f"input {_shown(finished.inputs[0])}, output {_shown(finished.outputs[0])}")
     form = {"pixels": spec.input != "float", "channels_first": spec.input != "pixels_nhwc"}
-    single.check(folder / bundles.MODEL, single.samples(context.task, **form))
+    few = single.samples(context.task, **form)
+    single.check(folder / bundles.MODEL, few)
     parity = _parity(spec, inputs, folder / bundles.MODEL, context)
     if not context.smoke:
         chain.check(parity, spec.parity.limits(evaluation["precision"]))
     found = bits.judge(folder / bundles.MODEL)
     manifest = _manifest(spec, finished, core, {"parity": parity, "bits": found}, context)
     context.progress.say(bits.sentence(found))
+    single.check_runner(folder / bundles.MODEL, runner().Model(folder, manifest.facts()), few)
     if spec.samples:
         _write_samples(folder, manifest, core, context)
     bundle = bundles.write(folder, manifest)
@@ -201,7 +204,7 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     """samples.npz: pictures of the test set, what the shipped file got of them, and what it answered, computed here."""
     import numpy as np
 
-    from compressor.bundle import golden, single
+    from compressor.bundle import golden
     from compressor.bundle.bundle import MODEL, SAMPLES
     from compressor.onnx_graph.allowance import allowance
     from compressor.runner import runner
@@ -216,7 +219,6 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     kept, encoded, inputs = golden.pictures(raw, model, output_bytes)
     places, indices = [places[one] for one in kept], indices[kept]
     outputs = model.outputs(inputs)
-    single.check_runner(folder / MODEL, model, inputs, outputs)
     allowed = allowance(folder / MODEL, inputs, outputs)
     samples = golden.Golden(
         encoded=encoded,
@@ -289,6 +291,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("onnx", "onnxruntime", "numpy", "pillow"),
-    revision=7,
+    revision=8,
     isa=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import StepError
+from compressor.errors import StepError, short_of_memory
 from compressor.runner import runner
 
 if TYPE_CHECKING:
@@ -34,14 +34,16 @@ def check(graph: Path, inputs: np.ndarray) -> None:
     try:
         found = neighbours.find(graph, session.make_session(graph, 1), inputs)
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
+        if short_of_memory(error):
+            raise
         what = f"the onnxruntime here cannot run the graph ({clean.first_line(error)})"
         raise StepError("", what, "lower ir_version or onnx.opset, or update onnxruntime") from error
     if found is not None:
         raise StepError("", f"the graph does not answer each sample by itself: {found[0]}", TODO)
 
 
-def check_runner(graph: Path, model: Any, inputs: np.ndarray, outputs: np.ndarray) -> None:
-    """Let the runner's `Model` answer some samples one by one. outputs: what it answered to `inputs` [n, …] together.
+def check_runner(graph: Path, model: Any, inputs: np.ndarray) -> None:
+    """Let the runner's `Model` answer some of the samples [n, …] one by one, and compare with all of them together.
 
     Raises:
         StepError: it fails, or answers otherwise by more than rounding.
@@ -50,6 +52,7 @@ def check_runner(graph: Path, model: Any, inputs: np.ndarray, outputs: np.ndarra
 
     from compressor.onnx_graph.neighbours import Noise
 
+    outputs = model.outputs(inputs)
     noise = Noise(graph, inputs, outputs)
     for place in range(min(ALONE, len(inputs))):
         try:
