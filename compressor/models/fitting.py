@@ -55,9 +55,14 @@ def put(
     spare = set(head) if new_head else set()
     inner, notes = _unwrapped(model, state, spare)
     fit = _Fit(model, inner, head, new_head)
-    if fit.wrong and ref is not None and (other := library_forms.today(ref, model, inner)) is not None:
+    channels = input_shape[0] if input_shape is not None else None
+    if fit.wrong and ref is not None and (other := library_forms.today(ref, model, inner, channels)) is not None:
         translated = _Fit(model, other, head, new_head)
-        fit = fit if translated.wrong else translated
+        fit = min(translated, fit, key=lambda one: one.wrong)
+        if not translated.wrong and (sized := _resized(inner, translated.given)):
+            notes.append(
+                f"fitted to pictures of {'x'.join(map(str, input_shape or ()))} as {ref.library} does: {sized}"
+            )
     if fit.wrong:
         raise fit.misfit(where)
     free = {name for name, _ in model.named_buffers()}
@@ -95,7 +100,7 @@ class _Fit:
         self.unexpected = [name for name in unexpected if name not in self.beside]
         self.missing = [name for name in missing if name not in self.kept and not name.endswith(_OPTIONAL)]
         self.shapes = [name for name in shapes if name not in self.kept]
-        self.wrong = bool(self.missing or self.unexpected or self.shapes)
+        self.wrong = len(self.missing) + len(self.unexpected) + len(self.shapes)
         self.first = f"{self.unexpected[0]}{_size(given.get(self.unexpected[0]))}" if self.unexpected else ""
         for name in (*self.beside, *self.unexpected):
             given.pop(name, None)
@@ -123,8 +128,17 @@ class _Fit:
             parts.append(f"{len(self.unexpected)} unexpected, the first {self.first}")
         if self.shapes:
             parts.append(f"{len(self.shapes)} of another shape, the first {shapes(self.shapes[0])}")
-        what = f"they are of another architecture: {'; '.join(parts)} (of {len(self.own)})"
+        same = not self.missing and not self.unexpected
+        other = "another architecture, or of pictures of another size" if same else "another architecture"
+        what = f"they are of {other}: {'; '.join(parts)} (of {len(self.own)})"
         return InputError(where, what, "name the network that they belong to")
+
+
+def _resized(before: State, after: State) -> str:
+    """Names of the tensors whose shape changed."""
+    return _shortly(
+        [name for name, one in after.items() if isinstance(one, Tensor) and _size(before.get(name, one)) != _size(one)]
+    )
 
 
 def _size(value: Tensor | None) -> str:

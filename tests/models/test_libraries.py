@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -146,3 +147,118 @@ def test_layers_that_refuse_weights_without_a_version_take_them_as_todays() -> N
     model = catalogue.build("torchvision:mnasnet0_5", outputs=5, input_shape=(3, 32, 32))
     fitting.put(model, {name: value.clone() for name, value in one.state_dict().items()}, "w")
     assert torch.equal(next(model.parameters()), next(one.parameters()))
+
+
+def made_for(ref: str, outputs: int, shape: tuple[int, int, int], seed: int) -> torch.nn.Module:
+    return catalogue.build(ref, outputs=outputs, input_shape=shape, seed=seed, check=False).eval()
+
+
+def test_weights_for_other_pictures_are_fitted_as_the_library_does_and_it_is_said() -> None:
+    published = made_for("timm:test_vit", 1000, (3, 160, 160), 9)
+    said: list[str] = []
+    model = made_for("timm:test_vit", 5, (1, 64, 64), 0)
+    given = {name: value.clone() for name, value in published.state_dict().items()}
+    kept = fitting.put(
+        model, given, "w", new_head=True, ref=names.reference("timm:test_vit"), input_shape=(1, 64, 64), say=said.append
+    )
+    assert kept == ["head.weight", "head.bias"]
+    assert said == ["fitted to pictures of 1x64x64 as timm does: pos_embed, patch_embed.proj.weight"]
+    colours = given["patch_embed.proj.weight"]  # a grey picture is three equal channels
+    assert torch.allclose(model.patch_embed.proj.weight, colours.sum(1, keepdim=True), atol=1e-6)
+    assert model.pos_embed.shape[1] == 64 // 16 * 64 // 16 + 1
+    assert torch.equal(model.blocks[0].attn.qkv.weight, given["blocks.0.attn.qkv.weight"])
+
+
+def test_weights_of_one_channel_are_not_fitted_again() -> None:
+    published = made_for("timm:test_resnet", 5, (1, 32, 32), 9)
+    model = made_for("timm:test_resnet", 5, (1, 32, 32), 0)
+    fitting.put(model, published.state_dict(), "w", ref=names.reference("timm:test_resnet"), input_shape=(1, 32, 32))
+    assert torch.equal(model(torch.ones(1, 1, 32, 32)), published(torch.ones(1, 1, 32, 32)))
+
+
+def vit(outputs: int, size: int) -> Any:
+    from torchvision.models import VisionTransformer
+
+    return VisionTransformer(size, 32, 1, 2, 8, 8, num_classes=outputs)
+
+
+def test_torchvisions_transformer_takes_weights_of_larger_pictures() -> None:
+    given = {old_vit(name): value for name, value in vit(1000, 96).state_dict().items()}
+    model, said = vit(5, 64), list[str]()
+    ref = names.reference("torchvision:vit_b_32")
+    with pytest.raises(InputError, match="answer with 1000 classes and the task has 5"):
+        fitting.put(model, given, "w", ref=ref, input_shape=(3, 64, 64))
+    kept = fitting.put(model, given, "w", new_head=True, ref=ref, input_shape=(3, 64, 64), say=said.append)
+    assert kept == ["heads.head.weight", "heads.head.bias"]
+    assert said == ["fitted to pictures of 3x64x64 as torchvision does: encoder.pos_embedding"]
+    assert model.encoder.pos_embedding.shape == (1, 5, 8)
+    assert torch.equal(model.encoder.pos_embedding[:, 0], given["encoder.pos_embedding"][:, 0])
+    assert torch.equal(
+        model.encoder.layers[0].mlp[0].weight, given["encoder.layers.encoder_layer_0.mlp.linear_1.weight"]
+    )
+
+
+def test_what_no_library_fits_says_that_the_pictures_may_be_of_another_size() -> None:
+    model = made_for("timm:test_vit", 5, (3, 64, 64), 0)
+    other = made_for("timm:test_vit", 5, (3, 32, 32), 0)
+    with pytest.raises(InputError, match="another architecture, or of pictures of another size: 1 of another shape"):
+        fitting.put(model, other.state_dict(), "w", input_shape=(3, 64, 64))
+
+
+def old_swin(name: str) -> str:
+    """As Microsoft's own file has it: a stage ends with what joins places, where timm's next one begins with it."""
+    name = re.sub(r"layers\.(\d)\.downsample", lambda found: f"layers.{int(found[1]) - 1}.downsample", name)
+    return name.replace("head.fc.", "head.")
+
+
+def empty(ref: str, outputs: int, shape: tuple[int, int, int]) -> torch.nn.Module:
+    """The network with zeros for weights, which is quicker than drawing them."""
+    with torch.device("meta"):
+        made = catalogue.build(ref, outputs=outputs, input_shape=shape, check=False)
+    made = made.to_empty(device="cpu")
+    for value in (*made.parameters(), *made.buffers()):
+        value.detach().zero_()
+    return made
+
+
+def test_swins_own_form_loads_with_what_it_computes_by_itself() -> None:
+    import timm
+
+    def made(outputs: int) -> Any:
+        sizes = {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2)}
+        return timm.create_model("swin_tiny_patch4_window7_224", num_classes=outputs, **sizes)
+
+    published, model = made(1000).eval(), made(5).eval()
+    state = {old_swin(name): value for name, value in published.state_dict().items()}
+    state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(16, 16, dtype=torch.int64)
+    state["layers.0.blocks.1.attn_mask"] = torch.zeros(16, 16, 16)
+    ref = names.reference("timm:swin_tiny_patch4_window7_224")
+    kept = fitting.put(model, state, "w", new_head=True, ref=ref, input_shape=(3, 64, 64))
+    assert kept == ["head.fc.weight", "head.fc.bias"]
+    merged = model.layers[1].downsample.reduction.weight
+    assert torch.equal(merged, state["layers.0.downsample.reduction.weight"])
+    sample = torch.rand(1, 3, 64, 64)
+    assert torch.equal(model.forward_features(sample), published.forward_features(sample))
+
+
+def test_distilled_transformers_begin_both_heads_anew() -> None:
+    ref, shape = "timm:deit_tiny_distilled_patch16_224", (3, 224, 224)
+    model = empty(ref, 5, shape)
+    kept = fitting.put(
+        model, empty(ref, 1000, shape).state_dict(), "w", new_head=True, ref=names.reference(ref), input_shape=shape
+    )
+    assert kept == ["head.weight", "head.bias", "head_dist.weight", "head_dist.bias"]
+
+
+def test_published_files_with_auxiliary_heads_load() -> None:
+    import torchvision
+
+    with torch.device("meta"):
+        published = torchvision.models.googlenet(weights=None, init_weights=False, aux_logits=True)
+    state = {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in published.state_dict().items()}
+    assert any(name.startswith("aux1.") for name in state)
+    model = empty("torchvision:googlenet", 5, (3, 64, 64))
+    kept = fitting.put(
+        model, state, "w", new_head=True, ref=names.reference("torchvision:googlenet"), input_shape=(3, 64, 64)
+    )
+    assert kept == ["fc.weight", "fc.bias"]
