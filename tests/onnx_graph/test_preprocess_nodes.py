@@ -86,3 +86,34 @@ def test_the_bits_that_weights_use(largest: int, bits: int) -> None:
     node = helper.make_node("DequantizeLinear", ["w", "scale"], ["f"])
     assert weight_bits(helper.make_graph([node], "g", [], [], [weights])) == bits
     assert weight_bits(helper.make_graph([], "g", [], [], [weights])) is None
+
+
+@pytest.mark.parametrize(("width", "repeated"), [(5, 5), (None, 1)])
+def test_the_nodes_and_constants_that_stand_before_a_network(width: int | None, repeated: int) -> None:
+    """Pixels [n, 4, 5, 2] of a network that takes [n, 2, 4, 5]; numbers are spread over a row where its length is known."""
+    from compressor.onnx_graph import preprocess_nodes
+
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, 4, width])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2, 4, width])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [given], [made])
+    steps = [{"resize": {"shortest": 4}}, {"scale": 255}, {"mean": [0.5, 0.25]}, {"std": [2, 4]}]
+    assert preprocess_nodes.prepend(graph, steps, "pixels_nhwc", "pixels") == ["scale", "mean", "std"]
+    assert [node.op_type for node in graph.node] == ["Transpose", "Cast", "Div", "Sub", "Div", "Relu"]
+    assert list(graph.node[0].attribute[0].ints) == [0, 3, 1, 2]
+    assert [node.output[0] for node in graph.node][-2:] == ["x", "y"]
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    assert held["pixels_scale"] == np.float32(255) and held["pixels_scale"].shape == ()
+    assert held["pixels_mean"].shape == held["pixels_std"].shape == (1, 2, 1, repeated)
+    assert held["pixels_mean"][0, :, 0, 0].tolist() == [0.5, 0.25]
+    (port,) = graph.input
+    dims = port.type.tensor_type.shape.dim
+    assert (port.name, dims[0].dim_param, dims[1].dim_value, dims[3].dim_value) == ("pixels", "n", 4, 2)
+
+
+def test_pixels_of_a_network_whose_channels_are_open_are_refused() -> None:
+    from compressor.onnx_graph import preprocess_nodes
+
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None, 4, 4]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
+    with pytest.raises(StepError, match="mean has 1 numbers, and the network 0 channels"):
+        preprocess_nodes.prepend(graph, [{"mean": [0.5]}], "pixels_nchw", "pixels")
