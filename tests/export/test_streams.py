@@ -73,6 +73,7 @@ def test_foreign_names_are_shown_and_do_nothing(device: Path) -> None:
 def test_a_stream_that_takes_nothing(device: Path, redirect: str) -> None:
     assert call(device, "--check", redirect=redirect)[0] == 0
     assert call(device, "digit.png", redirect=redirect)[0] == 7
+    assert call(device, "--help", redirect=redirect)[0] == 7
     assert call(device, "none.png", redirect=redirect)[0] == 2
 
 
