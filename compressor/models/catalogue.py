@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
-from compressor.models import names
+from compressor.models import names, size
 from compressor.models.factories import from_factory
 from compressor.models.names import Reference
 from compressor.models.small_resnets import SmallResNet
 from compressor.training.seeds import derive
 
-LARGEST_FILE = 2**31 - 1
-"""Bytes that protobuf, the form of ONNX files, can write at once."""
 SMALLEST = 4
 """Pixels a side that the own networks need: two stages halve them."""
 
@@ -44,12 +43,12 @@ def build(
     if found := names.mistake(one):
         raise InputError("model", *found)
     if check and one.library:
-        _check_size(_without_memory(one, outputs, tuple(input_shape)), one)
-    with torch.random.fork_rng(devices=[]):
+        size.check(_without_memory(one, outputs, tuple(input_shape)), str(one))
+    with torch.random.fork_rng(devices=[]), size.bounded(str(one)) if check else nullcontext():
         torch.manual_seed(derive(seed, "init"))
         model = _build(one, outputs, tuple(input_shape), base)
     if check:
-        _check_size(model, one)
+        size.check(model, str(one))
         _try(model, one, outputs, tuple(input_shape))
     return model.train()
 
@@ -71,20 +70,6 @@ def _without_memory(one: Reference, outputs: int, input_shape: tuple[int, ...]) 
             return _build(one, outputs, input_shape, None)
     except Exception:  # what is really wrong with it, its making says
         return nn.Module()
-
-
-def _check_size(model: nn.Module, one: Reference) -> None:
-    """Refuse what no single ONNX file can hold.
-
-    Raises:
-        InputError: says how large its weights are.
-    """
-    held = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
-    if 4 * held > LARGEST_FILE:
-        what = (
-            f"its weights take {4 * held / 1e9:.2f} GB in float32, and one ONNX file holds {LARGEST_FILE / 1e9:.2f} GB"
-        )
-        raise InputError(f"model {one}", what, "use a smaller network")
 
 
 def _own(one: Reference, outputs: int, input_shape: tuple[int, ...]) -> nn.Module:

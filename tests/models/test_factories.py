@@ -1,12 +1,16 @@
 """Networks from the user's own code."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from torch import nn
+from torch.nn.modules import module as registration
 
 from compressor.errors import InputError
-from compressor.models import catalogue, names, network
+from compressor.models import catalogue, network, size
 
 CODE = """
 from torch import nn
@@ -33,7 +37,7 @@ def base(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def build(factory: str, base: Path | None, **args: object) -> object:
+def build(factory: str, base: Path | None, **args: object) -> Any:
     return catalogue.build({"factory": factory, "args": args}, outputs=3, input_shape=(1, 8, 8), base=base)
 
 
@@ -82,6 +86,51 @@ def test_more_than_an_onnx_file_holds_is_refused_before_it_is_made_or_run() -> N
 
     what = r"its weights take 2\.25 GB in float32, and one ONNX file holds 2\.15 GB; use a smaller network"
     with pytest.raises(InputError, match=what):
-        catalogue._check_size(Wide(), names.reference("resnet8"))
+        size.check(Wide(), "resnet8")
     with pytest.raises(InputError, match=r"model timm:vit_giant_patch14_224: its weights take 4\.04 GB"):
         catalogue.build("timm:vit_giant_patch14_224", outputs=10, input_shape=(3, 224, 224))
+
+
+GROWING = """
+import torch
+from torch import nn
+MADE = []
+class Row(nn.Linear):
+    def reset_parameters(self):
+        MADE.append(self.weight.numel())
+        super().reset_parameters()
+def grows(): return nn.Sequential(*(Row(100, 100, bias=False) for _ in range(30)))
+def part():
+    for _ in range(5):
+        whole = None
+        whole = nn.Sequential(*(Row(100, 100, bias=False) for _ in range(8)))
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 100), whole[0], nn.Linear(100, 3))
+def twins():
+    row = Row(100, 100)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 100), *(row for _ in range(30)), nn.Linear(100, 3))
+def later():
+    with torch.device("meta"): made = nn.Sequential(*(nn.Linear(100, 100) for _ in range(30)))
+    MADE.append("no")
+    return made
+"""
+
+
+@pytest.fixture
+def small_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(size, "LARGEST_FILE", 400_000)  # ten rows of 40,000 bytes
+    (tmp_path / "growing.py").write_text(GROWING)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["grows", "later"])
+def test_a_factory_is_stopped_where_its_network_becomes_too_large(name: str, small_limit: Path) -> None:
+    with pytest.raises(InputError, match=r"its weights take at least 0\.00 GB in float32, and one ONNX file holds"):
+        build(f"growing:{name}", small_limit)
+    made = sys.modules["growing"].MADE
+    assert made == ([10_000] * 10 if name == "grows" else [])
+    assert not registration._global_parameter_registration_hooks
+
+
+@pytest.mark.parametrize("name", ["part", "twins"])
+def test_what_is_thrown_away_or_shared_counts_once(name: str, small_limit: Path) -> None:
+    assert build(f"growing:{name}", small_limit)(torch.ones(2, 1, 8, 8)).shape == (2, 3)
