@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,6 +136,15 @@ def external_files(graph: onnx.GraphProto) -> list[str]:
     """The files that hold weights of the graph, by their paths as it names them, relative to its own folder."""
     outside = [tensor for tensor in constants(graph) if tensor.data_location == TensorProto.EXTERNAL]
     return sorted({entry.value for tensor in outside for entry in tensor.external_data if entry.key == "location"})
+
+
+def weight_bytes(graph: onnx.GraphProto) -> int:
+    """Bytes of the graph's constants by their sizes and types, wherever their numbers lie; none is read."""
+    return sum(
+        prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        for tensor in constants(graph)
+        if tensor.data_type in helper.get_all_tensor_dtypes() and tensor.data_type != TensorProto.STRING
+    )
 
 
 def weight_bits(graph: onnx.GraphProto) -> int | None:

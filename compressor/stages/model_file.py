@@ -54,6 +54,7 @@ def evaluate(
     """
     wrong = IntegrityError if is_bundle else InputError
     graph = _graph(model)
+    _check_size(model, graph)
     layout = feeding(str(model), *_ports(model, graph), task)
     files = [model, *_weights(model, graph)]
     channels, *size = task.signature.inputs[0].shape
@@ -116,6 +117,21 @@ def _graph(model: Path) -> onnx.GraphProto:
     except Exception as error:  # protobuf's decoder has its own exceptions, by implementation
         what = f"is no ONNX file ({type(error).__name__})"
         raise InputError(str(model), what, "name a bundle or an ONNX file") from None
+
+
+def _check_size(model: Path, graph: onnx.GraphProto) -> None:
+    """Refuse a model whose weights no single file holds: nothing here could copy, quantize or ship it.
+
+    Raises:
+        InputError: says how large they are.
+    """
+    from compressor.models.size import LARGEST_FILE
+    from compressor.onnx_graph.finish import weight_bytes
+
+    held = weight_bytes(graph)
+    if held > LARGEST_FILE:
+        what = f"its weights take {held / 1e9:.2f} GB, and one ONNX file holds {LARGEST_FILE / 1e9:.2f} GB"
+        raise InputError(str(model), what, "use a smaller model")
 
 
 def _weights(model: Path, graph: onnx.GraphProto) -> list[Path]:

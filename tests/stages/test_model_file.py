@@ -67,6 +67,22 @@ def test_weights_in_a_file_beside_it_belong_to_the_model(tmp_path: Path) -> None
         evaluate(path)
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_more_weights_than_one_file_holds_are_refused_by_their_sizes(tmp_path: Path, kind: int) -> None:
+    path = tmp_path / "m.onnx"
+    model = foreign(path)
+    large = model.graph.initializer.add(
+        name="large", dims=[25_000, 30_000], data_type=kind, data_location=TensorProto.EXTERNAL
+    )
+    large.external_data.add(key="location", value="large.bin")
+    onnx.save(model, path)
+    said = r"m\.onnx: its weights take 3\.00 GB, and one ONNX file holds 2\.15 GB; use a smaller model"
+    if kind == TensorProto.FLOAT16:  # 1.5 GB fit, so that the next thing is said
+        said = "there is no such file"
+    with pytest.raises(InputError, match=said):
+        evaluate(path)
+
+
 @pytest.mark.parametrize("outside", [False, True])
 def test_open_sizes_are_timed_at_the_tasks(tmp_path: Path, outside: bool) -> None:
     path = tmp_path / "m.onnx"
