@@ -206,13 +206,16 @@ def _declared_by_timm(one: Reference) -> list[dict[str, Any]] | None:
     config = resolve_data_config(pretrained_cfg=pretrained.to_dict())  # type: ignore[no-untyped-call]
     channels, height, width = config["input_size"]
     scaled = [math.floor(side / config["crop_pct"]) for side in (height, width)]
-    if config["crop_mode"] == "squash":
+    crop = config["crop_mode"]
+    if config["crop_pct"] > 1:  # they fill up what is missing, by how much depends on the picture
+        crop = f"{height}x{width} of a smaller picture"
+    if crop == "squash":
         resize: dict[str, Any] = {"exact": scaled}
-    elif config["crop_mode"] == "center" and height == width:
+    elif crop == "center" and height == width:
         resize = {"shortest": scaled[0]}
     else:
         raise InputError(
-            f"model {one}", f"its weights declare a crop ({config['crop_mode']}) that has no place in the closed list",
+            f"model {one}", f"its weights declare a crop ({crop}) that has no place in the closed list",
             "write task.preprocess out",
         )  # fmt: skip
     resize["interpolation"] = config["interpolation"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -60,19 +61,25 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "LAB in TIFF": lambda: file("TIFF", "LAB"),
     "PPM": lambda: file("PPM", "RGB"),
 }
-PRESETS = [
-    "torchvision:resnet18",  # bilinear, 256 to 224
-    "torchvision:mobilenet_v2",  # 232 to 224
-    "torchvision:efficientnet_v2_s",  # bilinear, 384 to 384
-    "torchvision:efficientnet_b0",  # bicubic
-    "torchvision:efficientnet_b3",  # bicubic, 320 to 300
-    "torchvision:inception_v3",  # 342 to 299
-    "timm:resnet18",
-    "timm:tf_efficientnet_lite0",  # bicubic, mean and std of 0.5
-    "timm:efficientnet_b1_pruned",  # another crop share
-    "timm:vit_base_patch16_siglip_224",  # squash
-    "timm:test_resnet",
-]
+
+
+def presets() -> tuple[dict[str, str], list[str]]:
+    """By its kind of sizes, and by its means, one network of the libraries for each preset; and those that are refused."""
+    found: dict[str, str] = {}
+    refused = []
+    listed = [f"torchvision:{name}" for name in torchvision.models.list_models(module=torchvision.models)]
+    listed += [f"timm:{name}" for name in sorted({*timm.list_models(), *timm.list_pretrained()})]
+    for ref in listed:
+        try:
+            steps = catalogue.declared_preprocess(ref, "a/file.pth")
+        except InputError:
+            refused.append(ref)
+            continue
+        assert steps is not None
+        sizes, numbers = json.dumps(kind(steps[1]["resize"], steps[2]["center_crop"])), json.dumps(steps[3:])
+        if sizes not in found or numbers not in found:
+            found |= {sizes: ref, numbers: ref}
+    return found, refused
 
 
 def theirs(ref: str) -> Callable[[Image.Image], Any]:
@@ -92,7 +99,7 @@ def compare(ref: str, name: str) -> None:
     ours = runner().prepare(runner().decode(data), steps)
     wanted = theirs(ref)(Image.open(io.BytesIO(data)).convert("RGB")).numpy()
 
-    assert np.array_equal(ours, wanted), np.abs(ours - wanted).max()
+    assert np.array_equal(ours, wanted), (ref, np.abs(ours - wanted).max())
 
 
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")
@@ -101,9 +108,29 @@ def test_every_kind_of_picture(name: str) -> None:
     compare("torchvision:resnet18", name)
 
 
-@pytest.mark.parametrize("ref", PRESETS)
-def test_every_resize_crop_and_interpolation(ref: str) -> None:
-    compare(ref, "RGBA in PNG")
+def kind(resize: Mapping[str, Any], crop: list[int]) -> list[Any]:
+    """What makes two presets different; above 256 pixels, which take long, what their arithmetic depends on."""
+    if max(crop) <= 256:
+        return [resize, crop]
+    side = resize["exact"][0] if "exact" in resize else resize["shortest"]
+    return ["exact" in resize, crop[0] == crop[1], resize["interpolation"], side == crop[0], (side - crop[0]) % 4]
+
+
+def test_every_preset_of_the_libraries() -> None:
+    found, refused = presets()
+    chosen = sorted(set(found.values()))
+    assert len(chosen) > 50
+    for ref in chosen:
+        compare(ref, "RGBA in PNG")
+    assert refused
+    assert all(
+        timm.get_pretrained_cfg(ref.partition(":")[2]).crop_mode == "border" or is_padded(ref) for ref in refused
+    )
+
+
+def is_padded(ref: str) -> bool:
+    """Whether the library fills up what its crop finds missing."""
+    return bool(timm.get_pretrained_cfg(ref.partition(":")[2]).crop_pct > 1)
 
 
 def test_sixteen_bits_in_a_colour_are_what_pillow_reads(tmp_path: Any) -> None:
@@ -119,7 +146,8 @@ def test_sixteen_bits_in_a_colour_are_what_pillow_reads(tmp_path: Any) -> None:
 def test_a_crop_that_the_list_cannot_hold_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     config = timm.get_pretrained_cfg("test_resnet")
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: config)
-    for changes in ({"crop_mode": "border"}, {"input_size": (3, 96, 128), "crop_mode": "center"}):
+    square = {"input_size": (3, 96, 96), "crop_mode": "center"}
+    for changes in ({"crop_mode": "border"}, {**square, "input_size": (3, 96, 128)}, {**square, "crop_pct": 1.15}):
         for key, value in changes.items():
             monkeypatch.setattr(config, key, value)
         with pytest.raises(InputError, match=r"has no place in the closed list; write task\.preprocess out"):
