@@ -171,3 +171,17 @@ def test_the_epoch_that_was_best_is_kept_until_patience_ends(tmp_path: Path) -> 
     curves = loop.fit(model, lambda m, b: -m.weight.sum(), task, wanted, context=toy_context(tmp_path, task))
     assert [row["validation_accuracy"] for row in curves] == pytest.approx([0.1, 0.3, 0.2, 0.3])
     assert model.weight.item() == 2.0, "a step of one an epoch"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_network_is_judged_in_the_precision_that_it_trains_in(precision: str) -> None:
+    seen: list[str] = []
+
+    class Linear(nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            outputs = super().forward(inputs.flatten(1))
+            seen.append(str(outputs.dtype).removeprefix("torch."))
+            return outputs
+
+    evaluate(Linear(64, 3), ToyTask(validation=4), "validation", batch_size=4, precision=precision)
+    assert seen == [precision]
