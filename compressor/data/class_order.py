@@ -26,9 +26,8 @@ CHANCE = 1e-3
 
 def natural(text: str) -> tuple[object, ...]:
     """A sorting key that puts `class2` before `class10`."""
-    parts = re.split(r"(\d+)", text)
-    compared = ((int(part), "") if odd % 2 else (-1, part.casefold()) for odd, part in enumerate(parts))
-    return (*compared, (-1, text))
+    parts = enumerate(re.split(r"(\d+)", text))  # words at even places, numbers at odd ones, and a word at the end
+    return (*(int(part) if place % 2 else part.casefold() for place, part in parts), -1, text)
 
 
 def usual(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -95,7 +95,7 @@ def _extremes(
     for batch in batches:
         for name, values in zip(names, session.run(names, {session.get_inputs()[0].name: batch}), strict=True):
             low, high = ranges[name]
-            ranges[name] = float(np.minimum(low, values.min(initial=0))), float(np.maximum(high, values.max(initial=0)))
+            ranges[name] = float(values.min(initial=low)), float(values.max(initial=high))
         if advance:
             advance(len(batch))
     return ranges

@@ -252,3 +252,11 @@ def test_a_row_of_a_bench_by_hand() -> None:
 def test_a_tail_needs_ten_runs_beyond_it(share: int, needed: int) -> None:
     assert run._row([np.arange(needed - 1.0)], 1, 1)[f"p{share}_ms"] is None
     assert run._row([np.arange(needed + 0.0)], 1, 1)[f"p{share}_ms"] == pytest.approx((needed - 1) * share / 100)
+
+
+@pytest.mark.parametrize("wrong", [math.inf, -math.inf, math.nan])
+def test_one_output_that_is_no_number_is_beyond_every_limit(wrong: float) -> None:
+    _, samples = golden([0, 0, 0], [0, 0, 0], tolerance=math.inf, median_tolerance=math.inf)
+    model = network(lambda x: np.where(x.reshape(len(x), 2) == 20, wrong, 10).astype(np.float32))
+    with pytest.raises(run.Refused, match="the output of sample 0 differs by nan"):
+        run.check_samples(model, samples, "s")
