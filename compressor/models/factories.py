@@ -56,7 +56,8 @@ def _check_plain(model: nn.Module, where: str) -> None:
     """Refuse what can be neither changed nor written as a graph.
 
     Raises:
-        InputError: a TorchScript program somewhere in the network, or `torch.compile` or DataParallel around it.
+        InputError: a TorchScript program or a layer without a size somewhere in the network, or `torch.compile` or
+            DataParallel around it.
     """
     script = next((name for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)), None)
     if script is not None:
@@ -66,6 +67,11 @@ def _check_plain(model: nn.Module, where: str) -> None:
         raise InputError(where, f"it returned a {type(model).__name__}", "return the network inside: its `.module`")
     if isinstance(getattr(model, "_orig_mod", None), nn.Module):
         raise InputError(where, "it returned what torch.compile made", "return the network inside: its `._orig_mod`")
+    for name, part in model.named_modules():
+        held = (*part.parameters(recurse=False), *part.buffers(recurse=False))
+        if any(nn.parameter.is_lazy(value) for value in held):
+            what = f"its part `{name}` ({type(part).__name__}) has no size until a first sample goes through it"
+            raise InputError(where, what, "send one through it in the factory, or give the size, as in `nn.Linear`")
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import InputError, StepError
-from compressor.models import network, plain, state
+from compressor.errors import InputError, IntegrityError, StepError
+from compressor.models import catalogue, network, plain, state
 
 _OWN = frozenset(vars(nn.Module()))
 _DEEPEST = 4
@@ -26,10 +28,15 @@ def check_saved(folder: Path, model: nn.Module, base: Path, inputs: Tensor) -> N
     Raises:
         StepError: they differ; names the attributes that the state dict does not hold.
     """
-    again = network.read(folder, base)
+    try:
+        again = network.read(folder, base)
+    except IntegrityError as problem:
+        if (added := _added(model, network.describe(folder), base)) is None:
+            raise
+        raise StepError("", *added) from problem
     if _alike(model, again, inputs):
         return
-    names = differing(model, again)
+    names = _decisive(model, again, differing(model, again), inputs)
     what = "the network that was saved answers otherwise when it is read back"
     if not names:
         raise StepError(
@@ -42,6 +49,54 @@ def check_saved(folder: Path, model: nn.Module, base: Path, inputs: Tensor) -> N
         f"{what}: {_listed(names)} {'is' if len(names) == 1 else 'are'} not in its state dict, so the changes are lost",
         _todo(names, model),
     )
+
+
+def _added(model: nn.Module, description: Mapping[str, Any], base: Path) -> tuple[str, str] | None:
+    """What is wrong and what to do, where the network has other parameters than when it was built."""
+    built = catalogue.build(
+        description["model"],
+        outputs=description["outputs"],
+        input_shape=description["input_shape"],
+        base=base,
+        check=False,
+    )
+    plain.bake(built)
+    return _grown(model, built)
+
+
+def _grown(model: nn.Module, built: nn.Module) -> tuple[str, str] | None:
+    """What is wrong and what to do, where the names in two state dicts are not the same."""
+    mine, theirs = list(model.state_dict()), list(built.state_dict())
+    changed = [name for name in mine if name not in theirs] or [name for name in theirs if name not in mine]
+    if not changed:
+        return None
+    shown = ", ".join(f"`{name}`" for name in changed[:_MOST])
+    more = f" and {len(changed) - _MOST} more" if len(changed) > _MOST else ""
+    which = "has" if changed[0] in mine else "lacks"
+    return (
+        f"after some samples the network {which} {shown}{more} in its state dict, and when it is built again it"
+        f" {'does not' if which == 'has' else 'does'}, so what was trained could not be read back",
+        "make all layers, parameters and buffers in `__init__`, not in `forward`",
+    )
+
+
+def _decisive(one: nn.Module, other: nn.Module, names: list[str], inputs: Tensor) -> list[str]:
+    """Those of the differing attributes that the answers depend on, found by giving them to the other network one
+    after the other; all where that cannot be told."""
+    held = dict(_outside(one))
+    found = []
+    before = _answers(other, inputs)
+    for name in names:
+        owner, _, attribute = name.rpartition(".")
+        try:
+            setattr(other.get_submodule(owner), attribute, copy.deepcopy(held[name]))
+            after = _answers(other, inputs)
+        except Exception:  # the user's class refuses the value, or cannot answer with it
+            return names
+        if before.shape != after.shape or not _same_arrays(before, after):
+            found.append(name)
+        before = after
+    return found or names
 
 
 def check_building(build: Build, inputs: Tensor, other: Build) -> None:
@@ -66,7 +121,7 @@ def check_building(build: Build, inputs: Tensor, other: Build) -> None:
         ) from problem
     if _alike(one, two, inputs):
         return
-    names = differing(one, two)
+    names = _decisive(one, two, differing(one, two), inputs)
     if not names:
         raise InputError(
             "",
@@ -87,10 +142,17 @@ def check_trained(trained: nn.Module, build: Build, inputs: Tensor) -> None:
     Raises:
         InputError: training changed something that the state dict does not hold.
     """
-    again = network.filled(build(), state.of(trained))
+    fresh = build()
+    plain.bake(fresh)
+    try:
+        again = network.filled(build(), state.of(trained))
+    except (RuntimeError, ValueError) as problem:
+        if (grown := _grown(trained, fresh)) is None:
+            raise
+        raise InputError("", *grown) from problem
     if _alike(trained, again, inputs):
         return
-    if names := differing(trained, again):
+    if names := _decisive(trained, again, differing(trained, again), inputs):
         raise InputError(
             "",
             f"training changes {_listed(names)}, which {'is' if len(names) == 1 else 'are'} not in its state dict, so"
@@ -143,13 +205,19 @@ def _equal(one: Any, other: Any, depth: int) -> bool:
         return _equal(dict(one.state_dict()), dict(other.state_dict()), depth + 1) and not differing(one, other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_equal(one[key], other[key], depth + 1) for key in one)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+    if isinstance(one, list | tuple | deque) and isinstance(other, list | tuple | deque):
         return len(one) == len(other) and all(_equal(a, b, depth + 1) for a, b in zip(one, other, strict=True))
     if isinstance(one, set | frozenset) and all(isinstance(part, int | float | str) for part in one):
         return bool(one == other)
-    if hasattr(one, "__dict__") and type(one) is type(other) and not callable(one):
-        return _equal(vars(one), vars(other), depth + 1)
+    if not callable(one) and type(one).__qualname__ == type(other).__qualname__:
+        return _equal(_fields(one), _fields(other), depth + 1)
     return True
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """What an object holds, in its dictionary and its slots."""
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(value, name)]
+    return {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
 
 
 def _array(value: Any) -> Any:

@@ -32,8 +32,19 @@ def of(model: nn.Module) -> State:
     """The state of a network, its tensors on the CPU and its own.
 
     Raises:
-        InputError: extra state that is not made of tensors, arrays, numbers, text, lists, tuples and dicts.
+        InputError: extra state that cannot be given back, or that is not made of tensors, arrays, numbers, text, lists,
+            tuples and dicts.
     """
+    for name, module in model.named_modules():
+        kind = type(module)
+        reads = kind.get_extra_state is not nn.Module.get_extra_state
+        if reads and kind.set_extra_state is nn.Module.set_extra_state:
+            raise InputError(
+                "",
+                f"{f'its part `{name}`' if name else 'the network'} ({kind.__name__}) has `get_extra_state` and no"
+                " `set_extra_state`, so what it keeps there could not be given back",
+                "write `set_extra_state` too, or keep it in a buffer",
+            )
     held = model.state_dict()
     tensors = {name: value for name, value in held.items() if isinstance(value, Tensor)}
     others = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from compressor.errors import InputError
+from compressor.errors import InputError, StepError
 from compressor.models import names
 from compressor.stages.base import FACTORY, Context, Frozen, ModelRef, TrainingFields
 from compressor.store.artifact import Artifact
@@ -136,7 +137,12 @@ class Start:
             context.progress.say(f"kept as plain weights: {', '.join(baked[:3])}{more}")
         network.save(context.folder, self.model, self.ref, self.outputs, self.input_shape, self.shapes)
         inputs = samples.few(context.task, SAMPLES_READ_BACK)
-        faithful.check_saved(context.folder, self.model, context.base, inputs)
+        try:
+            faithful.check_saved(context.folder, self.model, context.base, inputs)
+        except StepError:
+            # What a finished training left would be resumed without the state that is missing here, and pass.
+            shutil.rmtree(context.work, ignore_errors=True)
+            raise
 
     def words(self) -> str:
         """`resnet8: 78,042 parameters, 12.4 million MACs`."""
