@@ -79,3 +79,38 @@ def test_timing_takes_the_longer_of_rounds_and_seconds() -> None:
     step = BenchmarkSpec(rounds=21, min_seconds=4, batch_sizes=(1, 8, 32), processes=7)
     assert real_seconds(step, "fast", pace("rounds", 0.5), SIZES) == pytest.approx(7 * 2 + 3 * 3 * 4)
     assert real_seconds(step, "fast", pace("rounds", 5.0), SIZES) == pytest.approx(7 * 2 + 105)
+
+
+def test_what_a_smoke_run_told_becomes_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two models of one second; an evaluation of two seconds sees 1/100 s for each of 300 samples more."""
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from compressor.pipeline import estimate
+
+    told: list[dict[str, Any]] = []
+
+    def run(wanted: Any, out: Path, on_event: Any, command: str) -> None:
+        assert (wanted.smoke, wanted.store.parent, out.parent, command) == (True, out.parent, out.parent, "smoke x")
+        (wanted.store / "below").mkdir(parents=True)
+        (wanted.store / "a").write_bytes(b"1234567")
+        (wanted.store / "below" / "b").write_bytes(b"123")
+        on_event({"event": "sizes", "sizes": {"train": 1000, "validation": 100, "test": 200}})
+        for node, seconds in (("net", 1.0), ("net.evaluation", 2.0), ("other.evaluation", 1.0)):
+            on_event({"event": "done", "node": node, "seconds": seconds})
+        on_event({"event": "progress", "node": "net.evaluation", "done": 1, "unit": "samples"})
+        on_event({"event": "progress", "node": "net.evaluation", "done": 3, "unit": "samples"})
+
+    nodes = [SimpleNamespace(name=name) for name in ("net", "net.evaluation", "other.evaluation", "reused")]
+    clock = iter([100.0, 110.0, 110.02, 107.5])  # begun, two events of progress, ended
+    monkeypatch.setattr(estimate, "run", run)
+    monkeypatch.setattr(estimate, "prepare", lambda wanted: SimpleNamespace(plan=SimpleNamespace(nodes=nodes)))
+    monkeypatch.setattr(estimate.spec, "load", lambda path, sets: SimpleNamespace(steps={}))
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    found = estimate.smoke(Path("x.yaml"), (), "cpu", told.append, "smoke x")
+    assert [(line.node, line.smoke_seconds) for line in found.lines] == [
+        ("net", 1.0), ("net.evaluation", 2.0), ("other.evaluation", 1.0),
+    ]  # fmt: skip
+    assert [line.real_seconds for line in found.lines] == pytest.approx([1.0, 2.0 + 300 * 0.01, 1.0])
+    assert (found.smoke_seconds, found.disk_bytes, len(told)) == (7.5, 10, 6)
+    assert found.memory_bytes >= 0
