@@ -81,9 +81,10 @@ class TaskEntry(_Part):
 class Manifest(_Part):
     """bundle.json, schema `compress.bundle/1`. digest: SHA-256 of the canonical JSON of all other fields.
 
-    preprocess: the whole list from picture to network. in_graph: those of its steps, and `softmax`, that model.onnx
-    does itself and a device must not do again. samples: whether golden samples, pictures of the test set, are in the
-    bundle. name and pipeline are null until a run puts the bundle into its folder.
+    preprocess: the whole list from picture to network. in_graph: those of its steps, and what its answers come
+    out of (`softmax`, `sigmoid`, `log_softmax`, `log_sigmoid`), that model.onnx does itself and a device must not do
+    again. samples: whether golden samples, pictures of the test set, are in the bundle. name and
+    pipeline are null until a run puts the bundle into its folder.
     """
 
     schema_: Literal["compress.bundle/1"] = Field("compress.bundle/1", alias="schema")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
-from compressor.models.answer_kinds import Kind, fitting
+from compressor.models.answer_kinds import NAMES, Kind, fitting
 from compressor.models.calls import Call, watched
 from compressor.models.neighbours import SHAPES
 
@@ -119,9 +119,20 @@ class Logits(nn.Module):
         super().__init__()
         self.network, self.kind = network, kind
 
+    def words(self) -> str:
+        """What the logits are, in terms of what the network ends in."""
+        made = {"softmax": "log p", "sigmoid": "log p - log(1 - p)", "log_softmax": "those logarithms"}
+        return f"its answers are those of a {NAMES[self.kind]}, its logits {made.get(self.kind, 'log p - log(1 - p)')}"
+
     def forward(self, inputs: Tensor) -> Tensor:
         """float32 [samples, classes]."""
         return logits(self.kind, self.network(inputs))
+
+
+def as_logits(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """The network itself where it answers with scores, else one around it that does. inputs: [samples, …]."""
+    kind = find(model, inputs)
+    return model if kind is None else Logits(model, kind)
 
 
 def _answers(model: nn.Module, inputs: Tensor, training: bool) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 
 from compressor.errors import CompressError, StepError
 from compressor.onnx_graph import clean, parity, session
+from compressor.runner import runner
 
 Answer = Callable[[np.ndarray], np.ndarray]
 Link = Mapping[str, Any]
@@ -35,10 +36,12 @@ def core_to_shipped(
     *,
     softmax: bool,
     exact: bool,
+    activation: str | None = None,
 ) -> dict[str, Any]:
     """Both files run here over the same samples; each comes with its batches, pixels for a file that takes them.
 
-    softmax: the shipped file gives probabilities. exact: nothing was added, so every bit must be equal.
+    softmax: the shipped file gives probabilities, and the core what comes out of `activation` (None: raw scores).
+    exact: nothing was added, so every bit must be equal.
     Returns the numbers of `parity.compare` and `exact`.
 
     Raises:
@@ -52,7 +55,8 @@ def core_to_shipped(
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
         what = f"the onnxruntime here cannot run the shipped file ({clean.first_line(error)})"
         raise StepError("", what, "lower ir_version or onnx.opset, or update onnxruntime") from error
-    numbers = parity.compare(probabilities(expected) if softmax else expected, found, answer)
+    wanted = runner().probabilities(expected, (activation,)) if softmax else expected
+    numbers = parity.compare(wanted, found, answer)
     if exact and numbers["max_abs"] != 0:
         what = f"the shipped file's outputs differ by {numbers['max_abs']:.3g} from its core graph's"
         raise StepError("", what, "report this: nothing was added to the graph")
@@ -78,9 +82,3 @@ def check(chain: Mapping[str, Link | None], limits: Mapping[str, float]) -> None
             where = f"parity missed ({name.replace('_', ' ')}, {(link or {}).get('n', 0):,} validation samples)"
             what = f"{where}: the {WORDS[measure]} is {value:.4g}, {side} {limit:.4g} is asked for"
             raise StepError("", what, f"train or calibrate again, or change parity.{measure}")
-
-
-def probabilities(outputs: np.ndarray) -> np.ndarray:
-    """float32 [n, classes] that sum to one, from outputs [n, classes]."""
-    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -13,7 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from compressor.errors import StepError
-from compressor.onnx_graph import clean
+from compressor.models.answer_kinds import LOGARITHM_OF, Kind
+from compressor.onnx_graph import clean, links
 from compressor.onnx_graph.preprocess_nodes import prepend
 
 Input = Literal["float", "pixels_nhwc", "pixels_nchw"]
@@ -37,14 +38,16 @@ RELEASES: tuple[tuple[str, int, int], ...] = (
 
 @dataclass(frozen=True)
 class Finish:
-    """What is added around a core graph. batch_size: None leaves the batch open. ir_version: None takes the lowest
-    that the opset allows without asking for a newer onnxruntime."""
+    """What is added around a core graph. softmax: whether probabilities come out; what the graph ends in already
+    (activation) is not done again. batch_size: None leaves the batch open. ir_version: None takes the lowest that the
+    opset allows without asking for a newer onnxruntime."""
 
     input: Input = "float"
     preprocess: Sequence[Mapping[str, Any]] = ()
     softmax: bool = False
     batch_size: int | None = None
     ir_version: int | None = None
+    activation: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Port:
 
 @dataclass(frozen=True)
 class Finished:
-    """The interface of the file that was written, and what was changed on the way."""
+    """The interface of the file that was written, and what was changed on the way. in_graph: steps of preprocessing
+    that it does itself, and what its answers come out of. activation: the last of these, None for raw scores."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -67,6 +71,7 @@ class Finished:
     in_graph: tuple[str, ...]
     subnormals: int
     weight_bits: int | None
+    activation: Kind | None
 
 
 def finish(core: Path, target: Path, wanted: Finish) -> Finished:
@@ -81,8 +86,7 @@ def finish(core: Path, target: Path, wanted: Finish) -> Finished:
     _set_batch(graph, wanted.batch_size)
     if wanted.input != "float":
         in_graph = prepend(graph, wanted.preprocess, wanted.input, _unused(graph, PIXELS))
-    if wanted.softmax:
-        _append_softmax(graph)
+    activation = _probabilities(graph, wanted)
     clean.strip(model)
     subnormals = clean.flush_subnormals(model)
     opset = opset_of(model)
@@ -93,9 +97,10 @@ def finish(core: Path, target: Path, wanted: Finish) -> Finished:
         outputs=tuple(port(value) for value in graph.output),
         opset=opset,
         ir_version=model.ir_version,
-        in_graph=tuple(in_graph),
+        in_graph=(*in_graph, activation) if activation else tuple(in_graph),
         subnormals=subnormals,
         weight_bits=weight_bits(graph),
+        activation=activation,
     )
 
 
@@ -183,14 +188,33 @@ def _set_batch(graph: onnx.GraphProto, batch_size: int | None) -> None:
             batch.dim_param = BATCH
 
 
-def _append_softmax(graph: onnx.GraphProto) -> None:
-    old = graph.output[0]
+def _probabilities(graph: onnx.GraphProto, wanted: Finish) -> Kind | None:
+    """Let probabilities come out where they are asked for; what the output is then. Its name says probabilities too."""
+    old, kind = graph.output[0], wanted.activation
+    if kind in ("softmax", "sigmoid"):
+        _rename(graph, old, _unused(graph, PROBABILITIES))
+        return kind
+    if not wanted.softmax:
+        return kind
     new = onnx.ValueInfoProto()
     new.CopyFrom(old)
     new.name = _unused(graph, PROBABILITIES)
-    graph.node.append(helper.make_node("Softmax", [old.name], [new.name], name=f"answer/{new.name}", axis=-1))
+    name, given, made = f"answer/{new.name}", [old.name], [new.name]
+    if kind is None:
+        graph.node.append(helper.make_node("Softmax", given, made, name=name, axis=-1))
+    else:
+        graph.node.append(helper.make_node("Exp", given, made, name=name))
     del graph.output[:]
     graph.output.append(new)
+    return "softmax" if kind is None else LOGARITHM_OF[kind]
+
+
+def _rename(graph: onnx.GraphProto, output: onnx.ValueInfoProto, name: str) -> None:
+    old = output.name
+    for node in (links.makers(graph)[old], *links.users(graph).get(old, ())):
+        for names in (node.input, node.output):
+            names[:] = [name if one == old else one for one in names]
+    output.name = name
 
 
 def _unused(graph: onnx.GraphProto, name: str) -> str:

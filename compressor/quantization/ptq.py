@@ -18,7 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from compressor.errors import StepError
 from compressor.onnx_graph import bits, clean, links, operators
 from compressor.onnx_graph.ties import Grid
-from compressor.quantization import additions, averages
+from compressor.quantization import additions, averages, head
 from compressor.quantization.calibration import Method, Ranges, Samples, activation_ranges
 
 Scales = Mapping[str, Grid]
@@ -44,6 +44,7 @@ def quantize(
     threads: int = 1,
     advance: Callable[[int], None] | None = None,
     allow_float: Sequence[str] = (),
+    probabilities: bool = False,
 ) -> None:
     """Writes the int8 form of the float graph `core` to `path`.
 
@@ -51,6 +52,7 @@ def quantize(
     input scale x weight scale; outputs made by a matrix product stay float. Scales of tensors that are added are moved
     by some hundredths of a percent, see `additions`. samples: see `calibration.activation_ranges`.
     allow_float: operators, and layers by their names in the network, that may stay float where they must.
+    probabilities: the graph ends in a softmax, a sigmoid or a logarithm of one, which stays float then.
     Equal inputs give equal bytes.
     Errors: StepError naming a convolution or Gemm that stayed in float, and why, or what is allowed and not there.
     """
@@ -60,7 +62,9 @@ def quantize(
         ranges = activation_ranges(prepared, samples, method, threads, advance)
         _check_finite(ranges)
         left = _left(onnx.load(prepared).graph, allow_float)
-        model = _without_ties(lambda scales: _write(onnx.load(prepared), ranges, weight_bits, scales), prepared)
+        behind = head.names(onnx.load(prepared).graph) if probabilities else []
+        model = _without_ties(lambda scales: _write(onnx.load(prepared), ranges, weight_bits, scales, behind), prepared)
+    head.leave_float(model.graph, behind)
     _leave_output_float(model.graph)
     clean.strip(model)
     model.graph.name = "core"
@@ -93,8 +97,11 @@ def _without_ties(write: Callable[[Scales], onnx.ModelProto], prepared: Path) ->
     return write({name.removesuffix(suffix): Grid(scale, observed[name].zero) for name, scale in chosen.items()})
 
 
-def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int, scales: Scales) -> onnx.ModelProto:
-    """scales: those of tensors that do not follow from their ranges. Biases and their scales follow from them."""
+def _write(
+    model: onnx.ModelProto, ranges: Ranges, weight_bits: int, scales: Scales, behind: Sequence[str]
+) -> onnx.ModelProto:
+    """behind: names of nodes that stay float. scales: those of tensors that do not follow from their ranges. Biases
+    and their scales follow from them."""
     bounds = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(
         model,
@@ -104,7 +111,7 @@ def _write(model: onnx.ModelProto, ranges: Ranges, weight_bits: int, scales: Sca
         activation_qType=QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, bounds),
         nodes_to_quantize=[],
-        nodes_to_exclude=[],
+        nodes_to_exclude=list(behind),
         op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
         extra_options={"TensorQuantOverrides": _overrides(scales)} if scales else {},
     )

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from compressor.stages.base import Context, SettledSpec, Stage
+from compressor.stages.evaluate import final_activation
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from compressor.models.answer_kinds import Kind
 
 WORST = 20
 SMALLEST, LARGEST = 96, 192
@@ -36,7 +39,7 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
         old, new, targets = before["test_outputs"], after["test_outputs"], after["test_targets"]
         places = after["test_indices"]
     lost, won = np.flatnonzero(now < was), np.flatnonzero(now > was)
-    sure = confidence(new)
+    sure = confidence(new, final_activation(inputs["shipped"]))
     order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
     before_answers, answers = task.answer(old), task.answer(new)
     worst = []
@@ -57,16 +60,14 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
     return {"lost": len(lost), "won": len(won)}
 
 
-def confidence(outputs: np.ndarray) -> np.ndarray:
-    """How sure each answer is, float64 [samples]: the largest probability of outputs [samples, classes], logits or
-    probabilities."""
+def confidence(outputs: np.ndarray, activation: Kind | None) -> np.ndarray:
+    """How sure each answer is, float64 [samples]: the largest probability, of outputs [samples, classes] that come out
+    of `activation`, None for logits."""
     import numpy as np
 
-    values = outputs.astype(np.float64)
-    if values.size and values.min() >= 0 and np.allclose(values.sum(1), 1, atol=1e-3):
-        return np.asarray(values.max(1))
-    powers = np.exp(values - values.max(1, keepdims=True))
-    return np.asarray(powers.max(1) / powers.sum(1))
+    from compressor.runner import runner
+
+    return np.asarray(runner().probabilities(outputs, (activation,)).max(1))
 
 
 def picture(pixels: np.ndarray) -> str:

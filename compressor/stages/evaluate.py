@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from compressor.models.answer_kinds import MEANINGS, NAMES
+from compressor.runner import runner
 from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from compressor.models.answer_kinds import Kind
     from compressor.tasks.base import Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -37,7 +40,8 @@ class EvaluateSpec(SettledSpec):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated: the graph, how to feed it, and what is known of it already."""
+    """What is evaluated: the graph, how to feed it, and what is known of it already. activation: what a bundle says
+    that its answers come out of."""
 
     graph: Path
     input: dict[str, Any]
@@ -45,7 +49,7 @@ class Subject:
     subnormal: int
     pixels: bool = False
     channels_first: bool = False
-    probabilities: bool = False
+    activation: Kind | None = None
 
 
 def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -76,6 +80,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     scores = task.score(test["outputs"], test["targets"])
     arrays |= {f"score_{name}": np.asarray(values, np.float64) for name, values in scores.items()}
     np.savez(context.folder / "predictions.npz", **arrays)
+    activation = _activation(subject, source, core, test["outputs"])
     counted, size = operators.count(subject.graph), subject.graph.stat().st_size
     reference = _known(core)
     costs = {name: reference[name] for name in COSTS} if source.kind == "bundle" and reference else None
@@ -89,11 +94,15 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         "subnormal_weights": subject.subnormal,
         "model_sha256": hashlib.sha256(subject.graph.read_bytes()).hexdigest(),
         "input": subject.input,
-        "output": subject.output,
-        "parity": _parity(source, core, subject, validation, context),
+        "output": subject.output if activation is None else {**subject.output, "meaning": MEANINGS[activation]},
+        "final_activation": activation,
+        "parity": _parity(source, core, activation, validation, context),
         "breakdown": task.breakdown(test["outputs"], test["targets"]),
         "warnings": _warnings({**counted, **costs}, size, subject, reference, source.kind),
     }
+    if activation is not None and source.kind == "model":
+        taken = f"its answers are the {MEANINGS[activation].partition(',')[0]}, and no softmax is taken of them"
+        evaluation["warnings"].append(f"the network ends in a {NAMES[activation]}: {taken}")
     for warning in evaluation["warnings"]:
         context.progress.say(warning)
     text = json.dumps(evaluation, indent=1, allow_nan=False, ensure_ascii=False)
@@ -125,6 +134,8 @@ def _subject(source: Artifact, context: Context) -> Subject:
     graph, signature = context.folder / "core.onnx", context.task.signature
     if source.kind == "bundle":
         shutil.copyfile(source.file("bundle/model.onnx"), graph)
+        from compressor.onnx_graph import final_activation as seen
+
         manifest = json.loads(source.file("bundle/bundle.json").read_text(encoding="utf-8"))
         given, answer = manifest["inputs"][0], manifest["outputs"][0]
         return Subject(
@@ -134,7 +145,7 @@ def _subject(source: Artifact, context: Context) -> Subject:
             0,
             pixels=given["dtype"] == "uint8",
             channels_first=given["layout"].upper().endswith("CHW"),
-            probabilities="softmax" in manifest["in_graph"],
+            activation=seen.of_names(manifest["in_graph"]),
         )
     given, answer = asdict(signature.inputs[0]), asdict(signature.outputs[0])
     if source.kind == "model":
@@ -178,7 +189,7 @@ def _predict(subject: Subject, split: Split, context: Context, before: int, tota
 
 
 def _parity(
-    source: Artifact, core: Artifact | None, subject: Subject, found: Mapping[str, np.ndarray], context: Context
+    source: Artifact, core: Artifact | None, activation: Kind | None, found: Mapping[str, np.ndarray], context: Context
 ) -> dict[str, Any] | None:
     """Against torch for a network, against the graph it came from for what was made of one; on validation samples."""
     import numpy as np
@@ -199,8 +210,8 @@ def _parity(
     else:
         with np.load(core.file("predictions.npz")) as held:
             wanted = held["validation_outputs"]
-        if subject.probabilities:
-            wanted = softmax(wanted)
+        if activation in ("softmax", "sigmoid"):
+            wanted = runner().probabilities(wanted, (final_activation(core),))
     return parity.compare(wanted, outputs, context.task.answer)
 
 
@@ -218,12 +229,30 @@ def _torch_outputs(source: Artifact, context: Context) -> tuple[np.ndarray, np.n
     return np.concatenate(outputs), np.concatenate([batch.indices.numpy() for batch in batches])
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities [samples, classes] of logits of that shape."""
-    import numpy as np
+def _activation(subject: Subject, source: Artifact, core: Artifact | None, outputs: np.ndarray) -> Kind | None:
+    """What the answers come out of: as the bundle says, as in the graph that this one was made of, or as seen."""
+    import onnx
 
-    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+    from compressor.onnx_graph import final_activation as seen
+
+    if source.kind == "bundle":
+        return subject.activation
+    return final_activation(core) if core is not None else seen.find(onnx.load(str(subject.graph)).graph, outputs)
+
+
+def final_activation(evaluated: Artifact) -> Kind | None:
+    """What the answers of an evaluated graph come out of; None for raw scores."""
+    import numpy as np
+    import onnx
+
+    from compressor.onnx_graph import final_activation as seen
+
+    facts = _known(evaluated) or {}
+    if "final_activation" in facts:
+        found: Kind | None = facts["final_activation"]
+        return found
+    with np.load(evaluated.file("predictions.npz")) as held:
+        return seen.find(onnx.load(str(evaluated.file("core.onnx"))).graph, held["test_outputs"])
 
 
 def _known(core: Artifact | None) -> dict[str, Any] | None:

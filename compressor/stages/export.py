@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from compressor.errors import StepError
+from compressor.models.answer_kinds import MEANINGS
 from compressor.stages import single
 from compressor.stages.base import Context, Frozen, SettledSpec, Stage
+from compressor.stages.evaluate import final_activation
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
 
     from compressor.bundle.bundle import Manifest
+    from compressor.models.answer_kinds import Kind
     from compressor.onnx_graph.finish import Finished, Port
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -84,14 +87,15 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     folder.mkdir()
     core, evaluation = inputs["core"], _evaluation(inputs["core"])
     fixed = None if spec.batch_size == "dynamic" else spec.batch_size
-    wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version)
+    activation = final_activation(core)
+    wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version, activation)
     finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
     check_interface(finished, spec, context)
     context.progress.say(f"input {_shown(finished.inputs[0])}, output {_shown(finished.outputs[0])}")
     form = {"pixels": spec.input != "float", "channels_first": spec.input != "pixels_nhwc"}
     few = single.samples(context.task, **form)
     single.check(folder / bundles.MODEL, few)
-    parity = _parity(spec, inputs, folder / bundles.MODEL, context)
+    parity = _parity(spec, inputs, folder / bundles.MODEL, (activation, finished.activation), context)
     if not context.smoke:
         chain.check(parity, spec.parity.limits(evaluation["precision"]))
     found = bits.judge(folder / bundles.MODEL)
@@ -122,9 +126,10 @@ def check_interface(finished: Finished, spec: ExportSpec, context: Context) -> N
     batch: int | str = "batch" if spec.batch_size == "dynamic" else spec.batch_size
     sample = (*source.shape[1:], source.shape[0]) if spec.input == "pixels_nhwc" else tuple(source.shape)
     dtype = source.dtype if spec.input == "float" else "uint8"
+    plain = finished.activation not in ("softmax", "sigmoid")
     wanted = {
         "input": (finished.inputs[0], source.name, spec.input == "float", dtype, (batch, *sample)),
-        "output": (finished.outputs[0], result.name, not spec.softmax, result.dtype, (batch, *result.shape)),
+        "output": (finished.outputs[0], result.name, plain, result.dtype, (batch, *result.shape)),
     }
     for what, (found, name, plain, kind, shape) in wanted.items():
         if (found.dtype, found.shape) != (kind, shape) or (plain and found.name != name):
@@ -139,8 +144,10 @@ def warnings(precision: str, weight_bits: int | None) -> list[str]:
     return []
 
 
-def _parity(spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, context: Context) -> dict[str, Any]:
-    """Every link of the chain; None for one that is not there."""
+def _parity(
+    spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, ends: Sequence[Kind | None], context: Context
+) -> dict[str, Any]:
+    """Every link of the chain; None for one that is not there. ends: what core and shipped file end in."""
     from compressor.onnx_graph import chain, parity
 
     core, ancestor, task = inputs["core"], inputs["float"], context.task
@@ -148,7 +155,7 @@ def _parity(spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, con
     if _evaluation(core)["precision"] != "float32":
         reference, found = (_predictions(one)["validation_outputs"] for one in (ancestor, core))
         quantized = parity.compare(reference, found, task.answer)
-    exact = spec.input == "float" and not spec.softmax and spec.batch_size == "dynamic"
+    exact = spec.input == "float" and ends[0] == ends[1] and spec.batch_size == "dynamic"
     size = CHUNK if spec.batch_size == "dynamic" else spec.batch_size
     count = min(spec.parity.samples, task.size("validation"))
 
@@ -161,8 +168,9 @@ def _parity(spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, con
 
     of_core, of_shipped = batches(0, False), batches(count, spec.input != "float")
     link = chain.core_to_shipped(
-        (core.file("core.onnx"), of_core), (shipped, of_shipped), task.answer, softmax=spec.softmax, exact=exact
-    )
+        (core.file("core.onnx"), of_core), (shipped, of_shipped), task.answer, exact=exact,
+        softmax=ends[0] != ends[1], activation=ends[0],
+    )  # fmt: skip
     return {"torch_to_float": _evaluation(ancestor)["parity"], "float_to_int8": quantized, "core_to_shipped": link}
 
 
@@ -175,15 +183,16 @@ def _manifest(
     from compressor.onnx_graph.finish import oldest_onnxruntime
 
     task, predictions = context.task, _predictions(core)
+    meaning = MEANINGS[finished.activation] if finished.activation else task.signature.outputs[0].meaning
     oldest = oldest_onnxruntime(finished.opset, finished.ir_version)
     unseen = predictions["unseen"]
     facts = {
         "task": {"type": task.name, "metric": task.metric},
         "files": {},
         "inputs": [_port(finished.inputs[0], *_source_words(spec, context))],
-        "outputs": [_port(finished.outputs[0], "", _result_words(spec, context))],
+        "outputs": [_port(finished.outputs[0], "", meaning)],
         "preprocess": [dict(item) for item in task.preprocess],
-        "in_graph": [*finished.in_graph, *(["softmax"] if spec.softmax else [])],
+        "in_graph": list(finished.in_graph),
         "answers": list(task.answers),
         "precision": _evaluation(core)["precision"],
         "weight_bits": finished.weight_bits,
@@ -255,12 +264,6 @@ def _source_words(spec: ExportSpec, context: Context) -> tuple[str, str]:
     if spec.input == "float":
         return source.layout, source.meaning
     return spec.input.removeprefix("pixels_").upper(), "pixels, 0 to 255, after the geometric steps of preprocess"
-
-
-def _result_words(spec: ExportSpec, context: Context) -> str:
-    if spec.softmax:
-        return "probability of each answer, in their order"
-    return context.task.signature.outputs[0].meaning
 
 
 def _port(port: Port, layout: str, meaning: str) -> dict[str, Any]:

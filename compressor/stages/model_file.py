@@ -63,7 +63,7 @@ def evaluate(
         opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
                             "code": int(wrong.exit_code), "sample": sample})[0]  # fmt: skip
         _check_neighbours(model, child, layout, task)
-        quality = _quality(model, child, layout, task)
+        quality = _quality(model, child, layout, task, graph)
     digest = _digest(files)
     return {
         "model_sha256": digest,
@@ -183,9 +183,12 @@ def _check_neighbours(model: Path, child: Any, layout: Layout, task: Task) -> No
         raise InputError(str(model), *found)
 
 
-def _quality(model: Path, child: Any, layout: Layout, task: Task) -> dict[str, Any]:
-    """`quality` over the test set, `quality_unseen` where choices were made on some of it."""
+def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.GraphProto) -> dict[str, Any]:
+    """`quality` over the test set, `quality_unseen` where choices were made on some of it, and `final_activation`: what
+    the answers come out of, null for raw scores."""
     import numpy as np
+
+    from compressor.onnx_graph import final_activation
 
     found = _answered(child, layout, task, "test", None)
     outputs, targets = found["outputs"], found["targets"]
@@ -203,6 +206,7 @@ def _quality(model: Path, child: Any, layout: Layout, task: Task) -> dict[str, A
     unseen = task.unseen()
     partly = unseen is not None and not unseen.all() and unseen.any()
     return {
+        "final_activation": final_activation.find(graph, outputs),
         "quality": intervals(scores),
         "quality_unseen": intervals({name: values[unseen] for name, values in scores.items()}) if partly else None,
     }

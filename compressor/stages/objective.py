@@ -27,15 +27,21 @@ def ineffective(spec: Any) -> list[tuple[str, str]]:
 
 
 def build(spec: Any, inputs: Mapping[str, Artifact], context: Context) -> tuple[Objective, str]:
-    """(model, batch) -> loss, and the loss in words. A teacher among the inputs is frozen and in eval mode."""
+    """(model, batch) -> loss, and the loss in words. A teacher among the inputs is frozen and in eval mode; one that
+    answers with probabilities teaches by the logits behind them."""
     from compressor.distillation import hinton
-    from compressor.models import network
+    from compressor.models import final_activation, network
+    from compressor.training import samples
 
     if "teacher" not in inputs:
         smoothed = f" with labels smoothed by {spec.label_smoothing:g}" if spec.label_smoothing else ""
         return of(spec, None, context), f"the task's loss{smoothed}"
     teacher = network.read(inputs["teacher"].folder, context.base)
-    return of(spec, teacher, context), hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
+    taught = final_activation.as_logits(teacher, samples.few(context.task, final_activation.SAMPLES))
+    words = hinton.words(spec.temperature, spec.alpha, spec.label_smoothing)
+    if isinstance(taught, final_activation.Logits):
+        words += f" (the teacher: {taught.words()})"
+    return of(spec, taught, context), words
 
 
 def of(spec: Any, teacher: nn.Module | None, context: Context) -> Objective:

@@ -61,7 +61,7 @@ import threading
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
@@ -816,6 +816,24 @@ def _product(sizes: "Sequence[int]") -> int:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
+def probabilities(outputs: np.ndarray, in_graph: Collection["str | None"]) -> np.ndarray:
+    """float64 [n, classes] from a graph's outputs [n, classes]. in_graph: what the graph does itself.
+
+    >>> probabilities(np.array([[0.2, 0.7]]), ["sigmoid"]).tolist()
+    [[0.2, 0.7]]
+    >>> probabilities(np.log([[0.25, 0.75]]), []).round(6).tolist()
+    [[0.25, 0.75]]
+    """
+    values = np.asarray(outputs, dtype=np.float64)
+    if "softmax" in in_graph or "sigmoid" in in_graph:
+        return values
+    if "log_sigmoid" in in_graph:
+        return np.asarray(np.exp(values))
+    # Of a log-softmax the softmax is the exponential.
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
 class Model:
     """A bundle's network in onnxruntime, with the preprocessing and the answers that travel with it."""
 
@@ -861,12 +879,8 @@ class Model:
         return np.concatenate(parts)
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """float64 [n, classes] that sum to one, from outputs [n, classes]."""
-        values = np.asarray(outputs, dtype=np.float64)
-        if "softmax" in self.in_graph:
-            return values
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        """float64 [n, classes], from outputs [n, classes]; they sum to one unless the graph ends in a sigmoid."""
+        return probabilities(outputs, self.in_graph)
 
     def answers(self, images: Sequence[Image.Image]) -> list[dict[str, Any]]:
         """For each picture `{"answer": class, "index": its number, "probability": of 0 to 1}`."""

@@ -33,6 +33,7 @@ def predictions(folder: Path, outputs: list[list[float]], targets: list[int]) ->
         folder / "predictions.npz", test_outputs=made, test_targets=np.array(targets), score_accuracy=right,
         test_indices=np.arange(10, 10 + len(targets)),
     )  # fmt: skip
+    (folder / "evaluation.json").write_text('{"final_activation": null}')
     return Artifact(folder.name, "onnx", "evaluate", folder)
 
 
@@ -61,8 +62,12 @@ def test_at_most_twenty_are_shown(tmp_path: Path) -> None:
 
 
 def test_probabilities_are_taken_as_they_are() -> None:
-    assert np.allclose(compare.confidence(np.array([[0.7, 0.3], [0.1, 0.9]])), [0.7, 0.9])
-    assert np.allclose(compare.confidence(np.array([[0.0, 0.0], [np.log(3), 0.0]])), [0.5, 0.75])
+    shares = np.array([[0.7, 0.3], [0.1, 0.9]])
+    assert np.allclose(compare.confidence(shares, "softmax"), [0.7, 0.9])
+    assert np.allclose(compare.confidence(np.log(shares), "log_softmax"), [0.7, 0.9])
+    assert np.allclose(compare.confidence(np.array([[0.7, 0.6]]), "sigmoid"), [0.7])
+    assert np.allclose(compare.confidence(np.log([[0.7, 0.6]]), "log_sigmoid"), [0.7])
+    assert np.allclose(compare.confidence(np.array([[0.0, 0.0], [np.log(3), 0.0]]), None), [0.5, 0.75])
 
 
 @pytest.mark.parametrize(

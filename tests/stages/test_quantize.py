@@ -28,6 +28,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "core").mkdir()
     exporter.export_core(toy_model(), ToyTask().signature, folder / "core/core.onnx", 21)
+    (folder / "core/evaluation.json").write_text('{"final_activation": null}')
     return {"from": toy_artifact(folder / "net"), "core": Artifact("core", "onnx", "evaluate", folder / "core")}
 
 
