@@ -1,7 +1,8 @@
 """Where addresses are limited (`ulimit -v`): what ends or hangs a process in a library is not begun there.
 
-numpy's OpenBLAS takes 40 MB of addresses a thread when it is loaded, and where it gets less it ends the process in its
-own words. onnxruntime waits for ever for the threads of a pool that it could not start.
+numpy's OpenBLAS takes 40 MB of addresses a thread when it is loaded and a buffer when it is first used, and where it
+gets less it ends the process in its own words. onnxruntime waits for ever for the threads of a pool that it could not
+start.
 """
 
 from __future__ import annotations
@@ -9,22 +10,34 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 from compressor.errors import address_limit
 
-NUMPY_BYTES = 96 * 2**20
+NUMPY_BYTES = 136 * 2**20  # with the buffer of 32
 THREAD_BYTES = 10 * 2**20  # the usual stack of 8 MiB, and what belongs to it
 
 
 class _Room(MetaPathFinder):
-    """Finds nothing; asks for room before numpy is looked for."""
+    """Asks for room before numpy is loaded, and has OpenBLAS take its buffer then; finds nothing else."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        if name == "numpy":
-            _ask(NUMPY_BYTES, "numpy")
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != "numpy":
+            return None
+        _ask(NUMPY_BYTES, "numpy")
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader.exec_module = partial(_load_numpy, spec.loader.exec_module)  # type: ignore[method-assign]
+        return spec
+
+
+def _load_numpy(load: Callable[[ModuleType], None], module: ModuleType) -> None:
+    load(module)
+    module.linalg.inv(module.eye(3))
 
 
 def prepare() -> None:

@@ -1417,6 +1417,7 @@ SHORTAGES = (
     "out of memory", "allocate memory", "not enough memory", "unable to allocate", "bad_alloc", "bad allocation",
     "memory allocation", "could not allocate", "failed to allocate", "defaultcpuallocator", "start new thread",
     "pthread_create", "resource temporarily unavailable", "static tls", "failed to map segment", "memoryerror",
+    "returned null without setting an exception",
 )  # fmt: skip
 """What libraries say, each in its own words, when memory, addresses or threads run out."""
 

@@ -55,6 +55,25 @@ def test_a_ladder_of_limits(bundle: Path, tmp_path: Path, what: str, megabytes: 
         assert "the memory does not suffice" in said.splitlines()[-1]
 
 
+FULL = """
+import os, resource
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+from compressor import scarce
+scarce.prepare()
+import numpy
+with open("/proc/self/statm") as taken:
+    bytes = int(taken.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + 2**22
+resource.setrlimit(resource.RLIMIT_AS, (bytes, bytes))
+numpy.linalg.inv(numpy.eye(50))
+"""
+
+
+@LINUX
+def test_what_numpy_needs_it_takes_when_it_is_loaded() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @LINUX
 def test_commands_that_need_little(tmp_path: Path) -> None:
     for words in (["--help"], ["stages"], ["store", "list", "--store", tmp_path]):
@@ -86,6 +105,7 @@ def test_a_run_whose_process_cannot_load_its_libraries(tmp_path: Path) -> None:
         ),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("can't start new thread"),
+        SystemError("<built-in function compile> returned NULL without setting an exception"),
         RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: std::bad_alloc"),
         RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 8589934592"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
