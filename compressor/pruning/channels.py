@@ -52,10 +52,15 @@ class Family:
 
 @dataclass(frozen=True)
 class Channels:
-    """All that can be removed from a network. sizes: channels of every axis of every layer, removable or not."""
+    """All that can be removed from a network.
+
+    sizes: channels of every axis of every layer, removable or not. lost: layers, in their order, whose channels stay
+    since what goes with them could not be followed to its end.
+    """
 
     families: tuple[Family, ...]
     sizes: Mapping[Axis, int]
+    lost: tuple[str, ...] = ()
 
 
 class _Sets:
@@ -126,10 +131,15 @@ def find(model: nn.Module, input_shape: Sequence[int], where: str = "model") -> 
     names = {module: name for name, module in traced.named_modules()}
     sets = _Sets()
     largest = max([*(size for pair in watch.shapes.values() for shape in pair for size in shape), 1])
-    for module in list(graph.module2node):
-        if module in names and ops.module2type(module) in _LAYERS:
-            _follow(graph, module, names, sets, stops, largest)
-    return Channels(families=_families(sets), sizes=axis_sizes(model))
+    lost = [
+        names[module]
+        for module in list(graph.module2node)
+        if module in names
+        and ops.module2type(module) in _LAYERS
+        and not _follow(graph, module, names, sets, stops, largest)
+    ]
+    order = [name for name, _ in traced.named_modules()]
+    return Channels(_families(sets), axis_sizes(model), tuple(sorted(lost, key=order.index)))
 
 
 def axis_sizes(model: nn.Module) -> dict[Axis, int]:
@@ -207,8 +217,8 @@ class _Shift:
 
 def _follow(
     graph: Any, module: nn.Module, names: Mapping[Any, str], sets: _Sets, stops: set[Any], largest: int
-) -> None:
-    """Join each output channel of a layer with all channels that must go with it.
+) -> bool:
+    """Join each output channel of a layer with all channels that must go with it; False where the walk gave up.
 
     The walk is Torch-Pruning's own (`get_pruning_group`), but it keeps apart which channel led to which. Where it
     comes to a place with far more channels than `largest`, the greatest size of any tensor, it runs in circles
@@ -220,6 +230,7 @@ def _follow(
     start = [one for one in start if (name, "out", one.idx) not in sets.parent]  # the others were reached already
     seen: dict[Any, set[Any]] = defaultdict(set)
     waiting = [(graph.module2node[module], pruner.prune_out_channels, start)]
+    whole = True
     while waiting:
         node, action, indices = waiting.pop()
         fresh = [one for one in indices if one not in seen[node, action]]
@@ -229,6 +240,7 @@ def _follow(
         if len(seen[node, action]) > _CROWDED * largest or any(one.idx >= largest for one in fresh):
             for place in {one.root_idx for one in fresh}:
                 sets.join(_KEPT, (name, "out", place))
+            whole = False
             continue
         for reached in _reached(graph, node, action, names, fresh, stops):
             sets.join(reached[0], (name, "out", reached[1]))
@@ -238,6 +250,7 @@ def _follow(
                 for mapping in edge.index_mapping:
                     moved = mapping(moved) if mapping is not None else moved
                 waiting.append((edge.target, edge.handler, moved))
+    return whole
 
 
 def _reached(

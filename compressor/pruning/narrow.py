@@ -44,6 +44,7 @@ class Narrowed:
     layers: dict[str, tuple[int, int]]
     unmeasured: int
     uncounted: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def narrow(
@@ -57,7 +58,9 @@ def narrow(
     """
     channels = coupling.find(model, input_shape, f"{wanted.where}.from")
     if not channels.families:
-        raise InputError(f"{wanted.where}.from", "no channel of this network can be removed", "prune another network")
+        why = f": what goes with those of {channels.lost[0]} could not be followed" if channels.lost else ""
+        what = f"no channel of this network can be removed{why}"
+        raise InputError(f"{wanted.where}.from", what, "prune another network")
     scores, unmeasured = importance.of_units(channels, axes or {})
     search = search_of(model, input_shape, channels, wanted.resource, wanted.round_to)
     before = cost.count(model, input_shape)
@@ -76,7 +79,7 @@ def narrow(
             share = kept[wanted.resource]
             if abs(share - wanted.share) <= widths.TOLERANCE:
                 uncounted = before.uncounted if wanted.resource == "macs" else ()
-                return Narrowed(pruned, kept, _layers(model, pruned), unmeasured, uncounted)
+                return Narrowed(pruned, kept, _layers(model, pruned), unmeasured, uncounted, channels.lost)
             others = round(share * whole) - _amount(search, list(coupling.axis_sizes(pruned).values()))
             scale = whole / (_amount(search, [*search.sizes]) + others)
         raise widths.OutOfReachError(*((share, 1.0) if share < wanted.share else (None, share)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -80,7 +80,8 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     shapes = network.shapes(pruned.model)
     starting.Start(pruned.model, reference, shapes, outputs, input_shape).save(context)
     widths = {name: list(sizes) for name, sizes in pruned.layers.items()}
-    return {**facts, "kept": pruned.kept, "widths": widths}
+    whole = {"left_whole": ", ".join(pruned.lost)} if pruned.lost else {}
+    return {**facts, "kept": pruned.kept, "widths": widths, **whole}
 
 
 def sketch(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
@@ -139,7 +140,14 @@ def _words(pruned: narrow.Narrowed, spec: PruneSpec) -> list[str]:
     if pruned.unmeasured:
         blind = f"importance {spec.importance} finds nothing in {pruned.unmeasured} sets of layers"
         lines.append(f"{blind}; their first channels stay")
+    if pruned.lost:
+        lines.append(f"what goes with the channels of {_listed(pruned.lost)} could not be followed; they all stay")
     return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more layers" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 STAGE = Stage(

@@ -185,3 +185,8 @@ def test_the_model_given_is_left_alone() -> None:
     assert model.training
     assert not model.get_parameter("conv1.weight").requires_grad
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_nothing_is_lost_in_networks_that_can_be_followed(name: str) -> None:
+    assert channels.find(build(name), INPUT_SHAPE).lost == ()

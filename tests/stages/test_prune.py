@@ -179,3 +179,47 @@ def test_options_without_effect_are_named() -> None:
     assert named(teacher="t", alpha=0, label_smoothing=0.1) == {"label_smoothing"}
     with pytest.raises(ValidationError):
         spec(round_to=3)
+
+
+FOLDED = """
+import torch
+from torch import nn
+class Attention(nn.Module):
+    def __init__(self, width=16, heads=4):
+        super().__init__()
+        self.heads, self.width, self.qkv = heads, width, nn.Conv2d(width, 3 * width, 1)
+    def forward(self, x):
+        b, _, h, w = x.shape
+        y = self.qkv(x).reshape(b, 3, self.width, h, w).unbind(1)
+        q, k, v = (one.reshape(b * self.heads, -1, h * w) for one in y)
+        mixed = (q.transpose(1, 2) @ k).softmax(-1) @ v.transpose(1, 2)
+        return mixed.transpose(1, 2).reshape(b, -1, h, w)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.down, self.attn = nn.Conv2d(1, 16, 3, 1, 1), nn.Conv2d(16, 16, 1), Attention()
+        self.norm, self.up = nn.BatchNorm2d(16), nn.Conv2d(16, 16, 1)
+        self.last, self.fc = nn.Conv2d(16, 16, 3, 1, 1), nn.Linear(16, 3)
+    def forward(self, x):
+        x = self.stem(x).relu()
+        x = x + self.up(self.norm(self.attn(self.down(x))).relu())
+        return self.fc(self.last(x).relu().mean((2, 3)))
+"""
+
+
+def test_layers_whose_channels_cannot_be_followed_are_named_and_stay(tmp_path: Path) -> None:
+    from compressor.models import factories
+    from compressor.store.artifact import Artifact
+
+    (tmp_path / "folded.py").write_text(FOLDED)
+    (tmp_path / "before").mkdir()
+    made = factories.from_factory("folded:Net", {}, tmp_path)
+    network.save(tmp_path / "before", made, {"factory": "folded:Net"}, 3, (1, 8, 8))
+    context = toy_context(tmp_path)
+    before = Artifact("key", "model", "load", tmp_path / "before")
+    facts = STAGE.run(spec(keep={"macs": 0.6}, round_to=1), {"from": before}, context)
+    said = "what goes with the channels of attn.qkv could not be followed; they all stay"
+    assert said in context.progress.lines  # type: ignore[attr-defined]
+    assert facts["left_whole"] == "attn.qkv"
+    assert facts["widths"]["attn.qkv"] == [48, 48]
+    assert facts["widths"]["last"][1] < 16
