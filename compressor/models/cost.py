@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from compressor.models import products
+from compressor.models import modes, products
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,9 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     As in its ONNX graph, what follows from the weights alone counts nothing. The model's mode and device stay as they
     are.
     """
-    modes = [(one, one.training) for one in model.modules()]
-    example = next(model.parameters(), torch.zeros(()))
     counter = products.Counter([*model.parameters(), *model.buffers()])
-    try:
-        for one, _ in modes:  # not `model.eval()`, which exported modules refuse
-            one.training = False
-        with torch.no_grad(), _operator_by_operator(), counter:
-            model(torch.zeros(1, *input_shape, device=example.device, dtype=example.dtype))
-    finally:
-        for one, training in modes:
-            one.training = training
+    with modes.evaluating(model), _operator_by_operator(), counter:
+        model(modes.zeros(model, input_shape))
     params = sum(parameter.numel() for parameter in model.parameters())
     return Cost(counter.macs, params, tuple(sorted(counter.uncounted)))
 

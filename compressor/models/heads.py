@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from compressor.models import modes
+
 
 def names(model: nn.Module, input_shape: Sequence[int] | None = None) -> list[str]:
     """Names of the tensors of the layer that answers: timm's classifier, else the last dense layer or convolution that
@@ -32,18 +34,12 @@ def _last_used(model: nn.Module, input_shape: Sequence[int]) -> list[str]:
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             handles.append(layer.register_forward_hook(note(name)))
-    modes = [(module, module.training) for module in model.modules()]
-    example = next(model.parameters(), torch.zeros(()))
     try:
-        for module, _ in modes:
-            module.training = False
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            model(torch.zeros(1, *input_shape, device=example.device, dtype=example.dtype))
+        with modes.evaluating(model), torch.random.fork_rng(devices=[]):
+            model(modes.zeros(model, input_shape))
     except Exception:  # whatever the network's own code raises is told where the network is checked
         return []
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
     return used[-1:]

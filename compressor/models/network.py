@@ -55,7 +55,7 @@ def save(
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """The content of network.json: model, outputs, input_shape, shapes."""
+    """The content of network.json: model, outputs, input_shape, shapes, and others and versions where there are any."""
     try:
         held = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
@@ -100,8 +100,8 @@ def filled(model: nn.Module, held: state.State, shapes: Shapes | None = None) ->
     Raises:
         RuntimeError, ValueError: the state does not fit the network.
     """
-    names = {name for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    if names - set(held.tensors):
+    wanted = {name for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    if wanted - set(held.tensors):
         plain.bake(model)
     if shapes:
         model = with_shapes(model, shapes)

@@ -58,7 +58,8 @@ def _with_sizes(model: onnx.ModelProto, sample: Sequence[int] | None) -> None:
 
     What the file itself notes of inner tensors and outputs is dropped: nobody checks whether it is so.
     """
-    inputs = [value for value in model.graph.input if value.name in _inputs(model.graph)]
+    fed = _inputs(model.graph)
+    inputs = [value for value in model.graph.input if value.name in fed]
     for value in inputs:
         dims = value.type.tensor_type.shape.dim
         if dims and not dims[0].dim_value:
@@ -154,7 +155,8 @@ def _taken(node: onnx.NodeProto) -> set[str]:
 
 def _batch(graph: onnx.GraphProto) -> int:
     """Samples that one run of the graph takes."""
-    value = next((value for value in graph.input if value.name in _inputs(graph)), None)
+    fed = _inputs(graph)
+    value = next((value for value in graph.input if value.name in fed), None)
     dims = value.type.tensor_type.shape.dim if value is not None else ()
     return max(dims[0].dim_value, 1) if dims else 1
 
