@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
-from compressor.models import heads, library_forms
+from compressor.models import computed, heads, library_forms, plain
 from compressor.models.names import Reference
 
 State = Mapping[str, Any]
@@ -63,6 +63,12 @@ def put(
             notes.append(
                 f"fitted to pictures of {'x'.join(map(str, input_shape or ()))} as {ref.library} does: {sized}"
             )
+    if fit.wrong:
+        computed_state, words = computed.plain(state)
+        if plain.bake(model) or words:
+            inner, notes = _unwrapped(model, computed_state, spare)
+            fit = _Fit(model, inner, head, new_head)
+            notes += [f"computed from what {where} holds: {_shortly(words)}"] if words else []
     if fit.wrong:
         raise fit.misfit(where)
     free = {name for name, _ in model.named_buffers()}
