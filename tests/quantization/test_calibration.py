@@ -209,3 +209,10 @@ def test_where_all_lies_at_an_end_the_whole_range_loses_least() -> None:
         histogram = Histogram(low, high)
         histogram.add(np.array([low or high] * 10))
         assert mse_range(histogram) == (low, high)
+
+
+def test_zeros_at_the_upper_end_lie_in_the_last_bin() -> None:
+    """One value in each of four bins and sixteen zeros: the three values that stay outside 70 % end at -1."""
+    histogram = Histogram(-4.0, 0.0, np.zeros(4, np.int64))
+    histogram.add(np.array([-3.5, -2.5, -1.5, -0.5, *[0.0] * 16]))
+    assert percentile_range(histogram, 70) == (-1.0, 0.0)
