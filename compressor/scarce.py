@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,9 +18,10 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-from compressor.errors import address_limit
+from compressor.errors import ResourceError, address_limit
 
 NUMPY_BYTES = 136 * 2**20  # with the buffer of 32
+_AGAIN = "COMPRESS_AGAIN"
 THREAD_BYTES = 10 * 2**20  # the usual stack of 8 MiB, and what belongs to it
 
 
@@ -45,6 +48,25 @@ def prepare() -> None:
     if address_limit():
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         sys.meta_path.insert(0, _Room())
+
+
+def is_first() -> bool:
+    """Whether addresses are limited, and this process was not begun by `again`."""
+    return bool(address_limit()) and _AGAIN not in os.environ
+
+
+def again(words: Sequence[str]) -> int:
+    """The command once more in a process of its own, and its exit code.
+
+    Raises:
+        ResourceError: it died by a signal.
+    """
+    command = [sys.executable, "-m", "compressor", *words]
+    code = subprocess.run(command, env={**os.environ, _AGAIN: "1"}, check=False).returncode
+    if code < 0:
+        died = f"the working process died by {signal.Signals(-code).name}, most often for want of memory"
+        raise ResourceError("", f"{died}{address_limit()}", "end other programs or raise the limit on memory")
+    return code
 
 
 def room_for_threads(count: int) -> None:

@@ -207,6 +207,8 @@ def evaluate(
     from compressor.pipeline.supervise import environment
 
     os.environ.update(environment(os.environ))
+    if scarce.is_first():  # a library that crashes where addresses are limited shall not take the sentence along
+        raise typer.Exit(scarce.again(sys.argv[1:]))
     from compressor.cli.bundle_commands import evaluate as evaluate_file
 
     evaluate_file(model, task, as_json=as_json, limits=(max_seconds, max_memory_mb))

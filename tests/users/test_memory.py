@@ -75,6 +75,19 @@ def test_what_numpy_needs_it_takes_when_it_is_loaded() -> None:
 
 
 @LINUX
+def test_an_evaluation_that_a_library_ends_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("import os; os.kill(os.getpid(), 11)")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); "
+        "from compressor.cli.app import main; import os; os.environ['PYTHONPATH'] = sys.argv.pop(); main()"
+    )
+    words = [sys.executable, "-c", code, "evaluate", "x.onnx", "--task", "p.yaml", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 7, done.stderr
+    assert "the working process died by SIGSEGV, most often for want of memory" in done.stderr
+
+
+@LINUX
 def test_commands_that_need_little(tmp_path: Path) -> None:
     for words in (["--help"], ["stages"], ["store", "list", "--store", tmp_path]):
         code, said = limited(80, "-m", "compressor", *words)
