@@ -134,7 +134,8 @@ def mistaken(answers: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -
 
     answers, targets: int64 [samples]. Asked only of a network that is right on less than 2/n of the samples (1/2
     for two classes): an order must be right on at least half of what was wrong, and be so by chance with p below
-    0.001 (binomial: a wrong answer among n classes is another one's by 1/(n - 1); two classes are a fair coin).
+    0.001 (binomial: a wrong answer among n classes is another one's by 1/(n - 1); two classes are a fair coin; and
+    answers that know nothing agree with the targets as often as both are frequent, always the same one for instance).
     """
     import numpy as np
 
@@ -145,16 +146,28 @@ def mistaken(answers: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -
     place, wrong = {name: index for index, name in enumerate(classes)}, ~right
     found: list[tuple[int, Reordered]] = []
     for words, order in usual(classes).items():
-        moved = np.array([place[name] for name in order], dtype=np.int64)[answers] == targets
+        renamed = np.array([place[name] for name in order], dtype=np.int64)[answers]
+        moved = renamed == targets
         gained = int(moved[wrong].sum())
-        trials, chance = (samples, 0.5) if count == 2 else (int(wrong.sum()), 1 / (count - 1))
-        if 2 * gained >= wrong.sum() and at_least(gained, trials, chance) < CHANCE:
+        tried, chance = (np.ones_like(wrong), 0.5) if count == 2 else (wrong, 1 / (count - 1))
+        chance = max(chance, _by_frequency(renamed[tried], targets[tried], count))
+        if 2 * gained >= wrong.sum() and at_least(gained, int(tried.sum()), chance) < CHANCE:
             found.append((gained, Reordered(words, order, float(moved.mean()), float(right.mean()), samples)))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
+def _by_frequency(answers: np.ndarray, targets: np.ndarray, count: int) -> float:
+    """How often answers and targets agree if one says nothing of the other: the frequencies' products, summed."""
+    import numpy as np
+
+    shares = [np.bincount(values, minlength=count) / len(values) for values in (answers, targets)]
+    return min(1.0, float(shares[0] @ shares[1]))
+
+
 def at_least(successes: int, trials: int, chance: float) -> float:
     """Exact probability of `successes` or more in `trials`; 3 of 3 with 1/5 are 0.008."""
+    if chance >= 1:
+        return 1.0
     logs = [
         math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
         + k * math.log(chance) + (trials - k) * math.log1p(-chance)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
 """The function that such answers come out of, in whatever way a network computes it; raw scores (logits) are None."""
@@ -27,6 +28,7 @@ SUM = 1e-3
 def fitting(answers: np.ndarray, sum_within: float = SUM) -> frozenset[Kind]:
     """The kinds that answers [samples, classes] can be of; none where they are raw scores, or no numbers.
 
+    >>> import numpy as np
     >>> sorted(fitting(np.array([[0.25, 0.75], [1.0, 0.0]])))
     ['sigmoid', 'softmax']
     >>> sorted(fitting(np.array([[0.25, 0.25], [1.0, 0.0]])))
@@ -36,6 +38,8 @@ def fitting(answers: np.ndarray, sum_within: float = SUM) -> frozenset[Kind]:
     >>> sorted(fitting(np.array([[0.25, 1.25], [1.0, 0.0]])))
     []
     """
+    import numpy as np
+
     values = np.asarray(answers, np.float64)
     if values.ndim != 2 or not values.size or np.isnan(values).any():
         return frozenset()

@@ -42,7 +42,7 @@ def bounded(name: str) -> Iterator[None]:
 
     def see(module: nn.Module, _: str, tensor: Any) -> None:
         nonlocal noted
-        if not isinstance(tensor, Tensor):
+        if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return
         modules.add(module)
         noted += tensor.numel()
@@ -69,7 +69,7 @@ def _elements(modules: Iterable[nn.Module], new: Tensor | None = None) -> int:
     tensors = {id(one): one for part in modules for one in (*part._parameters.values(), *part._buffers.values())}
     if new is not None:
         tensors[id(new)] = new
-    return sum(one.numel() for one in tensors.values() if isinstance(one, Tensor))
+    return sum(one.numel() for one in tensors.values() if isinstance(one, Tensor) and not nn.parameter.is_lazy(one))
 
 
 def _too_large(where: str, what: str) -> InputError:

@@ -99,7 +99,7 @@ def test_no_file_is_taken_for_a_closed_stream(folder: Path, tmp_path: Path) -> N
 
 STRANGE = [
     "COLUMNS=0 LINES=x TERMINAL_WIDTH=x JUPYTER_COLUMNS=x", "COLUMNS=²", "COLUMNS=1 TERM=x NO_COLOR=1",
-    "TYPER_USE_RICH=x TYPER_RICH_MARKUP_MODE=x TERM=", "PYTHONWARNINGS=error MPLBACKEND=module://x TMPDIR=/nowhere",
+    "TYPER_USE_RICH=x TYPER_RICH_MARKUP_MODE=x TERM=", "PYTHONWARNINGS=error MPLBACKEND=module://x TMPDIR=/dev/null/nowhere",
     "PYTHONOPTIMIZE=2 PYTHONUTF8=0",
 ]  # fmt: skip
 

@@ -31,16 +31,29 @@ def test_less_than_two_thirds_of_three_classes_are_asked_and_chance_must_be_belo
 def test_two_classes_need_less_than_half() -> None:
     """p of ten of ten is 1/1024, of nine of nine 1/512; of 16 where 15 are wrong 17/65536, right on one of 16."""
     names = ["10", "9"]
-    ones, zeros = np.ones(10, int), np.zeros(10, int)
-    assert mistaken(ones, zeros, names) is not None
-    assert mistaken(ones[:9], zeros[:9], names) is None
-    found = mistaken(np.array([0] + [1] * 15), np.zeros(16, int), names)
+    targets = np.array([0, 1] * 8)
+    assert mistaken(1 - targets[:10], targets[:10], names) is not None
+    assert mistaken(1 - targets[:9], targets[:9], names) is None
+    found = mistaken(np.append(1 - targets[:15], targets[15]), targets, names)
     assert found is not None
     assert (found.before, found.right, found.samples) == (1 / 16, 15 / 16, 16)
     half = np.array([0] * 40 + [1] * 40)
-    assert mistaken(half, np.zeros(80, int), names) is None, "right on half"
+    assert mistaken(half, np.array([0, 1] * 40), names) is None, "right on half"
     assert mistaken(np.array([], int), np.array([], int), names) is None
-    assert mistaken(ones, zeros, ["9"]) is None
+    assert mistaken(1 - targets, targets, ["9"]) is None
+
+
+def test_answers_that_know_nothing_say_nothing_of_the_order() -> None:
+    """The same answer to everything is right in another order as often as its class is frequent, 70 of 100 or all."""
+    assert mistaken(np.ones(100, int), np.array([0] * 70 + [1] * 30), ["10", "9"]) is None
+    assert mistaken(np.ones(100, int), np.zeros(100, int), ["10", "9"]) is None
+    assert mistaken(np.full(100, 2), np.array([0] * 20 + [1] * 80), THREE) is None
+
+
+def test_unbalanced_classes_have_an_order_nevertheless() -> None:
+    """Answers agree by frequency in 0.7^2 + 0.3^2 = 0.58: 58 of 100 are expected, and all are seen."""
+    targets = np.array([0] * 70 + [1] * 30)
+    assert mistaken(1 - targets, targets, ["10", "9"]) is not None
 
 
 def test_half_of_what_was_wrong_must_be_right() -> None:

@@ -109,7 +109,7 @@ def test_a_full_disk_without_a_name_is_the_one_with_less_room(small_disk, monkey
 
 
 def test_no_place_for_temporary_files(monkeypatch):
-    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/dev/null/nowhere"])
     monkeypatch.setattr(tempfile, "tempdir", None)
     with pytest.raises(FileNotFoundError) as raised:
         tempfile.gettempdir()

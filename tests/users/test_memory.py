@@ -77,6 +77,11 @@ def test_what_numpy_needs_it_takes_when_it_is_loaded() -> None:
 @LINUX
 def test_an_evaluation_that_a_library_ends_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("import os; os.kill(os.getpid(), 11)")
+    (tmp_path / "x.onnx").write_bytes(b"x")
+    (tmp_path / "p.yaml").write_text(
+        "version: 1\nname: p\ntask: {type: image-classification, data: digits}\n"
+        "steps: {a: {stage: finetune, model: resnet8, epochs: 1}}\n"
+    )
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); "
         "from compressor.cli.app import main; import os; os.environ['PYTHONPATH'] = sys.argv.pop(); main()"
