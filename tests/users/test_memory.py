@@ -83,7 +83,7 @@ def test_an_evaluation_that_a_library_ends_is_a_sentence(tmp_path: Path) -> None
         "steps: {a: {stage: finetune, model: resnet8, epochs: 1}}\n"
     )
     code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); "
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33)); "
         "from compressor.cli.app import main; import os; os.environ['PYTHONPATH'] = sys.argv.pop(); main()"
     )
     words = [sys.executable, "-c", code, "evaluate", "x.onnx", "--task", "p.yaml", str(tmp_path)]
