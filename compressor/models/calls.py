@@ -91,8 +91,9 @@ def watching(model: nn.Module, see: Callable[[Call], object]) -> Iterator[Watch]
 
 def watched(model: nn.Module, inputs: Tensor, see: Callable[[Call], object], *, training: bool = False) -> Any:
     """The model's answer in this mode, without gradients; `see` is told of every call. Raises what the model raises."""
+    model.train(training)
     with torch.no_grad(), watching(model, see):
-        return model.train(training)(inputs)
+        return model(inputs)
 
 
 def listed(model: nn.Module, inputs: Tensor) -> list[Call]:

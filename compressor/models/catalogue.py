@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
-from compressor.models import names, size
+from compressor.models import modes, names, size
 from compressor.models.factories import from_factory
 from compressor.models.names import Reference
 from compressor.models.small_resnets import SmallResNet
@@ -50,7 +50,8 @@ def build(
     if check:
         size.check(model, str(one))
         _try(model, one, outputs, tuple(input_shape))
-    return model.train()
+    model.train()
+    return model
 
 
 def _build(one: Reference, outputs: int, input_shape: tuple[int, ...], base: Path | None) -> nn.Module:
@@ -135,8 +136,8 @@ def _known(one: Reference, known: list[str]) -> None:
 def _try(model: nn.Module, one: Reference, outputs: int, input_shape: tuple[int, ...]) -> None:
     """Send zeros through the network: it must take the task's input and answer with one number for each class."""
     try:
-        with torch.no_grad():
-            answer = model.eval()(torch.zeros(2, *input_shape))
+        with torch.random.fork_rng(devices=[]):
+            answer: Any = modes.answer(model, torch.zeros(2, *input_shape))
     except CompressError:
         raise
     except Exception as problem:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, IntegrityError, StepError
-from compressor.models import catalogue, network, plain, state
+from compressor.models import catalogue, modes, network, plain, state
+from compressor.models.nudge import nudge
 
 _OWN = frozenset(vars(nn.Module()))
 _DEEPEST = 4
 _MOST = 3
-_NUDGE = 0.05
 Build = Callable[[], nn.Module]
 
 
@@ -108,7 +108,7 @@ def check_building(build: Build, inputs: Tensor, other: Build) -> None:
     one, two = build(), other()
     plain.bake(one)
     _check_copies(one)
-    _nudge(one)
+    nudge(one)
     held = state.of(one)
     try:
         network.filled(two, held)
@@ -142,11 +142,11 @@ def check_trained(trained: nn.Module, build: Build, inputs: Tensor) -> None:
     Raises:
         InputError: training changed something that the state dict does not hold.
     """
-    fresh = build()
-    plain.bake(fresh)
     try:
         again = network.filled(build(), state.of(trained))
     except (RuntimeError, ValueError) as problem:
+        fresh = build()
+        plain.bake(fresh)
         if (grown := _grown(trained, fresh)) is None:
             raise
         raise InputError("", *grown) from problem
@@ -237,20 +237,9 @@ def _alike(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
     return mine.shape == theirs.shape and _same_arrays(mine, theirs)
 
 
-@torch.no_grad()
 def _answers(model: nn.Module, inputs: Tensor) -> Tensor:
     with torch.random.fork_rng(devices=[]):
-        found: Tensor = model.to("cpu").to(memory_format=torch.contiguous_format).eval()(inputs)
-    return found
-
-
-@torch.no_grad()
-def _nudge(model: nn.Module) -> None:
-    """Move all weights a little, so that nothing is hidden behind a weight that begins at zero."""
-    made = torch.Generator().manual_seed(0)
-    for value in model.parameters():
-        if value.is_floating_point():
-            value.add_(torch.randn(value.shape, generator=made).to(value.dtype), alpha=_NUDGE)
+        return modes.answer(model.to("cpu").to(memory_format=torch.contiguous_format), inputs)
 
 
 def _listed(names: list[str]) -> str:

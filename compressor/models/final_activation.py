@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
+from compressor.models import modes
 from compressor.models.answer_kinds import NAMES, Kind, fitting
 from compressor.models.calls import Call, watched
 from compressor.models.neighbours import SHAPES
@@ -136,9 +137,7 @@ def as_logits(model: nn.Module, inputs: Tensor) -> nn.Module:
 
 
 def _answers(model: nn.Module, inputs: Tensor, training: bool) -> Tensor:
-    with torch.no_grad():
-        found: Tensor = model.train(training)(inputs)
-    return found.float()
+    return modes.answer(model, inputs, training=training).float()
 
 
 def _tries(model: nn.Module, inputs: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from compressor.models import modes
@@ -35,7 +34,7 @@ def _last_used(model: nn.Module, input_shape: Sequence[int]) -> list[str]:
         if isinstance(layer, nn.Linear | nn.Conv2d):
             handles.append(layer.register_forward_hook(note(name)))
     try:
-        with modes.evaluating(model), torch.random.fork_rng(devices=[]):
+        with modes.evaluating(model):
             model(modes.zeros(model, input_shape))
     except Exception:  # whatever the network's own code raises is told where the network is checked
         return []

@@ -1,4 +1,4 @@
-"""A network in eval mode for a while."""
+"""How a network is asked: in eval mode, for a while or from now on, and without gradients."""
 
 from __future__ import annotations
 
@@ -9,14 +9,29 @@ import torch
 from torch import Tensor, nn
 
 
+def in_eval(model: nn.Module) -> nn.Module:
+    """The model itself, in eval mode. `model.eval()` gives nothing where its own `train` returns nothing."""
+    model.eval()
+    return model
+
+
+def answer(model: nn.Module, inputs: Tensor, *, training: bool = False) -> Tensor:
+    """What the model answers in this mode, in which it stays, without gradients."""
+    model.train(training)
+    with torch.no_grad():
+        found: Tensor = model(inputs)
+    return found
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in eval mode and no gradients inside, each in its own mode again afterwards."""
+    """Every module in eval mode, no gradients inside and torch's random numbers as they were afterwards; each module
+    is in its own mode again then."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         for module, _ in modes:  # not `model.eval()`, which exported modules refuse
             module.training = False
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             yield
     finally:
         for module, training in modes:
@@ -25,5 +40,5 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def zeros(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     """One sample of zeros, [1, *input_shape], of the type and on the device of the model's weights."""
-    example = next(model.parameters(), torch.zeros(()))
+    example = next((one for one in model.parameters() if one.is_floating_point()), torch.zeros(()))
     return torch.zeros(1, *input_shape, device=example.device, dtype=example.dtype)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
+from compressor.models import modes
 from compressor.models.calls import Call, listed
+from compressor.models.nudge import nudge
 
 FEWEST, FEW, MANY = 3, 4, 8
 QUICK_SECONDS, SLOW_SECONDS = 0.03, 0.2
@@ -32,7 +34,7 @@ def check(model: nn.Module, inputs: Tensor) -> None:
     """
     with torch.random.fork_rng(devices=[]):
         began = time.perf_counter()
-        _answer(model, inputs[:2])
+        modes.answer(model, inputs[:2])
         took = time.perf_counter() - began
         count = MANY if took < QUICK_SECONDS else FEW if took < SLOW_SECONDS else FEWEST
         if found := _found(model, inputs[:count], quick=count == MANY):
@@ -42,15 +44,15 @@ def check(model: nn.Module, inputs: Tensor) -> None:
 def _found(model: nn.Module, samples: Tensor, *, quick: bool) -> tuple[str, str] | None:
     """What is wrong and what to do; None where nothing is."""
     every = list(range(len(samples)))
-    usual = _answer(model, samples)
+    usual = modes.answer(model, samples)
     if not torch.isfinite(usual).all():
         return None
     if float((usual - usual.mean(0)).abs().max()) <= PERHAPS * float(usual.abs().max()):
-        model = nudged(model)  # a last layer of zeros would hide everything
-        usual = _answer(model, samples)
+        model = nudge(copy.deepcopy(model))  # a last layer of zeros would hide everything
+        usual = modes.answer(model, samples)
     for places in _batches(every, quick):
         try:
-            answer = _answer(model, samples[places])
+            answer = modes.answer(model, samples[places])
         except Exception as problem:  # a network fails in any way
             return _cannot(model, samples, places, problem)
         if answer.shape != usual[places].shape:
@@ -69,12 +71,6 @@ def _batches(every: list[int], quick: bool) -> list[list[int]]:
     return [every, [0], [every[-1]], [1, 2], [0, 2, 3], every[::-1], shuffled, company, *many]
 
 
-@torch.no_grad()
-def _answer(model: nn.Module, inputs: Tensor) -> Tensor:
-    found: Tensor = model.eval()(inputs)
-    return found
-
-
 def _differs(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor, answer: Tensor) -> bool:
     """Whether the samples at `places` are answered otherwise than among all of them."""
     distance, scale = _distance(answer, usual[places]), float(usual.abs().max())
@@ -84,8 +80,8 @@ def _differs(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor
         return False
     try:
         double = copy.deepcopy(model).double()
-        reference = _answer(double, samples.double())
-        exact = _distance(_answer(double, samples[places].double()), reference[places])
+        reference = modes.answer(double, samples.double())
+        exact = _distance(modes.answer(double, samples[places].double()), reference[places])
     except Exception:  # made for float32 alone: only what surely is no rounding counts
         return False
     return exact > EXACTLY * float((reference - reference.mean(0)).abs().max())
@@ -94,16 +90,6 @@ def _differs(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor
 def _distance(one: Tensor, other: Tensor) -> float:
     distance = (one - other).abs().max()
     return float("inf") if torch.isnan(distance) else float(distance)
-
-
-def nudged(model: nn.Module) -> nn.Module:
-    """A copy with all weights moved a little."""
-    moved, made = copy.deepcopy(model), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for value in moved.parameters():
-            if value.is_floating_point():
-                value.add_(torch.randn(value.shape, generator=made).to(value.dtype), alpha=0.05)
-    return moved
 
 
 def _random(drawn: Call | None) -> tuple[str, str]:
@@ -151,7 +137,7 @@ def _why(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor) ->
     """The first call that makes an answer depend on the others."""
     calls = listed(model, samples)
     drawn = next((call for call in calls if call.random), None)
-    again = _answer(model, samples)
+    again = modes.answer(model, samples)
     if drawn is not None or _distance(again, usual) > SURELY * float(usual.abs().max()):
         return _random(drawn)
     alone = len(places) == 1

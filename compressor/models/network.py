@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from compressor.errors import InputError, IntegrityError
-from compressor.models import catalogue, names, plain, state
+from compressor.models import catalogue, modes, names, plain, state
 from compressor.models.small_resnets import Block
 
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
@@ -107,7 +107,7 @@ def filled(model: nn.Module, held: state.State, shapes: Shapes | None = None) ->
         model = with_shapes(model, shapes)
     state.give(model, held)
     plain.bake(model)
-    return model.eval()
+    return modes.in_eval(model)
 
 
 def shapes(model: nn.Module) -> dict[str, dict[str, Any]]:

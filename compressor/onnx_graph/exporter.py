@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from compressor.errors import StepError
+from compressor.models import modes
 from compressor.onnx_graph import clean
 from compressor.onnx_graph.ports import Signature
 
@@ -30,7 +31,7 @@ def export_core(
     """
     if progress:
         progress(f"writing the float graph, opset {opset}")
-    network = copy.deepcopy(model).to("cpu", torch.float32).eval().to(memory_format=torch.contiguous_format)
+    network = modes.in_eval(copy.deepcopy(model).to("cpu", torch.float32)).to(memory_format=torch.contiguous_format)
     graph = _translate(network, signature, opset)
     clean.strip(graph)
     written = next(entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx"))

@@ -81,8 +81,8 @@ def _check_order(
     Weights that would have to be downloaded first are not there to be looked at.
     """
     import numpy as np
-    import torch
 
+    from compressor.models import modes
     from compressor.stages.evaluate import check_order
 
     if node.status != "reuse" and getattr(node.spec, "weights", None) == "default":
@@ -91,10 +91,9 @@ def _check_order(
     if network is None or not task.size("validation"):
         return
     outputs, targets = [], []
-    with torch.no_grad():
-        for batch in task.batches("validation", BATCH, limit=ORDER_SAMPLES):
-            outputs.append(network.eval()(batch.inputs).float().numpy())
-            targets.append(batch.targets.numpy())
+    for batch in task.batches("validation", BATCH, limit=ORDER_SAMPLES):
+        outputs.append(modes.answer(network, batch.inputs).float().numpy())
+        targets.append(batch.targets.numpy())
     check_order(f"steps.{node.name}", {"outputs": np.concatenate(outputs), "targets": np.concatenate(targets)}, task)
 
 

@@ -22,6 +22,7 @@ from torch_pruning._helpers import _HybridIndex
 from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
 
 from compressor.errors import InputError
+from compressor.models import modes
 from compressor.models.small_resnets import Block
 
 Axis = tuple[str, Literal["in", "out"]]
@@ -110,7 +111,7 @@ def find(model: nn.Module, input_shape: Sequence[int], where: str = "model") -> 
     Raises:
         InputError: the network's operations cannot be followed.
     """
-    traced = copy.deepcopy(model).eval().requires_grad_(True)
+    traced = modes.in_eval(copy.deepcopy(model)).requires_grad_(True)
     example = torch.zeros(2, *input_shape, device=next(traced.parameters()).device)
     watch = _Watch()
     try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
-from compressor.models import cost
+from compressor.models import cost, modes
 from compressor.pruning import channels as coupling
 from compressor.pruning import importance, surgery, widths
 from compressor.pruning.channels import Axis, Channels
@@ -164,7 +164,7 @@ def _positions(model: nn.Module, input_shape: Sequence[int]) -> dict[str, float]
     """How often one sample uses each weight of each convolution and dense layer."""
     found: dict[str, float] = {}
     handles = []
-    copied = copy.deepcopy(model).eval()
+    copied = modes.in_eval(copy.deepcopy(model))
 
     def watch(name: str) -> Any:
         def hook(module: Any, inputs: tuple[Any, ...], output: Any) -> None:

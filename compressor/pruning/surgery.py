@@ -12,6 +12,7 @@ from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
 
 from compressor.errors import InputError
+from compressor.models import modes
 from compressor.models.small_resnets import Block
 from compressor.pruning.channels import Axis, Channels
 
@@ -35,7 +36,7 @@ def chosen(channels: Channels, scores: Sequence[Sequence[float]], kept: Sequence
 
 def remove(model: nn.Module, removed: Removed) -> nn.Module:
     """A copy of the model without these channels, in eval mode. Paddings of our own shortcuts shrink with them."""
-    pruned = copy.deepcopy(model).eval()
+    pruned = modes.in_eval(copy.deepcopy(model))
     modules: dict[str, Any] = dict(pruned.named_modules())
     pads = {name: _pads_left(name, block, removed) for name, block in modules.items() if isinstance(block, Block)}
     for (name, side), indices in removed.items():
@@ -59,7 +60,7 @@ def _pads_left(name: str, block: Block, removed: Removed) -> tuple[int, int]:
 
 def masked(model: nn.Module, removed: Removed) -> nn.Module:
     """A copy of the model, as wide as before, whose removed channels are zero: the same function as the pruned one."""
-    copied = copy.deepcopy(model).eval()
+    copied = modes.in_eval(copy.deepcopy(model))
     modules: dict[str, Any] = dict(copied.named_modules())
     with torch.no_grad():
         for (name, side), indices in removed.items():

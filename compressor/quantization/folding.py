@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from compressor.models import modes
+
 Pair = tuple[str, str]
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _PRODUCERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -22,7 +24,7 @@ def fold(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[nn.Module, list[
     inputs: an example batch. The network is watched while it runs, so it need not be traceable. A pair whose folding
     would change the outputs (a convolution that something else reads, too) is left as it is. New biases are trainable.
     """
-    model = copy.deepcopy(model).eval()
+    model = modes.in_eval(copy.deepcopy(model))
     pairs = find_pairs(model, inputs)
     with torch.no_grad():
         wanted = model(*inputs)

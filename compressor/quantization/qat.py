@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compressor.models import plain
+from compressor.models import modes, plain
 from compressor.onnx_graph.ports import Signature
 from compressor.quantization import fake_quant, folding
 from compressor.training import loop
@@ -35,7 +35,7 @@ def train(
     fake_quant.attach(network, weight_bits, int(_FOLLOWING * _steps(task, settings, context)))
     curves = loop.fit(network, objective, task, settings, context=context, name="qat")
     fake_quant.detach(network)
-    return network.eval(), curves
+    return modes.in_eval(network), curves
 
 
 def _steps(task: Problem, settings: Settings, context: Surroundings) -> int:

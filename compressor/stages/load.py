@@ -89,14 +89,14 @@ def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, f
         InputError: a metric that the task does not have.
         StepError: a metric outside of its limits; not in smoke runs, whose few samples tell nothing.
     """
-    from compressor.models import final_activation
+    from compressor.models import final_activation, modes
     from compressor.training import samples
     from compressor.training.evaluation import evaluate, memory_errors, place
 
     scoring = final_activation.as_logits(model, samples.few(context.task, final_activation.SAMPLES))
     with memory_errors(context.step, BATCH_SIZE):
         found = evaluate(
-            place(scoring, context.device).eval(),
+            modes.in_eval(place(scoring, context.device)),
             context.task,
             "validation",
             batch_size=BATCH_SIZE,

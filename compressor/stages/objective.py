@@ -49,6 +49,7 @@ def of(spec: Any, teacher: nn.Module | None, context: Context) -> Objective:
     import torch
 
     from compressor.distillation import hinton
+    from compressor.models import modes
     from compressor.training.evaluation import place
 
     task = context.task
@@ -58,7 +59,7 @@ def of(spec: Any, teacher: nn.Module | None, context: Context) -> Objective:
 
     if teacher is None:
         return lambda model, batch: labels(model(batch.inputs), batch)
-    frozen = place(teacher, context.device).eval().requires_grad_(False)
+    frozen = modes.in_eval(place(teacher, context.device)).requires_grad_(False)
 
     def both(model: nn.Module, batch: Any) -> Tensor:
         outputs = model(batch.inputs)

@@ -112,12 +112,13 @@ def _wanted(spec: PruneSpec, context: Context) -> narrow.Wanted:
 
 def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
     """Sizes of the loss's gradients over the first training samples in the training's own order."""
+    from compressor.models import modes
     from compressor.pruning import importance
     from compressor.training.evaluation import memory_errors, place, to_device
 
     task = context.task
     limit = TAYLOR_BATCH if context.smoke else TAYLOR_SAMPLES
-    place(model.eval(), context.device)
+    place(modes.in_eval(model), context.device)
     with memory_errors(context.step, TAYLOR_BATCH):
         batches = task.batches("train", TAYLOR_BATCH, seed=context.seed, limit=limit)
         given = (to_device(batch, context.device) for batch in batches)

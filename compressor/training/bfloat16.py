@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from compressor.errors import short_of_memory
+from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
 from compressor.training import optimizer, precision
 from compressor.training.evaluation import memory_errors, place, to_device
@@ -131,8 +132,8 @@ class _Trial:
         for name, parameter in copied.named_parameters():
             if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
                 return f"the gradient of `{name}`"
-        with torch.no_grad(), precision.autocast(wanted, device):
-            answer = copied.eval()(batch.inputs)
+        with precision.autocast(wanted, device):
+            answer = modes.answer(copied, batch.inputs)
         return None if torch.isfinite(answer).all() else "the answer in eval mode"
 
     def named(self, half: _Outcome, whole: _Outcome) -> str:

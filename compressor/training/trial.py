@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor.models import modes
 from compressor.training import precision as precisions
 from compressor.training.evaluation import place
 
@@ -42,13 +43,12 @@ def step(model: nn.Module, task: Any, inputs: Tensor, *, device: str = "cpu", pr
                 if parameter.requires_grad and parameter.grad is not None:
                     parameter.add_(parameter.grad, alpha=-RATE)
             with precisions.autocast(precision, device):
-                copied.eval()(given)
+                modes.answer(copied, given)
         copied.zero_grad(set_to_none=True)
         return copied.to("cpu")
 
 
 def duplicate(model: nn.Module, inputs: Tensor) -> nn.Module:
     """A copy of a network, also of one that keeps tensors of its last pass: without gradients they can be copied."""
-    with torch.no_grad():
-        model.eval()(inputs[:2])
+    modes.answer(model, inputs[:2])
     return copy.deepcopy(model)
