@@ -97,10 +97,19 @@ def _torchvision(one: Reference, outputs: int, input_shape: tuple[int, ...]) -> 
         )  # fmt: skip
     special: dict[str, Any] = {}
     if one.bare.startswith("vit_"):
+        if input_shape[1] != input_shape[2]:
+            raise InputError(
+                f"model {one}",
+                f"torchvision's vision transformers take square pictures, and the task gives {_shape(input_shape)}",
+                "crop them to a square in task.preprocess, or use `timm:NAME`",
+            )
         special["image_size"] = input_shape[1]
     if one.bare in ("googlenet", "inception_v3"):  # the auxiliary heads only serve their authors' training
         special |= {"aux_logits": False, "transform_input": True, "init_weights": True}
-    made: nn.Module = torchvision.models.get_model(one.bare, weights=None, num_classes=outputs, **special)
+    try:
+        made: nn.Module = torchvision.models.get_model(one.bare, weights=None, num_classes=outputs, **special)
+    except (RuntimeError, TypeError, AssertionError, ValueError) as problem:
+        raise _cannot_take(one, input_shape, problem) from problem
     return made
 
 

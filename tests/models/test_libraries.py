@@ -48,6 +48,13 @@ def test_a_transformer_of_fixed_size_is_built_for_the_tasks() -> None:
     assert model.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 5)
 
 
+def test_torchvisions_transformers_take_squares_of_whole_patches() -> None:
+    with pytest.raises(InputError, match="take square pictures, and the task gives 3x32x48; crop them to a square"):
+        catalogue.build("torchvision:vit_b_16", outputs=5, input_shape=(3, 32, 48))
+    with pytest.raises(InputError, match=r"cannot take an input of 3x30x30 .*indivisible by patch size"):
+        catalogue.build("torchvision:vit_b_16", outputs=5, input_shape=(3, 30, 30))
+
+
 def test_the_declared_preprocessing_is_that_of_the_libraries() -> None:
     assert catalogue.declared_preprocess("torchvision:mobilenet_v3_small", "default") == [
         {"channels": "rgb"},
