@@ -80,6 +80,12 @@ def _check_shapes(network: Any, node: Node, context: Context) -> None:
             f"the network answers with {found}, and the task has {list(get.shape)}",
             "use a network with one output for each class",
         )
+    if not answer.is_floating_point():
+        raise InputError(
+            f"steps.{node.name}.model",
+            f"the network answers with numbers of the type {str(answer.dtype).removeprefix('torch.')}",
+            "return the scores of the classes (logits) from `forward`, as float numbers",
+        )
 
 
 def _not_for_memory(problem: Exception, node: Node) -> None:

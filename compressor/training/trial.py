@@ -34,6 +34,9 @@ def step(model: nn.Module, task: Any, inputs: Tensor, *, device: str = "cpu", pr
         targets = torch.arange(len(given), device=device) % classes
         with precisions.autocast(precision, device):
             outputs = copied(given)
+        if not isinstance(outputs, Tensor):
+            one = type(outputs).__name__
+            raise TypeError(f"in training mode it answers with a {one}, where one tensor is needed")
         loss = nn.functional.cross_entropy(outputs.float(), targets)
         if not torch.isfinite(loss):
             raise FloatingPointError("the loss is not a number")

@@ -151,6 +151,17 @@ def weight_norm(): return layered(nn.utils.weight_norm)
 def spectral_norm(): return layered(nn.utils.spectral_norm)
 def masked(): return layered(lambda layer: prune.l1_unstructured(layer, "weight", 0.5))
 def parametrized(): return layered(nn.utils.parametrizations.weight_norm)
+class Quiet(Base):
+    def train(self, mode=True):
+        super().train(mode)
+        self.bn.eval()
+class Auxiliary(Base):
+    def forward(self, x):
+        y = super().forward(x)
+        return (y, y) if self.training else y
+class Chosen(Base):
+    def forward(self, x):
+        return F.one_hot(super().forward(x).argmax(1), 10)
 """
 
 
@@ -281,3 +292,30 @@ def test_computed_weights_and_extra_state_go_through_every_step(name: str, nets:
     assert code == 0, said
     report = json.loads((nets / "out" / "report.json").read_text())
     assert [row["step"] for row in report["models"]] == ["net", "more", "qat"]
+
+
+def test_a_network_whose_own_train_returns_nothing_goes_through_every_step(nets: Path, compress: Compress) -> None:
+    more = (
+        "  slim: {stage: prune, from: net, keep: {macs: 0.75}, round_to: 1, importance: taylor, epochs: 1,"
+        " batch_size: 256, learning_rate: 0.01}\n"
+        "  taught: {stage: distill, from: slim, teacher: net, epochs: 1, batch_size: 256, learning_rate: 0.01}\n"
+        "  qat: {stage: quantize, from: taught, method: qat, epochs: 1, batch_size: 256, calibration_samples: 64}\n"
+    )
+    code, said = ends(compress, nets, "{factory: 'trialnets:Quiet'}", more)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Auxiliary", "in training mode it answers with a tuple, where one tensor is needed"),
+        ("Chosen", "the network answers with numbers of the type int64"),
+    ],
+)
+def test_a_network_whose_answers_have_no_loss_is_not_trained(
+    name: str, words: str, nets: Path, compress: Compress
+) -> None:
+    code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}")
+    assert code == 2, said
+    assert "steps.net.model: " in said
+    assert words in said
