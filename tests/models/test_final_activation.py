@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,20 @@ def test_scores_that_happen_to_sum_to_one_are_scores() -> None:
         network.fc.weight.zero_()
         network.fc.bias.fill_(0.25)
     assert final_activation.find(network, inputs()) is None
+
+
+def test_a_new_last_layer_of_zeros_is_told_by_few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, draw = Net(lambda z: z), final_activation._drawn
+    drawn: list[Any] = []
+    nn.init.zeros_(network.fc.weight), nn.init.zeros_(network.fc.bias)
+
+    def counted(*given: Any, **more: Any) -> nn.Module:
+        drawn.append(given)
+        return draw(*given, **more)
+
+    monkeypatch.setattr(final_activation, "_drawn", counted)
+    assert final_activation.find(network, inputs()) is None
+    assert len(drawn) < 4
 
 
 def test_random_networks_are_never_taken_for_probabilities() -> None:
