@@ -74,7 +74,7 @@ def put(
     free = {name for name, _ in model.named_buffers()}
     own = model.state_dict()
     for name, value in fit.given.items():
-        if name not in own or own[name].is_floating_point() if isinstance(value, Tensor) else False:
+        if isinstance(value, Tensor) and (name not in own or own[name].is_floating_point()):
             _check_numbers(f"{where}: {name}", value, infinite=name in free)
     model.load_state_dict(fit.given, strict=False)
     with torch.no_grad():

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 WORST = 20
 SMALLEST, LARGEST = 96, 192
-LARGEST_FILE = 32_000
 """Pixels of a picture's longer side in the report: smaller ones are enlarged in whole steps, larger ones reduced."""
+LARGEST_FILE = 32_000
+"""Bytes at most of such a picture."""
 
 
 class CompareSpec(SettledSpec):

@@ -122,3 +122,19 @@ def test_counting_changes_nothing() -> None:
     assert model[1].training
     assert model[1].running_mean.item() == 0
     assert not model[0]._forward_hooks
+
+
+def test_a_network_that_draws_and_holds_a_whole_number_first_is_counted() -> None:
+    class Drawing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = nn.Parameter(torch.tensor(3), requires_grad=False)
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            torch.rand(1)
+            return self.layer(x)
+
+    drawn = torch.get_rng_state()
+    assert cost.count(Drawing(), (4,)).macs == 12
+    assert torch.equal(drawn, torch.get_rng_state())
