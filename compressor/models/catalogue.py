@@ -16,7 +16,7 @@ from compressor.models import modes, names, size
 from compressor.models.factories import from_factory
 from compressor.models.names import Reference
 from compressor.models.small_resnets import SmallResNet
-from compressor.training.seeds import derive
+from compressor.training import seeds
 
 SMALLEST = 4
 """Pixels a side that the own networks need: two stages halve them."""
@@ -44,8 +44,8 @@ def build(
         raise InputError("model", *found)
     if check and one.library:
         size.check(_without_memory(one, outputs, tuple(input_shape)), str(one))
-    with torch.random.fork_rng(devices=[]), size.bounded(str(one)) if check else nullcontext():
-        torch.manual_seed(derive(seed, "init"))
+    with seeds.kept(), size.bounded(str(one)) if check else nullcontext():
+        seeds.begin(seeds.derive(seed, "init"))
         model = _build(one, outputs, tuple(input_shape), base)
     if check:
         size.check(model, str(one))
@@ -145,7 +145,7 @@ def _known(one: Reference, known: list[str]) -> None:
 def _try(model: nn.Module, one: Reference, outputs: int, input_shape: tuple[int, ...]) -> None:
     """Send zeros through the network: it must take the task's input and answer with one number for each class."""
     try:
-        with torch.random.fork_rng(devices=[]):
+        with seeds.kept():
             answer: Any = modes.answer(model, torch.zeros(2, *input_shape))
     except CompressError:
         raise

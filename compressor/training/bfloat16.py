@@ -19,7 +19,7 @@ from torch import nn
 from compressor.errors import short_of_memory
 from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
-from compressor.training import optimizer, precision
+from compressor.training import optimizer, precision, seeds
 from compressor.training.evaluation import memory_errors, place, to_device
 from compressor.training.trial import duplicate
 from compressor.training.wanted import Objective, Problem, Settings, Surroundings
@@ -94,8 +94,8 @@ class _Trial:
         """Forward and back in train mode, then an answer in eval mode."""
         device = self.context.device
         found = _Outcome()
-        with torch.random.fork_rng(devices=[] if device == "cpu" else None):
-            torch.manual_seed(0)
+        with seeds.kept([] if device == "cpu" else None):
+            seeds.begin(0)
             try:
                 self._pass(wanted, found)
             except Exception as problem:  # whatever the network raises

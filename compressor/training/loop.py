@@ -12,15 +12,13 @@ import math
 import time
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, StepError
 from compressor.models import state
-from compressor.training import checkpoint, optimizer, precision, schedule, threads
+from compressor.training import checkpoint, optimizer, precision, schedule, seeds, threads
 from compressor.training.checkpoint import Position
 from compressor.training.evaluation import evaluate, memory_errors, place, to_device
-from compressor.training.seeds import derive
 from compressor.training.wanted import Objective, Problem, SetMode, Settings, Surroundings
 
 CHECKPOINT_SECONDS = 60.0
@@ -54,7 +52,7 @@ def fit(
     size = task.signature.inputs[0].shape
     with (
         memory_errors(context.step, settings.batch_size),
-        torch.random.fork_rng(devices=devices),
+        seeds.kept(devices),
         threads.limited(model, size, settings.batch_size),
     ):
         training = _Training(model, objective, task, settings, context, validate, set_mode, name)
@@ -203,7 +201,7 @@ class _Training:
     def _batch(self, batch: Any) -> float:
         """One step of the optimizer; the learning rate that it used."""
         position, context, settings = self.position, self.context, self.settings
-        torch.manual_seed(derive(context.seed, "training", position.epoch, position.batch))
+        seeds.begin(seeds.derive(context.seed, "training", position.epoch, position.batch))
         if settings.mixup:
             batch = self.task.mix(batch, settings.mixup, seed=context.seed, epoch=position.epoch, index=position.batch)
         rate = self._rate(position.batch)

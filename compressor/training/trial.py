@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from compressor.models import modes
 from compressor.training import precision as precisions
+from compressor.training import seeds
 from compressor.training.evaluation import place
 
 RATE = 1e-3
@@ -22,8 +23,8 @@ def step(model: nn.Module, task: Any, inputs: Tensor, *, device: str = "cpu", pr
     inputs: [n, …], on the CPU. freeze: called with the copy, gives the parts that stay in eval mode.
     Raises what the network raises, and FloatingPointError where the loss is not a number.
     """
-    with torch.random.fork_rng(devices=[] if device == "cpu" else None):
-        torch.manual_seed(0)
+    with seeds.kept([] if device == "cpu" else None):
+        seeds.begin(0)
         copied = place(duplicate(model, inputs), device)
         given = inputs.to(device)
         given = given.contiguous(memory_format=torch.channels_last) if given.dim() == 4 else given

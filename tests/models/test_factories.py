@@ -27,6 +27,14 @@ def broken():
     raise RuntimeError("no such luck")
 def nothing():
     return 3
+def drawn():
+    import random
+    import numpy as np
+    import torch
+    model = make()
+    with torch.no_grad():
+        model[3].weight.copy_(random.random() * torch.from_numpy(np.random.randn(3, 2)))
+    return model
 """
 
 
@@ -48,6 +56,11 @@ def test_a_factory_beside_the_pipeline_is_called_with_its_args(base: Path, tmp_p
     ref = {"factory": "usersnets.nets:make", "args": {"width": 5}}
     network.save(tmp_path / "artifact", model, ref, 3, (1, 8, 8))  # type: ignore[arg-type]
     assert network.read(tmp_path / "artifact", base)[0].out_channels == 5  # type: ignore[index]
+
+
+def test_what_a_factory_draws_follows_from_the_seed(base: Path) -> None:
+    one, other = (build("usersnets.nets:drawn", base)[3].weight for _ in range(2))
+    assert torch.equal(one, other)
 
 
 def test_a_folder_of_the_same_name_elsewhere_does_not_stand_in(base: Path, tmp_path: Path) -> None:

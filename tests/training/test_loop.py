@@ -1,9 +1,11 @@
 """The loop: what it does to a network, what it tells, and what it refuses."""
 
 import math
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -255,3 +257,16 @@ def test_bfloat16_is_told_and_its_price(tmp_path: Path, monkeypatch: pytest.Monk
     context = toy_context(tmp_path)
     loop.fit(toy_model(), labels, ToyTask(), settings(epochs=1, precision="bfloat16"), context=context)
     assert said in context.progress.lines[0]
+
+
+def test_what_a_network_draws_from_python_and_numpy_follows_from_the_seed(tmp_path: Path) -> None:
+    def objective(model: nn.Module, batch: Any) -> Tensor:
+        return labels(model, batch) * (1 + random.random() + np.random.rand())
+
+    states = random.getstate(), np.random.get_state()[1].tolist()
+    curves = [
+        loop.fit(toy_model(), objective, ToyTask(), settings(), context=toy_context(tmp_path / name))
+        for name in ("a", "b")
+    ]
+    assert curves[0] == curves[1]
+    assert states == (random.getstate(), np.random.get_state()[1].tolist())
