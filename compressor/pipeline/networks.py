@@ -51,7 +51,7 @@ def check(
 
 def trains(spec: Any) -> bool:
     """Whether a step trains its network."""
-    return hasattr(spec, "epochs") and getattr(spec, "method", "qat") == "qat"
+    return hasattr(spec, "epochs") and getattr(spec, "method", None) != "ptq"
 
 
 def _check_shapes(network: Any, node: Node, context: Context) -> None:
