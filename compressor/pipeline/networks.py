@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
-from compressor.pipeline.user_code import failed
+from compressor.pipeline.user_code import failed, place
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -170,9 +170,17 @@ def _place(node: Node) -> str:
 
 @contextmanager
 def _at(node: Node) -> Iterator[None]:
-    """Let what is wrong with a network name the field that asked for it."""
+    """Let what is wrong with a network name the field that asked for it, a failure of the user's own code too."""
     try:
         yield
     except InputError as error:
         error.under(_place(node))
         raise
+    except CompressError:
+        raise
+    except Exception as problem:
+        _not_for_memory(problem, node)
+        if not place(problem):
+            raise
+        what = f"the network fails when some samples are sent through it{failed(problem)}"
+        raise InputError(_place(node), what, "mend its `forward`, or choose another network") from problem

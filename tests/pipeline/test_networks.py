@@ -162,6 +162,11 @@ class Auxiliary(Base):
 class Chosen(Base):
     def forward(self, x):
         return F.one_hot(super().forward(x).argmax(1), 10)
+class Fussy(Base):
+    def forward(self, x):
+        if x.shape[0] > 2:
+            raise ValueError("two at most")
+        return super().forward(x)
 """
 
 
@@ -310,9 +315,10 @@ def test_a_network_whose_own_train_returns_nothing_goes_through_every_step(nets:
     [
         ("Auxiliary", "in training mode it answers with a tuple, where one tensor is needed"),
         ("Chosen", "the network answers with numbers of the type int64"),
+        ("Fussy", "(ValueError: two at most); mend its `forward`"),
     ],
 )
-def test_a_network_whose_answers_have_no_loss_is_not_trained(
+def test_a_network_that_has_no_loss_or_fails_is_not_trained(
     name: str, words: str, nets: Path, compress: Compress
 ) -> None:
     code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}")
