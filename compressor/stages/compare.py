@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 WORST = 20
 SMALLEST, LARGEST = 96, 192
-LARGEST_FILE = 32_000
 """Pixels of a picture's longer side in the report: smaller ones are enlarged in whole steps, larger ones reduced."""
+LARGEST_FILE = 32_000
 
 
 class CompareSpec(SettledSpec):
