@@ -251,3 +251,14 @@ def test_a_matrix_of_many_classes_with_impossible_counts_is_no_report(
 def test_cells_may_come_with_labels_alone() -> None:
     told = {"labels": ["a", "b"], "cells": {"targets": [0], "answers": [1], "counts": [2]}}
     assert classes.details_of({"s": told}, [])["confusion"]["s"].counts == ((0, 2), (0, 0))
+
+
+@pytest.mark.parametrize("field", ["size_bytes", "macs", "operators", "curves"])
+def test_a_row_with_a_number_that_nobody_can_reckon_with_is_no_report(
+    report: Report, tmp_path: Path, field: str
+) -> None:
+    content, huge = json.loads(report.text()), 10**400
+    content["models"][0][field] = {"operators": {"Conv": huge}, "curves": [{"epoch": huge}]}.get(field, huge)
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"is no compress\.report/1"):
+        Report.load(tmp_path / "report.json")
