@@ -56,12 +56,12 @@ def is_first() -> bool:
 
 
 def again(words: Sequence[str]) -> int:
-    """The command once more in a process of its own, and its exit code.
+    """The command once more in a process of its own, which imports nothing from the current folder, and its exit code.
 
     Raises:
         ResourceError: it died by a signal.
     """
-    command = [sys.executable, "-m", "compressor", *words]
+    command = [sys.executable, "-P", "-m", "compressor", *words]
     code = subprocess.run(command, env={**os.environ, _AGAIN: "1"}, check=False).returncode
     if code < 0:
         died = f"the working process died by {signal.Signals(-code).name}, most often for want of memory"

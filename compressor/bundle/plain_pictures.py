@@ -42,7 +42,7 @@ def forms(encoded: bytes, steps: Steps) -> Iterator[bytes]:
         picture = runner().plain_mode(picture, converts=True, bits=_bits(steps))
     yield from _small([_png(picture)])
     if picture.mode not in ("L", "RGB"):
-        picture = picture.convert("RGB")
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
     picture.info = {}
     wanted = runner().geometric(picture, steps).shape
     while True:

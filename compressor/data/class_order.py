@@ -22,11 +22,13 @@ LARGEST_LIST = 2**24
 """Bytes of a file of class names."""
 SHOWN = 24
 CHANCE = 1e-3
+_NUMBER = r"(\d{1,4000})"
+"""Digits that Python makes a number of; it refuses more than 4,300 at once."""
 
 
 def natural(text: str) -> tuple[object, ...]:
     """A sorting key that puts `class2` before `class10`."""
-    parts = enumerate(re.split(r"(\d+)", text))  # words at even places, numbers at odd ones, and a word at the end
+    parts = enumerate(re.split(_NUMBER, text))  # words at even places, numbers at odd ones, and a word at the end
     return (*(int(part) if place % 2 else part.casefold() for place, part in parts), -1, text)
 
 
@@ -36,7 +38,7 @@ def usual(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         "plain order, as ImageFolder has it": tuple(sorted(names)),
         "natural order": tuple(sorted(names, key=natural)),
         "order without regard to case": tuple(sorted(names, key=lambda name: (name.casefold(), name))),
-        "order of their numbers": tuple(sorted(names, key=lambda name: ([*map(int, re.findall(r"\d+", name))], name))),
+        "order of their numbers": tuple(sorted(names, key=lambda name: ([*map(int, re.findall(_NUMBER, name))], name))),
     }
 
 
@@ -88,7 +90,8 @@ def ordered(known: Sequence[str], wanted: Sequence[str], what: str = "class fold
         [name for name in one if name not in set(other)] for one, other in ((wanted, known), (known, wanted))
     )
     if strange:
-        near = [name for name in absent if name.isdigit() and strange[0].isdigit() and int(name) == int(strange[0])]
+        digits = strange[0].lstrip("0") if strange[0].isdigit() else None
+        near = [name for name in absent if name.isdigit() and name.lstrip("0") == digits]
         near = near or get_close_matches(strange[0], absent, n=1)
         todo = (
             f"did you mean {near[0]!r}"

@@ -25,7 +25,8 @@ _SIZING = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", "OneHot", "Split", "SplitToSequence", "Compress", "AffineGrid"), 1),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"), 1),
     **dict.fromkeys(("ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "DFT", "STFT", "Col2Im"), 1),
-    **dict.fromkeys(("SequenceAt", "SequenceErase", "SequenceInsert", "MaxUnpool", "RemovePadding"), 1),
+    **dict.fromkeys(("SequenceAt", "SequenceErase", "SequenceInsert", "RemovePadding"), 1),
+    "MaxUnpool": 2,
     "CropAndResize": 3,
 }
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
@@ -51,10 +52,10 @@ def differs(node: onnx.NodeProto, reach: Reach, known: Collection[str]) -> str |
     operator = operators.kind(node)
     sizing = {*node.input[_SIZING.get(operator, 0 if operator not in LISTED else len(node.input)) :]}
     if given & reach.sizes or sizing & reach.values:
-        reach.sizes |= made - set(known)
+        reach.sizes |= made.difference(known)
     if operator in ("Shape", "Size"):
         reach.values |= made if given & reach.sizes else set()
-    elif given & (reach.values | reach.sizes) or operator in _RANDOM:
+    elif given & reach.values or given & reach.sizes or operator in _RANDOM:
         reach.values |= made
     return SIZES if operator in PRODUCTS and (given | made) & reach.sizes else None
 
@@ -79,16 +80,15 @@ def _inside(
             _hand_over((one.name for one in graph.output), node.output, reach)
         return _noted(node, chosen, BRANCH, reach, known) or reason
     body = graphs[0]
-    inner, decided = [one.name for one in body.input], ""
+    inner, made, decided = [one.name for one in body.input], [one.name for one in body.output], ""
     if operator == "Loop":
         chosen = any(name in reach.values for name in names[:2])
-        inner, outer, decided = inner[2:], names[2:], body.output[0].name
+        inner, outer, decided, made = inner[2:], names[2:], made[0], made[1:]
         states = len(inner)
     else:
         outer = names[len(names) - len(inner) :]  # the oldest form begins with the lengths of the sequences
         chosen = any(name in reach.sizes for name in outer) or (len(outer) < len(names) and names[0] != "")
         states = next((len(inner) - one.i for one in node.attribute if one.name == "num_scan_inputs"), 0)
-    made = [one.name for one in body.output if one.name != decided]
     reason, before = None, -1
     while before != (before := len(reach.values) + len(reach.sizes)):
         _hand_over(outer, inner, reach)
@@ -112,6 +112,6 @@ def _noted(node: onnx.NodeProto, chosen: bool, why: str, reach: Reach, known: Co
         return None
     made = set(node.output) - {""}
     reach.values |= made
-    reach.sizes |= made - set(known)
+    reach.sizes |= made.difference(known)
     inner = operators.inside([node])
     return why if any(operators.kind(one) in PRODUCTS or operators.kind(one) not in LISTED for one in inner) else None

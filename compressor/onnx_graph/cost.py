@@ -70,7 +70,8 @@ def _with_sizes(model: onnx.ModelProto, sample: Sequence[int] | None) -> None:
             dim.dim_value = size
     del model.graph.value_info[:]
     for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+        if value.type.HasField("tensor_type"):  # else it would become one
+            value.type.tensor_type.ClearField("shape")
 
 
 def _params(model: onnx.ModelProto) -> int:

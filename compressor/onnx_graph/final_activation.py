@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -39,7 +39,8 @@ def find(graph: onnx.GraphProto, answers: np.ndarray) -> Kind | None:
         return None
     behind = [node for node in nodes(graph) if node.op_type not in _PASSING]
     maker = behind[0].op_type if behind else ""
-    bounded = any(_bounds(node, graph) for node in behind)
+    held = links.constants(graph)
+    bounded = any(_bounds(node, held) for node in behind)
     if (made := _MAKERS.get(maker)) is not None:
         return made if made in rounded else "sigmoid" if "sigmoid" in rounded else None
     for kind in ("softmax", "log_softmax"):
@@ -55,13 +56,14 @@ def of_names(in_graph: Iterable[str]) -> Kind | None:
     return next((kind for kind in KINDS if kind in in_graph), None)
 
 
-def _bounds(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+def _bounds(node: onnx.NodeProto, held: Mapping[str, onnx.TensorProto]) -> bool:
     """Whether a node keeps its values between 0 and 1, or is what such a function is computed with."""
     if node.op_type != "Clip":
         return node.op_type in _BOUNDED
-    held = {tensor.name: tensor for tensor in graph.initializer}
     most = held.get(node.input[2]) if len(node.input) > 2 else None
-    return most is not None and float(numpy_helper.to_array(most)) <= 1
+    if most is not None:
+        return bool((numpy_helper.to_array(most) <= 1).all())
+    return any(one.name == "max" and one.f <= 1 for one in node.attribute)  # before opset 11
 
 
 def nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

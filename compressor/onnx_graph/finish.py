@@ -16,6 +16,7 @@ from compressor.errors import StepError
 from compressor.models.answer_kinds import LOGARITHM_OF, Kind
 from compressor.onnx_graph import clean, links
 from compressor.onnx_graph.preprocess_nodes import prepend
+from compressor.runner import runner
 
 Input = Literal["float", "pixels_nhwc", "pixels_nchw"]
 BATCH = "batch"
@@ -145,11 +146,9 @@ def external_files(graph: onnx.GraphProto) -> list[str]:
 
 def weight_bytes(graph: onnx.GraphProto) -> int:
     """Bytes of the graph's constants by their sizes and types, wherever their numbers lie; none is read."""
-    return sum(
-        prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-        for tensor in constants(graph)
-        if tensor.data_type in helper.get_all_tensor_dtypes() and tensor.data_type != TensorProto.STRING
-    )
+    bits = runner().BITS
+    held: int = sum(-(-prod(tensor.dims) * bits.get(tensor.data_type, 0) // 8) for tensor in constants(graph))
+    return held
 
 
 def weight_bits(graph: onnx.GraphProto) -> int | None:

@@ -1,4 +1,4 @@
-"""What hangs together in a graph: the node that makes each tensor, and those that take it."""
+"""What hangs together in a graph: the node that makes each tensor, those that take it, and what it holds itself."""
 
 from __future__ import annotations
 
@@ -17,3 +17,17 @@ def users(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
         for name in node.input:
             found.setdefault(name, []).append(node)
     return found
+
+
+def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """The tensors that the graph holds, by name: initializers and those of Constant nodes. Those whose numbers lie in
+    another file are left out."""
+    made = {
+        node.output[0]: one.t
+        for node in graph.node
+        if node.op_type == "Constant" and node.output
+        for one in node.attribute
+        if one.name == "value"
+    }
+    held = made | {tensor.name: tensor for tensor in graph.initializer}
+    return {name: one for name, one in held.items() if one.data_location != onnx.TensorProto.EXTERNAL}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ def why(path: Path, one: Placed, other: Placed, *, again: bool, count: int) -> t
     model = onnx.load(path)
     nodes = list(operators.walk(model))
     share = CLEARLY_DYNAMIC if kinds(path).dynamic else CLEARLY
-    drawn = next((node for node in nodes if _draws(node, model)), None) if again else None
+    held = links.constants(model.graph)
+    drawn = next((node for node in nodes if _draws(node, held)), None) if again else None
     try:
         found = None if drawn is not None else _first(model, one, other, share)
     except Exception:  # a graph that cannot be taken apart here is still one that mixes its samples
@@ -78,11 +79,13 @@ def why(path: Path, one: Placed, other: Placed, *, again: bool, count: int) -> t
     return _mixes(node, effect, count)
 
 
-def size_words(path: Path, failed: str, told: str) -> tuple[str, str]:
-    """The cause and what to do, for a batch of a size that the file cannot answer. told: what onnxruntime said."""
+def size_words(path: Path, failed: str, told: str, *, alone: bool) -> tuple[str, str]:
+    """The cause and what to do, for a batch of a size that the file cannot answer. told: what onnxruntime said. alone:
+    the batch is one sample."""
     graph = onnx.load(path, load_external_data=False).graph
-    dropped = next((node for node in graph.node if _drops_the_batch(node, graph)), None)
-    if dropped is not None and "alone" in failed:
+    held = links.constants(graph)
+    dropped = next((node for node in graph.node if _drops_the_batch(node, held)), None) if alone else None
+    if dropped is not None:
         return (
             f"{_named(dropped)} drops the batch's axis where the batch has one sample: {failed}",
             "name the axes that it may drop, as in `x.flatten(1)` or `x.squeeze((2, 3))`, and export the network again",
@@ -95,9 +98,11 @@ def size_words(path: Path, failed: str, told: str) -> tuple[str, str]:
 
 def fixed_shapes(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, int]]:
     """Nodes that give their result a written shape, and the number that stands where the batch does."""
+    held = links.constants(graph)
     found = []
     for node in graph.node:
-        shape = _constant(graph, node.input[1]) if node.op_type in ("Reshape", "Expand") else None
+        sizes = node.input[1] if node.op_type in ("Reshape", "Expand") and len(node.input) > 1 else ""
+        shape = _value(held, sizes)
         if shape is not None and shape.size and shape[0] > 0:
             found.append((node, int(shape[0])))
     return found
@@ -123,7 +128,11 @@ def _first(model: onnx.ModelProto, one: Placed, other: Placed, share: float) -> 
         if a.shape != b.shape:
             continue
         a, b = a.astype(np.float64), b.astype(np.float64)
-        if np.abs(a - b).max(initial=0) <= max(share * np.abs(a).max(initial=0), 2.0 * (mine.dtype.kind in "iu")):
+        # Masks of attention hold infinities, whose difference is no number.
+        unlike = (a != b) & ~(np.isnan(a) & np.isnan(b))
+        apart = np.abs(a[unlike] - b[unlike]).max(initial=0)
+        largest = np.abs(a[np.isfinite(a)]).max(initial=0)
+        if apart <= max(share * largest, 2.0 * (mine.dtype.kind in "iu")):
             continue
         if node.output[0] not in derived:
             size = next((sized[name] for name in node.input if name in sized), None)
@@ -171,7 +180,8 @@ def _from_sizes(graph: onnx.GraphProto) -> set[str]:
     for node in graph.node:
         given = [name for name in node.input if name]
         branches = any(one.HasField("g") for one in node.attribute)
-        if node.op_type in _SIZES or (given and not branches and all(name in found | constant for name in given)):
+        follows = all(name in found or name in constant for name in given)
+        if node.op_type in _SIZES or (given and not branches and follows):
             found.update(node.output)
         elif not given and node.op_type == "Constant":
             constant.update(node.output)
@@ -191,10 +201,10 @@ def _drawn(node: onnx.NodeProto | None) -> tuple[str, str]:
     return f"{_named(node)} {what}, {otherwise}", "export a network that depends on its input alone"
 
 
-def _draws(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
+def _draws(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> bool:
     if node.op_type != "Dropout":
         return node.op_type in DRAWS
-    training = _constant(model.graph, node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    training = _value(held, node.input[2]) if len(node.input) > 2 else None
     return training is not None and bool(training.any())
 
 
@@ -215,24 +225,18 @@ def _mixes(node: onnx.NodeProto, effect: str, count: int) -> tuple[str, str]:
     return f"{named} mixes the samples of a batch, {effect}", todo
 
 
-def _drops_the_batch(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+def _drops_the_batch(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> bool:
     if node.op_type != "Squeeze":
         return False
     axes: Any = _attribute(node, "axes", None)
     if len(node.input) > 1 and node.input[1]:
-        held = _constant(graph, node.input[1])
-        axes = None if held is None else held.tolist()
-        return axes is not None and 0 in axes
+        given = _value(held, node.input[1])
+        return given is not None and bool((given == 0).any())
     return axes is None or 0 in axes
 
 
-def _constant(graph: onnx.GraphProto, name: str) -> np.ndarray | None:
-    """A tensor's value where it is a constant of the graph."""
-    held = next((tensor for tensor in graph.initializer if tensor.name == name), None)
-    if held is None:
-        made = next((node for node in graph.node if node.op_type == "Constant" and name in node.output), None)
-        held = next((one.t for one in made.attribute if one.name == "value"), None) if made is not None else None
-    return None if held is None or held.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(held)
+def _value(held: Mapping[str, TensorProto], name: str) -> np.ndarray | None:
+    return numpy_helper.to_array(held[name]) if name in held else None
 
 
 def _attribute(node: onnx.NodeProto, name: str, usual: Any) -> Any:

@@ -47,7 +47,7 @@ def find(path: Path, opened: ort.InferenceSession, samples: np.ndarray) -> tuple
             raise
         return found
     if run.size == 1 and usual.ndim < 2:
-        return mixing.size_words(path, "one sample alone is answered without the axis of the batch", "")
+        return mixing.size_words(path, "one sample alone is answered without the axis of the batch", "", alone=True)
     if usual.shape[:1] != (count,) or not np.isfinite(usual).all():
         return None
     return _compare(path, run, usual, quick=count == MANY and run.size is None)
@@ -145,7 +145,7 @@ def _cannot(path: Path, run: _Run, places: list[int], usual: int, problem: Excep
         failed = f"{'is' if alone else 'are'} answered in another shape"
     else:
         failed = f"fail{'s' if alone else ''} ({first_line(problem)})"
-    return mixing.size_words(path, f"{count} {failed}, though {usual} are answered", str(problem or ""))
+    return mixing.size_words(path, f"{count} {failed}, though {usual} are answered", str(problem or ""), alone=alone)
 
 
 def _takes_one_size(path: Path, run: _Run, problem: Exception) -> tuple[str, str] | None:
@@ -157,7 +157,7 @@ def _takes_one_size(path: Path, run: _Run, problem: Exception) -> tuple[str, str
     if not _answers(run, 1):
         return None
     what = f"more than one sample at once fail ({first_line(problem)}), though its input leaves the batch open"
-    return mixing.size_words(path, what, str(problem))
+    return mixing.size_words(path, what, str(problem), alone=False)
 
 
 def _answers(run: _Run, size: int) -> bool:

@@ -57,11 +57,12 @@ def _put(data: dict[str, Any], place: Place, value: Any, where: str) -> Place:
 
 def _key(at: Any, part: str | int, been: Place, where: str) -> Any:
     if isinstance(at, list):
-        if not str(part).isdigit() or int(part) >= len(at):
+        digits = str(part)
+        if not (digits.isdecimal() and len(digits) < 10 and int(digits) < len(at)):
             raise InputError(
                 where, f"{dotted(been)} is a list of {len(at)}, without {quote(part)}", "name a position from 0"
             )
-        return int(part)
+        return int(digits)
     if not isinstance(at, dict):
         raise InputError(
             where,

@@ -172,7 +172,7 @@ def _names(breakdown: Mapping[str, Any], count: int) -> tuple[str, ...]:
 def _counted(breakdown: Mapping[str, Any]) -> Counted | None:
     if cells := breakdown.get("cells"):
         columns = [np.asarray(cells[name], dtype=np.int64) for name in ("targets", "answers", "counts")]
-        return Counted(_names(breakdown, len(breakdown.get("per_class") or ())), *columns)
+        return Counted(_names(breakdown, len(breakdown.get("labels") or breakdown.get("per_class") or ())), *columns)
     counts = breakdown.get("confusion")
     return _of_matrix(_names(breakdown, len(counts)), counts) if counts else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,11 +19,15 @@ MANY_FORM = (
 )
 
 
+Count = Annotated[int, Field(ge=0, le=2**40)]
+"""Samples, or places in a list: few enough to be added up in 64 bits."""
+
+
 class Confusion(Part):
     """counts[target][answer], over the whole test set."""
 
     labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    counts: tuple[tuple[Count, ...], ...]
 
     @model_validator(mode="after")
     def _square(self) -> Confusion:
@@ -47,11 +51,11 @@ class Cells(Part):
     class `answers[i]`, both as places in the names. left_out: of the wrong answers that are not listed, how many pairs
     of classes they are and how many samples."""
 
-    targets: tuple[int, ...]
-    answers: tuple[int, ...]
-    counts: tuple[int, ...]
-    left_out_pairs: int = 0
-    left_out_samples: int = 0
+    targets: tuple[Count, ...]
+    answers: tuple[Count, ...]
+    counts: tuple[Count, ...]
+    left_out_pairs: Count = 0
+    left_out_samples: Count = 0
 
     @model_validator(mode="after")
     def _equally_long(self) -> Cells:
@@ -67,8 +71,8 @@ class ManyClasses(Part):
 
     form: str = MANY_FORM
     names: tuple[str, ...]
-    samples: tuple[int, ...]
-    right: dict[str, tuple[int, ...]]
+    samples: tuple[Count, ...]
+    right: dict[str, tuple[Count, ...]]
     confused: dict[str, Cells]
 
     @model_validator(mode="after")
@@ -76,10 +80,10 @@ class ManyClasses(Part):
         if {len(column) for column in (self.samples, *self.right.values())} != {len(self.names)}:
             raise ValueError("samples and right have a number for each name")
         pairs = (pair for column in self.right.values() for pair in zip(column, self.samples, strict=True))
-        if any(not 0 <= right <= n for right, n in pairs):
+        if any(right > n for right, n in pairs):
             raise ValueError("of a class's samples none to all are right")
         places = [place for cells in self.confused.values() for place in (*cells.targets, *cells.answers)]
-        if places and not 0 <= min(places) <= max(places) < len(self.names):
+        if max(places, default=-1) >= len(self.names):
             raise ValueError("targets and answers are places in the names")
         return self
 

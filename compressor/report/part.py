@@ -6,8 +6,9 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from compressor.errors import ResourceError
 
@@ -16,6 +17,21 @@ class Part(BaseModel):
     """A piece of the report: complete when made, and unchanged from then on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        if not _is_countable(value):
+            raise ValueError("a number is beyond 64 bits")
+        return value
+
+
+def _is_countable(value: Any) -> bool:
+    """Whether no whole number in a value is too large to be reckoned with."""
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+    return all(map(_is_countable, inner))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -128,7 +128,7 @@ def _check_size(model: Path, graph: onnx.GraphProto) -> None:
     from compressor.models.size import LARGEST_FILE
     from compressor.onnx_graph.finish import weight_bytes
 
-    held = weight_bytes(graph)
+    held = min(weight_bytes(graph), 10**15)  # a file can claim more than any float holds
     if held > LARGEST_FILE:
         what = f"its weights take {held / 1e9:.2f} GB, and one ONNX file holds {LARGEST_FILE / 1e9:.2f} GB"
         raise InputError(str(model), what, "use a smaller model")

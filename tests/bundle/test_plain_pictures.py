@@ -95,6 +95,16 @@ def test_a_large_picture_of_16_bits_keeps_the_eight_that_the_network_sees() -> N
     assert len(plain(stream.getvalue(), steps)) <= LARGEST < 200 * 220 * 2
 
 
+def test_a_large_black_and_white_picture_stays_grey() -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (900, 900)).astype(np.uint8) * 255
+    stream = io.BytesIO()
+    Image.fromarray(noise).convert("1", dither=Image.Dither.NONE).save(stream, "PNG")
+    assert len(stream.getvalue()) > LARGEST
+    before, after = inputs(stream.getvalue(), [{"resize": {"exact": [40, 50]}}, {"scale": 255}])
+    assert before.shape == after.shape == (1, 40, 50)
+    assert np.abs(before - after).max() < 0.2
+
+
 def test_a_palette_with_transparency_that_no_png_has_keeps_it() -> None:
     picture = Image.fromarray(np.dstack([photo(), photo()[:, :, :1]])).convert("PA")
     stream = io.BytesIO()

@@ -67,7 +67,7 @@ def test_what_is_said_of_golden_samples_must_be_so(world: World, bundle: Path, t
         runner().check_files(without, json.loads((without / "bundle.json").read_text()))
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     resign(copy, lambda facts: facts.update(samples=False))
-    with pytest.raises(IntegrityError, match=r"does not list model\.onnx, without samples\.npz as it says"):
+    with pytest.raises(IntegrityError, match=r"lists samples\.npz and says that golden samples were left out"):
         verify(copy)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.data.class_order import Reordered, at_least, given, mistaken, usual
+from compressor.data.class_order import Reordered, at_least, given, mistaken, ordered, usual
 from compressor.errors import InputError
 
 THREE = ["1", "10", "2"]  # naturally 1, 2, 10: a network of that order answers 2 for "10" and 1 for "2"
@@ -109,3 +109,16 @@ def test_a_list_of_sixteen_megabytes_is_the_largest(tmp_path: Path) -> None:
         stream.truncate(2**24 + 1)
     with pytest.raises(InputError, match="larger than 16,777,216 bytes"):
         given(Path("large.txt"), tmp_path)
+
+
+def test_a_name_of_thousands_of_digits_has_its_place() -> None:
+    """Python refuses to read more than 4,300 digits as one number."""
+    long = "9" * 5_000
+    assert usual([long, "10", "2"])["natural order"] == ("2", "10", long)
+    assert usual([long, "10", "2"])["order of their numbers"] == ("2", "10", long)
+
+
+@pytest.mark.parametrize(("known", "wanted"), [("3", "²"), ("³", "²"), ("9" * 5_000, "8" * 5_000)])
+def test_digits_that_are_no_number_are_a_name_like_any_other(known: str, wanted: str) -> None:
+    with pytest.raises(InputError, match="there is no class folder"):
+        ordered([known], [wanted])

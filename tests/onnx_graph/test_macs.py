@@ -286,3 +286,13 @@ def test_open_sizes_are_those_of_the_sample(tmp_path: Path) -> None:
     onnx.save(model, path)
     assert cost.count(path)["macs"] is None
     assert cost.count(path, (2, 6, 6))["macs"] == 5 * 16 * 18
+
+
+def test_a_sequence_among_the_outputs_stops_no_counting(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path / "g.onnx", [node("MatMul", "x w"), node("SequenceConstruct", "y", "s")], {"x": [1, 7]}, {"w": [7, 5]}
+    )
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None))
+    onnx.save(model, path)
+    assert cost.count(path)["macs"] == 7 * 5

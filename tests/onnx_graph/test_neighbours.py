@@ -48,6 +48,7 @@ def found(path: Path, given: np.ndarray = SAMPLES) -> tuple[str, str] | None:
 
 
 ONES = np.ones(CLASSES, np.float32)
+LEAST = helper.make_tensor("least", TensorProto.FLOAT, [1], [float("-inf")])
 PRODUCT = node("MatMul", ["x", "w"], "a")
 
 
@@ -82,6 +83,12 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], str]] = {
     "softmax": ([PRODUCT, node("Softmax", ["a"], axis=0)], {}, "(Softmax) runs over the batch's axis"),
     "mean": (
         [PRODUCT, node("ReduceMean", ["a", "axes"], "b"), node("Sub", ["a", "b"])],
+        {"axes": np.array([0])},
+        "(ReduceMean) mixes the samples of a batch",
+    ),
+    "mean beside infinities": (
+        [PRODUCT, node("Shape", ["a"], "s"), node("ConstantOfShape", ["s"], "c", value=LEAST), node("Max", ["a", "c"], "m"),
+         node("ReduceMean", ["m", "axes"], "b"), node("Sub", ["m", "b"])],
         {"axes": np.array([0])},
         "(ReduceMean) mixes the samples of a batch",
     ),

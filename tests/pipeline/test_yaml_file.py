@@ -196,6 +196,7 @@ def test_set_leaves_the_text_alone() -> None:
         ("steps..big=1", "is not of the form a.b=value; write it like --set steps.student.temperature=2"),
         ("steps.big.threads.2=1", 'steps.big.threads is a list of 2, without "2"; name a position from 0'),
         ("steps.big.threads.first=1", 'steps.big.threads is a list of 2, without "first"; name a position from 0'),
+        ("steps.big.threads.²=1", 'steps.big.threads is a list of 2, without "²"; name a position from 0'),
         (
             "task.data.root=/a",
             'task.data is "digits" in the file and has no fields; set task.data as a whole, or write it as a mapping',

@@ -166,6 +166,8 @@ def test_beyond_two_thousand_classes_the_columns_alone_name_them() -> None:
     [
         ({"samples": [1]}, "samples and right have a number for each name"),
         ({"right": {"edge": [9, 0]}}, "of a class's samples none to all are right"),
+        ({"right": {"edge": [-1, 0]}}, "greater than or equal to 0"),
+        ({"samples": [2, 10**30]}, "less than or equal to 1099511627776"),
         ({"confused": {"edge": {"targets": [0], "answers": [7], "counts": [1]}}}, "are places in the names"),
         ({"confused": {"edge": {"targets": [0], "answers": [], "counts": [1]}}}, "have equal lengths"),
     ],
@@ -232,3 +234,31 @@ def test_more_than_128_classes_are_columns(count: int, matrix: bool) -> None:
     assert ("s" in found["confusion"]) is matrix
     assert (found["classes"] is None) is matrix
     assert ("s" in found["per_class"]) is matrix
+
+
+@pytest.mark.parametrize("cell", [-5, 10**30])
+def test_a_matrix_of_many_classes_with_impossible_counts_is_no_report(
+    report: Report, tmp_path: Path, cell: int
+) -> None:
+    content = json.loads(report.text())
+    counts = [[cell if a == b else 0 for b in range(129)] for a in range(129)]
+    content["details"]["confusion"] = {"edge": {"labels": [f"c{place}" for place in range(129)], "counts": counts}}
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="than or equal to"):
+        Report.load(tmp_path / "report.json")
+
+
+def test_cells_may_come_with_labels_alone() -> None:
+    told = {"labels": ["a", "b"], "cells": {"targets": [0], "answers": [1], "counts": [2]}}
+    assert classes.details_of({"s": told}, [])["confusion"]["s"].counts == ((0, 2), (0, 0))
+
+
+@pytest.mark.parametrize("field", ["size_bytes", "macs", "operators", "curves"])
+def test_a_row_with_a_number_that_nobody_can_reckon_with_is_no_report(
+    report: Report, tmp_path: Path, field: str
+) -> None:
+    content, huge = json.loads(report.text()), 10**400
+    content["models"][0][field] = {"operators": {"Conv": huge}, "curves": [{"epoch": huge}]}.get(field, huge)
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"is no compress\.report/1"):
+        Report.load(tmp_path / "report.json")

@@ -83,6 +83,18 @@ def test_more_weights_than_one_file_holds_are_refused_by_their_sizes(tmp_path: P
         evaluate(path)
 
 
+def test_a_file_that_claims_more_than_any_number_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    model = foreign(path)
+    large = model.graph.initializer.add(
+        name="large", dims=[2**62] * 20, data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL
+    )
+    large.external_data.add(key="location", value="large.bin")
+    onnx.save(model, path)
+    with pytest.raises(InputError, match=r"one ONNX file holds 2\.15 GB; use a smaller model"):
+        evaluate(path)
+
+
 @pytest.mark.parametrize("outside", [False, True])
 def test_open_sizes_are_timed_at_the_tasks(tmp_path: Path, outside: bool) -> None:
     path = tmp_path / "m.onnx"
