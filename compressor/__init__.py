@@ -8,6 +8,7 @@ Importing this loads nothing heavy.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from compressor.report.report import Report
 
 __all__ = ["load_bundle", "run"]
+
+# onnxruntime's telemetry is on by default, has a thread beside what is timed, and leaves files behind.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def run(

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from compressor.report.statistics import DRIFT
+
 # A percentile needs ten runs beyond it, else it is the story of one interruption.
 SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
 
@@ -34,6 +36,17 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
     return (ordered[k - 1], ordered[n - k]) if k else None
 
 
+def time_interval(medians: Sequence[float]) -> tuple[float, float] | None:
+    """What a repeat of the experiment may say of a time: the interval of the median, and `DRIFT` on either side.
+
+    >>> low, high = time_interval([2.0, 1.0, 3.0, 4.0, 5.0, 6.0]) or (0, 0)
+    >>> round(low, 3), round(high, 3)
+    (0.995, 6.03)
+    """
+    interval = median_interval(medians)
+    return (interval[0] * (1 - DRIFT), interval[1] * (1 + DRIFT)) if interval else None
+
+
 def percentile(samples: np.ndarray, percent: int) -> float | None:
     """A percentile of the samples, None where they are too few to carry it."""
     if len(samples) < SAMPLES_NEEDED[percent]:
@@ -44,13 +57,13 @@ def percentile(samples: np.ndarray, percent: int) -> float | None:
 def row(threads: int, batch: int, processes: Sequence[Rounds]) -> dict[str, Any]:
     """The figures of one model at one setting.
 
-    p50_ms is the median of the processes' medians and [low_ms, high_ms] its interval; the other percentiles are those
+    p50_ms is the median of the processes' medians and [low_ms, high_ms] its `time_interval`; the other percentiles are those
     of all runs together.
     """
     medians = [process_median(rounds) for rounds in processes]
     samples = np.concatenate([samples for rounds in processes for samples in rounds])
     middle = median(medians)
-    low, high = median_interval(medians) or (None, None)
+    low, high = time_interval(medians) or (None, None)
     return {
         "threads": threads,
         "batch": batch,

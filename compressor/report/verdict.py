@@ -139,10 +139,10 @@ def _latency_p50(evidence: Evidence) -> Finding:
         return Finding(row.p50_ms, how=f"median, {_setting(row)}; too few processes for an interval")
     how = (
         f"median of the medians of {row.processes} processes, in {row.rounds} interleaved rounds, {_setting(row)}; "
-        "order-statistic interval"
+        f"order-statistic interval and {statistics.DRIFT:.1%} for the machine's pace"
     )
     interval = statistics.Interval(row.p50_ms, row.low_ms, row.high_ms)
-    at = statistics.scaled(interval, row.processes)
+    at = statistics.scaled(interval, row.processes, statistics.DRIFT)
     return Finding(row.p50_ms, row.low_ms, row.high_ms, how, row.processes, "processes", at)
 
 

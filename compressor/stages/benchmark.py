@@ -147,7 +147,7 @@ STAGE = Stage(
     run=run,
     takes={"models": frozenset({"onnx"})},
     libraries=("onnxruntime", "numpy"),
-    revision=2,
+    revision=3,
     isa=True,
     repeatable=False,
 )

@@ -66,6 +66,7 @@ from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime sends nothing from here unless its user wants that
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it multiplies nothing here, and each thread takes 40 MB
 try:
@@ -1061,7 +1062,9 @@ Answer = "tuple[dict[str, Any], np.ndarray | None]"
 
 def bare_environment() -> "dict[str, str]":
     """The environment without what a graph's process has no use for, keys and tokens above all."""
-    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(("LC_", "OMP_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if name in KEPT or name.startswith(("LC_", "OMP_", "ORT_"))
+    }
     return {**kept, "OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
 
 

@@ -62,7 +62,7 @@ def record(
     return {
         "kind": "experiment", "net": "small", "condition": "alone", "number": number, "here": "here", "load": 0.5,
         "settings": {"processes": 10, "rounds": 30, "min_seconds": 1.0, "seed": number}, "seconds": 7.0, "steal": 0.0,
-        "busy_rounds": 3, "rows": {"one": {"p50_ms": p50, "low_ms": p50 - 0.1, "high_ms": p50 + 0.1}}, "speedups": speedups,
+        "busy_rounds": 3, "rows": {"one": {"p50_ms": p50}}, "process_p50_ms": [p50 - 0.1] * 3 + [p50] * 4 + [p50 + 0.1] * 3, "speedups": speedups,
     }  # fmt: skip
 
 

@@ -90,6 +90,15 @@ def test_mcnemar_by_hand(b: int, c: int, p: float) -> None:
     assert statistics.mcnemar(c, b) == pytest.approx(p)
 
 
+def test_an_interval_of_a_time_does_not_shrink_below_the_machines_pace() -> None:
+    """Of 100 with 3 below and 2 above, at four times the processes 1.5 and 1; at 10,000 times 1 % on either side."""
+    at = statistics.scaled(statistics.Interval(100.0, 97.0, 102.0), 10, 0.01)
+    assert at(40) == statistics.Interval(100.0, 98.5, 101.0)
+    assert at(100_000) == statistics.Interval(100.0, 99.0, 101.0)
+    assert statistics.samples_needed(at, 10, 100.5) is None, "no number of processes decides this"
+    assert statistics.samples_needed(at, 10, 98.5) == 41
+
+
 def test_median_interval_takes_the_order_statistics() -> None:
     """Of 20: P(at most 5 heads) = 0.0207, P(at most 6) = 0.0577, so the 6th and the 15th."""
     shuffled = [float(value) for value in np.random.default_rng(0).permutation(np.arange(1, 21))]

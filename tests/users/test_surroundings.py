@@ -180,3 +180,28 @@ def test_what_a_kill_left_is_gone_after_the_next_run(tiny_run: Run, compress: Co
     assert compress("run", file, "--store", store, "--out", out)[0] == 0
     assert [path for path in left if path.exists()] == []
     assert not (out / ".bundle.tmp").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="onnxruntime leaves files on other systems only")
+def test_onnxruntime_reports_to_nobody(tiny_run: Run, tmp_path: Path) -> None:
+    """Where its telemetry is on, it leaves a number of this machine in the cache folder when it is loaded."""
+    pipeline, out, _ = tiny_run
+    device = tmp_path / "device"
+    places = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR")}
+    for place in places.values():
+        place.mkdir()
+    given = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    product = [sys.executable, "-m", "compressor"]
+    for words in (
+        [*product, "export", out / "bundle", "--to", "python", device],
+        [*product, "evaluate", out / "bundle", "--task", pipeline],
+        [sys.executable, device / "run.py", "--check"],
+        [sys.executable, device / "run.py", "--bench"],
+    ):
+        done = subprocess.run(
+            list(map(str, words)), env={**given, **dict(zip(places, map(str, places.values()), strict=True))},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    left = [path for place in places.values() for path in place.rglob("*")]
+    assert not [path for path in left if path.name == ".ses" or "Microsoft" in path.parts], left
