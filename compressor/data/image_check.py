@@ -35,7 +35,7 @@ class Memory:
         self._known = known
         self._seen: dict[str, Seen] = {}
         if self._file is not None:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, RecursionError):
                 remembered = json.loads(self._file.read_text(encoding="utf-8"))
                 entries = remembered.items() if isinstance(remembered, dict) else ()
                 self._seen = {key: seen for key, seen in entries if _is_seen(seen)}

@@ -57,8 +57,8 @@ def percentile(samples: np.ndarray, percent: int) -> float | None:
 def row(threads: int, batch: int, processes: Sequence[Rounds]) -> dict[str, Any]:
     """The figures of one model at one setting.
 
-    p50_ms is the median of the processes' medians and [low_ms, high_ms] its `time_interval`; the other percentiles are those
-    of all runs together.
+    p50_ms is the median of the processes' medians and [low_ms, high_ms] its `time_interval`; the other percentiles are
+    those of all runs together.
     """
     medians = [process_median(rounds) for rounds in processes]
     samples = np.concatenate([samples for rounds in processes for samples in rounds])

@@ -145,8 +145,12 @@ def _look_at_beginning(path: Path, begins: bytes) -> None:
     elif begins.startswith(b"\x1f\x8b"):
         what, todo = "this is compressed by gzip", "unpack it, and name the file inside"
     elif tarfile.is_tarfile(path):
-        with tarfile.open(path) as archive:
-            held = archive.getnames()
+        try:
+            with tarfile.open(path) as archive:
+                held = archive.getnames()
+        except Exception as problem:  # each way of packing has errors of its own
+            what = f"this is an archive that ends too early or is damaged ({problem})"
+            raise InputError(where, what, "fetch or write it again") from problem
         if "pickle" in held:  # PyTorch's own form of its first days
             return
         what, todo = f"this is an archive of {', '.join(held[:3])}", "unpack it, and name the file inside"

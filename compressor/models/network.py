@@ -58,7 +58,7 @@ def describe(folder: Path) -> dict[str, Any]:
     """The content of network.json: model, outputs, input_shape, shapes, and others and versions where there are any."""
     try:
         held = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise IntegrityError(
             str(folder / DESCRIPTION), f"it cannot be read ({problem})", "remove the artifact and run again"
         ) from problem

@@ -172,7 +172,7 @@ def _is_finished(store: Store, path: Path) -> bool:
 def _remembers_something(memory: Path) -> bool:
     try:
         return os.path.exists(json.loads(memory.read_text("utf-8"))["path"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

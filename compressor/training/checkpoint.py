@@ -80,7 +80,7 @@ def read(path: Path, identity: str) -> tuple[Position, dict[str, dict[str, Tenso
             position = Position(**json.loads(file.metadata()[POSITION]))
             flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
             whole = file.metadata()[CHECKSUM] == _checksum(flat)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if not whole or position.identity != identity:
         return None

@@ -366,6 +366,18 @@ class Tied(nn.Module):
         return self.fc(self.b(self.a(values)))
 
 
+@pytest.mark.parametrize("packing", ["", "bz2", "xz"])
+def test_an_archive_that_was_cut_short_is_named(tmp_path: Path, packing: str) -> None:
+    (tmp_path / "whole").write_bytes(torch.randn(50_000).numpy().tobytes())
+    with tarfile.open(tmp_path / "all.tar", f"w:{packing}") as archive:
+        for place in range(4):
+            archive.add(tmp_path / "whole", f"part{place}")
+    cut = (tmp_path / "all.tar").read_bytes()
+    (tmp_path / "w.tar").write_bytes(cut[: len(cut) * 3 // 5])
+    with pytest.raises(InputError, match=r"w\.tar: this is (an archive that ends too early|no PyTorch file)"):
+        checkpoints.read(tmp_path / "w.tar")
+
+
 def test_shared_weights_are_complete_under_one_name() -> None:
     wanted = Tied()
     for left in ("a.weight", "b.weight"):
