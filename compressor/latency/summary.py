@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from compressor.report.statistics import DRIFT
-
 # A percentile needs ten runs beyond it, else it is the story of one interruption.
 SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
+
+DRIFT = 0.005
+"""Share of a time by which a machine's pace moves between experiments, as `compressor.report.statistics` has it."""
 
 Rounds = Sequence[np.ndarray]
 """One process: milliseconds of each inference, an array a round."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compressor.store.artifact import Artifact
     from compressor.tasks.base import Task
 
-BATCH, ORDER_SAMPLES = 64, 256
+BATCH = 64
 
 Read = Callable[[str], "Artifact"]
 
@@ -80,21 +80,15 @@ def _check_order(
 
     Weights that would have to be downloaded first are not there to be looked at.
     """
-    import numpy as np
-
-    from compressor.models import modes
-    from compressor.stages.evaluate import check_order
+    from compressor.stages.evaluate import ORDER_SAMPLES, check_order
+    from compressor.training import samples
 
     if node.status != "reuse" and getattr(node.spec, "weights", None) == "default":
         return
     network, task = _network(node, context, read, found), context(node).task
     if network is None or not task.size("validation"):
         return
-    outputs, targets = [], []
-    for batch in task.batches("validation", BATCH, limit=ORDER_SAMPLES):
-        outputs.append(modes.answer(network, batch.inputs).float().numpy())
-        targets.append(batch.targets.numpy())
-    check_order(f"steps.{node.name}", {"outputs": np.concatenate(outputs), "targets": np.concatenate(targets)}, task)
+    check_order(f"steps.{node.name}", samples.answered(network, task, ORDER_SAMPLES), task)
 
 
 def _check_samples(node: Node, task: Task) -> None:

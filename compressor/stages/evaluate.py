@@ -112,6 +112,10 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     return quality | {name: evaluation[name] for name in FACTS} | {"samples": samples}
 
 
+ORDER_SAMPLES = 256
+"""Samples that tell the order of the classes where not all are answered anyway."""
+
+
 def check_order(where: str, found: Mapping[str, np.ndarray], task: Task) -> None:
     """Refuse a network with weights whose answers are right in another usual order of the classes.
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from compressor.models import modes
+
+_BATCH = 64
 
 
 def few(task: Any, count: int) -> Tensor:
@@ -24,6 +28,15 @@ def few(task: Any, count: int) -> Tensor:
     spread = float(real.std()) or 1.0
     changed = real.flip(-1) * 0.6 + spread * torch.randn(real.shape, generator=made)
     return torch.stack([real, changed], 1).flatten(0, 1)[:count].contiguous()
+
+
+def answered(model: nn.Module, task: Any, count: int) -> dict[str, np.ndarray]:
+    """`outputs` and `targets` of at most `count` validation samples, from a network on the CPU, in eval mode."""
+    outputs, targets = [], []
+    for batch in task.batches("validation", _BATCH, limit=count):
+        outputs.append(modes.answer(model, batch.inputs).float().numpy())
+        targets.append(batch.targets.numpy())
+    return {"outputs": np.concatenate(outputs), "targets": np.concatenate(targets)}
 
 
 def of_file(task: Any, count: int, *, pixels: bool, channels_first: bool) -> np.ndarray:

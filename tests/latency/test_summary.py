@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from compressor.latency import summary
+from compressor.report import statistics
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,10 @@ def test_row_by_hand() -> None:
     assert row["throughput_per_s"] == pytest.approx(4 / 0.003)
     assert (row["samples"], row["rounds"], row["processes"], row["threads"], row["batch"]) == (12, 5, 3, 2, 4)
     assert (row["low_ms"], row["high_ms"], row["p90_ms"], row["p95_ms"], row["p99_ms"]) == (None,) * 5
+
+
+def test_a_report_allows_a_time_the_same_pace() -> None:
+    assert summary.DRIFT == statistics.DRIFT
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(6, 1.0, 6.0), (10, 2.0, 9.0), (20, 6.0, 15.0)])

@@ -135,6 +135,6 @@ def test_a_network_that_draws_and_holds_a_whole_number_first_is_counted() -> Non
             torch.rand(1)
             return self.layer(x)
 
-    drawn = torch.get_rng_state()
-    assert cost.count(Drawing(), (4,)).macs == 12
+    model, drawn = Drawing(), torch.get_rng_state()
+    assert cost.count(model, (4,)).macs == 12
     assert torch.equal(drawn, torch.get_rng_state())

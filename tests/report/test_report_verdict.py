@@ -168,10 +168,10 @@ def test_a_report_that_decides_by_the_value_says_so_where_there_is_an_interval()
     budget = [{"measure": "latency_p50_ms", "max": 0.51}, {"measure": "size_mb", "max": 1}]
     timed, exact = statements(budget, evidence, "point")
     assert (timed.state, exact.state) == ("holds", "holds")
-    assert timed.how.endswith("order-statistic interval; decided by the value alone")
+    assert timed.how.endswith("order-statistic interval and 0.5% for the machine's pace; decided by the value alone")
     assert exact.how == "size of model.onnx, exact; 1 MB is 10^6 bytes"
     timed, exact = statements(budget, evidence, "interval")
-    assert timed.how.endswith("1 thread, batch 1; order-statistic interval")
+    assert timed.how.endswith("1 thread, batch 1; order-statistic interval and 0.5% for the machine's pace")
 
 
 @pytest.mark.parametrize(("low", "high"), [(None, 0.53), (0.48, None)])

@@ -60,6 +60,14 @@ def test_a_loaded_network_of_another_order(colours: Path, compress: Compress) ->
     assert row["quality"]["accuracy"]["value"] == 1
 
 
+def test_what_is_expected_of_a_network_of_another_order_is_no_other_mistake(colours: Path, compress: Compress) -> None:
+    path = Path(pipeline(colours, "{folder: pics}"))
+    path.write_text(path.read_text().replace('"means:net"}}', '"means:net"}, expect: {accuracy: {min: 0.9}}}'))
+    code, _, said = compress("run", path, "--out", str(colours / "out"))
+    assert code == 2, said
+    assert "steps.net: is right on 33.3% of 18 validation samples, and on 100.0% with the classes in natural" in said
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_nothing_is_trained_before_a_loaded_network_of_another_order_is_found(
     colours: Path, compress: Compress, known: bool
