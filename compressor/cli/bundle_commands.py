@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.cli.console import say
 from compressor.errors import InputError, ResourceError
-from compressor.models.answer_kinds import MEANINGS, NAMES
+from compressor.models.answer_kinds import ANSWERS, NAMES
 from compressor.printable import in_json
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def described(found: dict[str, Any]) -> list[str]:
         named = ", ".join(found["unknown_operators"])
         lines.append(f"nobody here can say whether {named} computes in integers or in float")
     if (ends := found["final_activation"]) is not None:
-        lines.append(f"it ends in a {NAMES[ends]}: its answers are the {MEANINGS[ends].partition(',')[0]}")
+        lines.append(f"it ends in a {NAMES[ends]}: its answers are the {ANSWERS[ends]}")
     groups = {"all test samples": found["quality"], "samples no choice was made on": found["quality_unseen"] or {}}
     for where, group in groups.items():
         for metric, one in group.items():

@@ -22,6 +22,8 @@ LARGEST_LIST = 2**24
 """Bytes of a file of class names."""
 SHOWN = 24
 CHANCE = 1e-3
+SAMPLES = 512
+"""Validation samples that tell the order where not all are answered anyway."""
 _NUMBER = r"(\d{1,4000})"
 """Digits that Python makes a number of; it refuses more than 4,300 at once."""
 
@@ -130,6 +132,16 @@ class Reordered:
         if len(self.classes) > SHOWN:
             todo = "write the names in that order into a file, one a line, and data: {…, classes: FILE}"
         return InputError(where, what, todo)
+
+
+def check(where: str, answers: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> None:
+    """Refuse answers of a network with weights that are right in another usual order of the classes; see `mistaken`.
+
+    Raises:
+        InputError: names the order, and the field that settles it.
+    """
+    if (found := mistaken(answers, targets, classes)) is not None:
+        raise found.error(where)
 
 
 def mistaken(answers: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> Reordered | None:

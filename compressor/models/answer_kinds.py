@@ -12,11 +12,16 @@ Kind = Literal["softmax", "sigmoid", "log_softmax", "log_sigmoid"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NAMES = {kind: kind.replace("_", "-") for kind in KINDS}
-MEANINGS: dict[Kind, str] = {
-    "softmax": "probability of each answer, in their order",
-    "sigmoid": "probability of each answer by itself, in their order; they need not sum to one",
-    "log_softmax": "logarithm of the probability of each answer, in their order",
-    "log_sigmoid": "logarithm of the probability of each answer by itself, in their order",
+ANSWERS: dict[Kind, str] = {
+    "softmax": "probability of each answer",
+    "sigmoid": "probability of each answer by itself",
+    "log_softmax": "logarithm of the probability of each answer",
+    "log_sigmoid": "logarithm of the probability of each answer by itself",
+}
+"""What one number of an answer is, in words that fit into a sentence."""
+MEANINGS = {
+    kind: f"{words}, in their order{'; they need not sum to one' if kind == 'sigmoid' else ''}"
+    for kind, words in ANSWERS.items()
 }
 LOGARITHM_OF: dict[Kind, Kind] = {"log_softmax": "softmax", "log_sigmoid": "sigmoid"}
 

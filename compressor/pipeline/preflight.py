@@ -80,15 +80,13 @@ def _check_order(
 
     Weights that would have to be downloaded first are not there to be looked at.
     """
-    from compressor.stages.evaluate import ORDER_SAMPLES, check_order
     from compressor.training import samples
 
     if node.status != "reuse" and getattr(node.spec, "weights", None) == "default":
         return
     network, task = _network(node, context, read, found), context(node).task
-    if network is None or not task.size("validation"):
-        return
-    check_order(f"steps.{node.name}", samples.answered(network, task, ORDER_SAMPLES), task)
+    if network is not None:
+        samples.check_order(f"steps.{node.name}", network, task)
 
 
 def _check_samples(node: Node, task: Task) -> None:

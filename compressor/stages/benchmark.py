@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from compressor.latency import plan
+from compressor.stages import evaluated
 from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -91,7 +92,7 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
 
     models, names = [], {}
     for role, artifact in inputs.items():
-        evaluation = json.loads(artifact.file("evaluation.json").read_text("utf-8"))
+        evaluation = evaluated.facts(artifact)
         sha256 = evaluation["model_sha256"]
         models.append(experiment.Model(sha256, artifact.file("core.onnx"), role))
         # Not by its step: pipelines whose steps have other names share the artifact and its sentences.

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from compressor.stages import evaluated
 from compressor.stages.base import Context, SettledSpec, Stage
-from compressor.stages.evaluate import final_activation
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -34,15 +34,14 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
     import numpy as np
 
     task = context.task
-    files = [inputs[role].file("predictions.npz") for role in ("baseline", "shipped")]
-    with np.load(files[0]) as before, np.load(files[1]) as after:
-        was, now = before[f"score_{task.metric}"], after[f"score_{task.metric}"]
-        old, new, targets = before["test_outputs"], after["test_outputs"], after["test_targets"]
-        places = after["test_indices"]
+    names = (f"score_{task.metric}", "test_outputs", "test_targets", "test_indices")
+    before, after = (evaluated.predictions(inputs[role], *names) for role in ("baseline", "shipped"))
+    was, now = before[names[0]], after[names[0]]
+    new, targets, places = (after[name] for name in names[1:])
     lost, won = np.flatnonzero(now < was), np.flatnonzero(now > was)
-    sure = confidence(new, final_activation(inputs["shipped"]))
+    sure = confidence(new, evaluated.final_activation(inputs["shipped"]))
     order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
-    before_answers, answers = task.answer(old), task.answer(new)
+    before_answers, answers = task.answer(before["test_outputs"]), task.answer(new)
     worst = []
     for number, row in enumerate(order):
         sample = int(places[row])

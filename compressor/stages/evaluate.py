@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from compressor.models.answer_kinds import MEANINGS, NAMES
+from compressor.models.answer_kinds import ANSWERS, MEANINGS, NAMES
 from compressor.runner import runner
+from compressor.stages import evaluated
 from compressor.stages.base import Context, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compressor.models.answer_kinds import Kind
-    from compressor.tasks.base import Split, Task
+    from compressor.tasks.base import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FACTS = ("precision", "size_bytes", "float_convolutions", "float_matmuls")
@@ -61,6 +62,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     """
     import numpy as np
 
+    from compressor.data import class_order
     from compressor.onnx_graph import bits, cost, operators
     from compressor.stages import single
 
@@ -71,7 +73,8 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     total = task.size("validation") + task.size("test")
     validation = _predict(subject, "validation", context, 0, total)
     if source.stage == "load":
-        check_order(f"steps.{context.step.removesuffix('.evaluation')}", validation, task)
+        where = f"steps.{context.step.removesuffix('.evaluation')}"
+        class_order.check(where, task.answer(validation["outputs"]), validation["targets"], task.answers)
     test = _predict(subject, "test", context, task.size("validation"), total)
     unseen = task.unseen()
     arrays: dict[str, Any] = {f"test_{name}": values for name, values in test.items()}
@@ -79,10 +82,10 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     arrays["unseen"] = np.ones(len(test["outputs"]), bool) if unseen is None else np.asarray(unseen, bool)
     scores = task.score(test["outputs"], test["targets"])
     arrays |= {f"score_{name}": np.asarray(values, np.float64) for name, values in scores.items()}
-    np.savez(context.folder / "predictions.npz", **arrays)
+    np.savez(context.folder / evaluated.PREDICTIONS, **arrays)
     activation = _activation(subject, source, core, test["outputs"])
     counted, size = operators.count(subject.graph), subject.graph.stat().st_size
-    reference = _known(core)
+    reference = None if core is None else evaluated.facts(core)
     costs = {name: reference[name] for name in COSTS} if source.kind == "bundle" and reference else None
     costs = costs or cost.count(subject.graph)
     evaluation = {
@@ -101,35 +104,15 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         "warnings": _warnings({**counted, **costs}, size, subject, reference, source.kind),
     }
     if activation is not None and source.kind == "model":
-        taken = f"its answers are the {MEANINGS[activation].partition(',')[0]}, and no softmax is taken of them"
+        taken = f"its answers are the {ANSWERS[activation]}, and no softmax is taken of them"
         evaluation["warnings"].append(f"the network ends in a {NAMES[activation]}: {taken}")
     for warning in evaluation["warnings"]:
         context.progress.say(warning)
     text = json.dumps(evaluation, indent=1, allow_nan=False, ensure_ascii=False)
-    (context.folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    (context.folder / evaluated.FACTS).write_text(text + "\n", encoding="utf-8")
     quality = {name: float(np.mean(values)) for name, values in scores.items()}
     samples = {split: task.size(split) for split in SPLITS}
     return quality | {name: evaluation[name] for name in FACTS} | {"samples": samples}
-
-
-ORDER_SAMPLES = 256
-"""Samples that tell the order of the classes where not all are answered anyway."""
-
-
-def check_order(where: str, found: Mapping[str, np.ndarray], task: Task) -> None:
-    """Refuse a network with weights whose answers are right in another usual order of the classes.
-
-    found: `outputs` and `targets` of validation samples.
-
-    Raises:
-        InputError: names the order, and the field that settles it.
-    """
-    from compressor.data import class_order
-
-    if len(found["outputs"]):
-        mistaken = class_order.mistaken(task.answer(found["outputs"]), found["targets"], task.answers)
-        if mistaken is not None:
-            raise mistaken.error(where)
 
 
 def _subject(source: Artifact, context: Context) -> Subject:
@@ -196,7 +179,6 @@ def _parity(
     source: Artifact, core: Artifact | None, activation: Kind | None, found: Mapping[str, np.ndarray], context: Context
 ) -> dict[str, Any] | None:
     """Against torch for a network, against the graph it came from for what was made of one; on validation samples."""
-    import numpy as np
 
     from compressor.onnx_graph import parity
 
@@ -212,10 +194,9 @@ def _parity(
     elif core is None:
         return None
     else:
-        with np.load(core.file("predictions.npz")) as held:
-            wanted = held["validation_outputs"]
+        wanted = evaluated.predictions(core, "validation_outputs")["validation_outputs"]
         if activation in ("softmax", "sigmoid"):
-            wanted = runner().probabilities(wanted, (final_activation(core),))
+            wanted = runner().probabilities(wanted, (evaluated.final_activation(core),))
     return parity.compare(wanted, outputs, context.task.answer)
 
 
@@ -241,29 +222,11 @@ def _activation(subject: Subject, source: Artifact, core: Artifact | None, outpu
 
     if source.kind == "bundle":
         return subject.activation
-    return final_activation(core) if core is not None else seen.find(onnx.load(str(subject.graph)).graph, outputs)
-
-
-def final_activation(evaluated: Artifact) -> Kind | None:
-    """What the answers of an evaluated graph come out of; None for raw scores."""
-    import numpy as np
-    import onnx
-
-    from compressor.onnx_graph import final_activation as seen
-
-    facts = _known(evaluated) or {}
-    if "final_activation" in facts:
-        found: Kind | None = facts["final_activation"]
-        return found
-    with np.load(evaluated.file("predictions.npz")) as held:
-        return seen.find(onnx.load(str(evaluated.file("core.onnx"))).graph, held["test_outputs"])
-
-
-def _known(core: Artifact | None) -> dict[str, Any] | None:
-    if core is None:
-        return None
-    found: dict[str, Any] = json.loads(core.file("evaluation.json").read_text(encoding="utf-8"))
-    return found
+    return (
+        evaluated.final_activation(core)
+        if core is not None
+        else seen.find(onnx.load(str(subject.graph)).graph, outputs)
+    )
 
 
 def _warnings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,9 +10,8 @@ from pydantic import Field
 
 from compressor.errors import StepError
 from compressor.models.answer_kinds import MEANINGS
-from compressor.stages import single
+from compressor.stages import evaluated, single
 from compressor.stages.base import Context, Frozen, SettledSpec, Stage
-from compressor.stages.evaluate import final_activation
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -85,9 +83,9 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
 
     folder = context.folder / "bundle"
     folder.mkdir()
-    core, evaluation = inputs["core"], _evaluation(inputs["core"])
+    core, evaluation = inputs["core"], evaluated.facts(inputs["core"])
     fixed = None if spec.batch_size == "dynamic" else spec.batch_size
-    activation = final_activation(core)
+    activation = evaluated.final_activation(core)
     wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version, activation)
     finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
     check_interface(finished, spec, context)
@@ -152,8 +150,9 @@ def _parity(
 
     core, ancestor, task = inputs["core"], inputs["float"], context.task
     quantized = None
-    if _evaluation(core)["precision"] != "float32":
-        reference, found = (_predictions(one)["validation_outputs"] for one in (ancestor, core))
+    if evaluated.facts(core)["precision"] != "float32":
+        name = "validation_outputs"
+        reference, found = (evaluated.predictions(one, name)[name] for one in (ancestor, core))
         quantized = parity.compare(reference, found, task.answer)
     exact = spec.input == "float" and ends[0] == ends[1] and spec.batch_size == "dynamic"
     size = CHUNK if spec.batch_size == "dynamic" else spec.batch_size
@@ -171,7 +170,7 @@ def _parity(
         (core.file("core.onnx"), of_core), (shipped, of_shipped), task.answer, exact=exact,
         softmax=ends[0] != ends[1], activation=ends[0],
     )  # fmt: skip
-    return {"torch_to_float": _evaluation(ancestor)["parity"], "float_to_int8": quantized, "core_to_shipped": link}
+    return {"torch_to_float": evaluated.facts(ancestor)["parity"], "float_to_int8": quantized, "core_to_shipped": link}
 
 
 def _manifest(
@@ -182,10 +181,10 @@ def _manifest(
     from compressor.bundle.bundle import Manifest
     from compressor.onnx_graph.finish import oldest_onnxruntime
 
-    task, predictions = context.task, _predictions(core)
+    task, predictions = context.task, evaluated.predictions(core)
     meaning = MEANINGS[finished.activation] if finished.activation else task.signature.outputs[0].meaning
     oldest = oldest_onnxruntime(finished.opset, finished.ir_version)
-    unseen = predictions["unseen"]
+    scores = {name.removeprefix("score_"): row for name, row in predictions.items() if name.startswith("score_")}
     facts = {
         "task": {"type": task.name, "metric": task.metric},
         "files": {},
@@ -194,14 +193,13 @@ def _manifest(
         "preprocess": [dict(item) for item in task.preprocess],
         "in_graph": list(finished.in_graph),
         "answers": list(task.answers),
-        "precision": _evaluation(core)["precision"],
+        "precision": evaluated.facts(core)["precision"],
         "weight_bits": finished.weight_bits,
         "opset": finished.opset,
         "ir_version": finished.ir_version,
         "onnxruntime": {"made_with": version("onnxruntime"), "oldest": oldest},
         **found,
-        "quality": _quality(predictions, slice(None)),
-        "quality_unseen": None if unseen.all() or not unseen.any() else _quality(predictions, unseen),
+        **evaluated.quality(scores, predictions["unseen"]),
         "step_key": context.pipeline.get("step_key"),
         "licence": spec.licence,
         "samples": spec.samples,
@@ -218,7 +216,7 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     from compressor.onnx_graph.allowance import allowance
     from compressor.runner import runner
 
-    predictions, facts = _predictions(core), manifest.facts()
+    predictions, facts = evaluated.predictions(core), manifest.facts()
     model, source = runner().Model(folder, facts), facts["inputs"][0]
     bytes_each = int(np.prod(source["shape"][1:])) * np.dtype(source["dtype"]).itemsize
     places = golden.choose(predictions["test_targets"], bytes_each)
@@ -242,22 +240,6 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     golden.write(folder / SAMPLES, samples)
 
 
-def _quality(predictions: Mapping[str, np.ndarray], chosen: Any) -> dict[str, dict[str, Any]]:
-    """Metric -> value with its interval over the chosen test samples."""
-    from compressor.report import statistics
-
-    found = {}
-    for name, scores in predictions.items():
-        if name.startswith("score_"):
-            values = scores[chosen]
-            share = bool(((values == 0) | (values == 1)).all())
-            interval = statistics.wilson(values.sum(), len(values)) if share else statistics.bootstrap_mean(values)
-            found[name.removeprefix("score_")] = {
-                "value": float(interval.value), "low": interval.low, "high": interval.high, "n": len(values),
-            }  # fmt: skip
-    return found
-
-
 def _source_words(spec: ExportSpec, context: Context) -> tuple[str, str]:
     """Layout and meaning of the input."""
     source = context.task.signature.inputs[0]
@@ -268,18 +250,6 @@ def _source_words(spec: ExportSpec, context: Context) -> tuple[str, str]:
 
 def _port(port: Port, layout: str, meaning: str) -> dict[str, Any]:
     return {"name": port.name, "dtype": port.dtype, "shape": port.shape, "layout": layout, "meaning": meaning}
-
-
-def _evaluation(artifact: Artifact) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(artifact.file("evaluation.json").read_text(encoding="utf-8"))
-    return found
-
-
-def _predictions(artifact: Artifact) -> dict[str, np.ndarray]:
-    import numpy as np
-
-    with np.load(artifact.file("predictions.npz"), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 def _shown(port: Port) -> str:

@@ -90,7 +90,6 @@ def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, f
         StepError: a metric outside of its limits; not in smoke runs, whose few samples tell nothing.
     """
     from compressor.models import final_activation, modes
-    from compressor.stages.evaluate import ORDER_SAMPLES, check_order
     from compressor.training import samples
     from compressor.training.evaluation import evaluate, memory_errors, place
 
@@ -111,8 +110,7 @@ def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, f
         value = found[metric]
         low, high = bounds.min is not None and value < bounds.min, bounds.max is not None and value > bounds.max
         if (low or high) and not context.smoke:
-            answered = samples.answered(scoring.cpu(), context.task, ORDER_SAMPLES)
-            check_order(f"steps.{context.step}", answered, context.task)
+            samples.check_order(f"steps.{context.step}", scoring.cpu(), context.task)
             raise StepError(
                 f"step {context.step}",
                 f"{metric} on the validation split is {value:.4g}, {'under' if low else 'over'} the"

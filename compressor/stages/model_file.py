@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from compressor.bundle.bundle import translated
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
 from compressor.latency import machine
 from compressor.runner import apart, runner
-from compressor.stages.evaluate import check_order
+from compressor.stages import evaluated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 BATCH = 64
 SAMPLES = 8
 """Samples that are answered alone, in another order and in other company."""
-ORDER_SAMPLES = 512
-"""Validation samples, of every class its share, that tell whether the outputs are in another order."""
 QUICK = {"threads": (1,), "batch_sizes": (1,), "processes": 6, "rounds": 18, "min_seconds": 0.5}
 """How latency is measured where no step says it."""
 
@@ -188,6 +186,7 @@ def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.Gr
     the answers come out of, null for raw scores."""
     import numpy as np
 
+    from compressor.data import class_order
     from compressor.onnx_graph import final_activation
 
     found = _answered(child, layout, task, "test", None)
@@ -201,15 +200,10 @@ def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.Gr
     if wrong := int(np.isnan(outputs).any(1).sum()):
         what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
         raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
-    check_order(str(model), _answered(child, layout, task, "validation", ORDER_SAMPLES), task)
-    scores = task.score(outputs, targets)
-    unseen = task.unseen()
-    partly = unseen is not None and not unseen.all() and unseen.any()
-    return {
-        "final_activation": final_activation.find(graph, outputs),
-        "quality": intervals(scores),
-        "quality_unseen": intervals({name: values[unseen] for name, values in scores.items()}) if partly else None,
-    }
+    validation = _answered(child, layout, task, "validation", class_order.SAMPLES)
+    class_order.check(str(model), task.answer(validation["outputs"]), validation["targets"], task.answers)
+    quality = evaluated.quality(task.score(outputs, targets), task.unseen())
+    return {"final_activation": final_activation.find(graph, outputs), **quality}
 
 
 def _answered(child: Any, layout: Layout, task: Task, split: Split, limit: int | None) -> dict[str, np.ndarray]:
@@ -225,19 +219,6 @@ def _answered(child: Any, layout: Layout, task: Task, split: Split, limit: int |
         outputs.append(child.ask({"do": "run"}, values)[1])
     none = np.zeros((0, len(task.answers)), np.float32)
     return {"outputs": np.concatenate(outputs) if outputs else none, "targets": np.concatenate(targets)}
-
-
-def intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | int | None]]:
-    """Metric -> {value, low, high, n} from each sample's score: Wilson's interval for shares, else a bootstrap."""
-    from compressor.report import statistics
-    from compressor.report.evidence import is_share
-
-    found: dict[str, dict[str, float | int | None]] = {}
-    for name, values in scores.items():
-        n = len(values)
-        interval = statistics.wilson(int(values.sum()), n) if is_share(values) else statistics.bootstrap_mean(values)
-        found[name] = {"value": float(interval.value), "low": interval.low, "high": interval.high, "n": n}
-    return found
 
 
 def _latency(

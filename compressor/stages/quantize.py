@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from compressor.errors import InputError
-from compressor.stages import objective
+from compressor.stages import evaluated, objective
 from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
-from compressor.stages.evaluate import final_activation
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         threads=machine.default_threads(),
         advance=advance,
         allow_float=spec.allow_float,
-        probabilities=final_activation(inputs["core"]) is not None,
+        probabilities=evaluated.final_activation(inputs["core"]) is not None,
     )
     facts["bits"] = bits.judge(context.folder / "core.onnx")
     context.progress.say(f"{facts['holds_on']}; {bits.sentence(facts['bits'])}")

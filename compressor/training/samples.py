@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compressor.data import class_order
 from compressor.models import modes
 
 _BATCH = 64
@@ -30,13 +31,18 @@ def few(task: Any, count: int) -> Tensor:
     return torch.stack([real, changed], 1).flatten(0, 1)[:count].contiguous()
 
 
-def answered(model: nn.Module, task: Any, count: int) -> dict[str, np.ndarray]:
-    """`outputs` and `targets` of at most `count` validation samples, from a network on the CPU, in eval mode."""
+def check_order(where: str, model: nn.Module, task: Any) -> None:
+    """Refuse a network with weights, on the CPU, that is right on validation samples in another order of the classes.
+
+    Raises:
+        InputError: names the order, and the field that settles it.
+    """
     outputs, targets = [], []
-    for batch in task.batches("validation", _BATCH, limit=count):
+    for batch in task.batches("validation", _BATCH, limit=class_order.SAMPLES):
         outputs.append(modes.answer(model, batch.inputs).float().numpy())
         targets.append(batch.targets.numpy())
-    return {"outputs": np.concatenate(outputs), "targets": np.concatenate(targets)}
+    if outputs:
+        class_order.check(where, task.answer(np.concatenate(outputs)), np.concatenate(targets), task.answers)
 
 
 def of_file(task: Any, count: int, *, pixels: bool, channels_first: bool) -> np.ndarray:
