@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError
-from compressor.models import modes
+from compressor.models import company, modes
 from compressor.models.calls import Call, listed
+from compressor.models.company import ROUNDING
 from compressor.models.nudge import nudge
 
-FEWEST, FEW, MANY = 3, 4, 8
-QUICK_SECONDS, SLOW_SECONDS = 0.03, 0.2
-LARGE = 65
-SURELY, PERHAPS, EXACTLY = 1e-3, 2e-5, 1e-7
-"""Shares of the largest output: beyond the first it is no rounding of float32; between the first two, float64 decides
-by the third."""
+SURELY, EXACTLY = 1e-3, 1e-7
+"""Shares of the largest output: beyond the first it is no rounding of float32; between that and what rounding surely
+does, float64 decides by the second."""
 SHAPES = frozenset({
     "view", "reshape", "flatten", "permute", "transpose", "t", "movedim", "contiguous", "unsqueeze", "squeeze",
     "expand", "expand_as", "__getitem__", "chunk", "split", "cat", "stack", "unflatten", "to", "float", "unbind",
@@ -35,9 +33,8 @@ def check(model: nn.Module, inputs: Tensor) -> None:
     with torch.random.fork_rng(devices=[]):
         began = time.perf_counter()
         modes.answer(model, inputs[:2])
-        took = time.perf_counter() - began
-        count = MANY if took < QUICK_SECONDS else FEW if took < SLOW_SECONDS else FEWEST
-        if found := _found(model, inputs[:count], quick=count == MANY):
+        count = company.count(time.perf_counter() - began)
+        if found := _found(model, inputs[:count], quick=count == company.MANY):
             raise InputError("", *found)
 
 
@@ -47,10 +44,10 @@ def _found(model: nn.Module, samples: Tensor, *, quick: bool) -> tuple[str, str]
     usual = modes.answer(model, samples)
     if not torch.isfinite(usual).all():
         return None
-    if float((usual - usual.mean(0)).abs().max()) <= PERHAPS * float(usual.abs().max()):
+    if float((usual - usual.mean(0)).abs().max()) <= ROUNDING * float(usual.abs().max()):
         model = nudge(copy.deepcopy(model))  # a last layer of zeros would hide everything
         usual = modes.answer(model, samples)
-    for places in _batches(every, quick):
+    for places in company.batches(every, quick=quick):
         try:
             answer = modes.answer(model, samples[places])
         except Exception as problem:  # a network fails in any way
@@ -62,21 +59,12 @@ def _found(model: nn.Module, samples: Tensor, *, quick: bool) -> tuple[str, str]
     return None
 
 
-def _batches(every: list[int], quick: bool) -> list[list[int]]:
-    """Places of samples: the same again, alone, few, in other orders and company, many."""
-    if len(every) < FEW:
-        return [[0], [1, 2], every[::-1]]
-    shuffled, company = [*every[1::2][::-1], *every[::2]], [every[1], *[every[0]] * (len(every) - 1)]
-    many = [[every[place % len(every)] for place in range(LARGE)]] if quick else []
-    return [every, [0], [every[-1]], [1, 2], [0, 2, 3], every[::-1], shuffled, company, *many]
-
-
 def _differs(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor, answer: Tensor) -> bool:
     """Whether the samples at `places` are answered otherwise than among all of them."""
     distance, scale = _distance(answer, usual[places]), float(usual.abs().max())
     if distance > SURELY * scale:
         return True
-    if distance <= PERHAPS * min(scale, 1000 * float((usual - usual.mean(0)).abs().max())):
+    if distance <= ROUNDING * min(scale, 1000 * float((usual - usual.mean(0)).abs().max())):
         return False
     try:
         double = copy.deepcopy(model).double()
@@ -99,7 +87,7 @@ def _random(drawn: Call | None) -> tuple[str, str]:
             "the network answers the same samples otherwise each time",
             "let `forward` depend on nothing but its input and the network's state",
         )
-    what = f"{drawn.words()} draws random numbers in eval mode too, so the same sample is answered otherwise each time"
+    what = f"{drawn.words()} draws random numbers in eval mode too, {company.EACH_TIME}"
     if "dropout" in drawn.function:
         return what, "pass `training=self.training` to it, or use `nn.Dropout`"
     return what, "draw random numbers only `if self.training`"
@@ -108,21 +96,15 @@ def _random(drawn: Call | None) -> tuple[str, str]:
 def _cannot(model: nn.Module, samples: Tensor, places: list[int], problem: Exception | None) -> tuple[str, str]:
     """A smaller batch fails or is answered in another shape."""
     alone = len(places) == 1
-    count = "one sample alone" if alone else f"{len(places)} samples"
-    if problem is None:
-        failed = f"{'is' if alone else 'are'} answered in another shape"
-    else:
-        failed = f"fail{'s' if alone else ''} ({(str(problem).strip().splitlines() or ['no words'])[0]})"
+    reason = None if problem is None else (str(problem).strip().splitlines() or ["no words"])[0]
+    failed = company.failed(len(places), reason)
     calls = listed(model, samples[places])
     dropped = next((call for call in calls if _drops_the_batch(call)), None)
     if dropped is not None and alone:
-        return (
-            f"{dropped.words()} drops the batch's axis where the batch has one sample, and {count} {failed}",
-            "name the axes that it may drop, as in `x.flatten(1)` or `x.squeeze((2, 3))`",
-        )
+        return company.dropping(dropped.words(), f", and {failed}"), company.NAME_AXES
     if (call := _first_mixing(model, samples)) is not None:
-        return _mixing(model, call, f"and {count} {failed}")
-    return f"{count} {failed}, though {len(samples)} are answered", "let `forward` take batches of any size"
+        return _mixing(model, call, f"and {failed}")
+    return f"{failed}, though {len(samples)} are answered", "let `forward` take batches of any size"
 
 
 def _drops_the_batch(call: Call) -> bool:
@@ -140,18 +122,14 @@ def _why(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor) ->
     again = modes.answer(model, samples)
     if drawn is not None or _distance(again, usual) > SURELY * float(usual.abs().max()):
         return _random(drawn)
-    alone = len(places) == 1
-    effect = (
-        "so a sample alone is answered otherwise" if alone else "so in another batch a sample is answered otherwise"
-    )
     if (call := _first_mixing(model, samples)) is not None:
-        return _mixing(model, call, effect)
+        return _mixing(model, call, company.effect(len(places)))
     fork = _fork(calls, listed(model, samples[places]))
     if fork is not None:
-        path = f"the network takes another path for {len(places)} sample{'s' * (len(places) > 1)}, at {fork.words()}"
-        return f"{path}, {effect}", "let `forward` not ask for the size of the batch"
-    what = f"a batch of {len(places)} is answered otherwise than one of {len(samples)}"
-    return f"{what}, {effect}", "let `forward` compute within each sample, and not with its place or the batch's size"
+        what = company.path("the network", len(places), f", at {fork.words()}")
+        return what, "let `forward` not ask for the size of the batch"
+    what = company.unlike(len(places), len(samples))
+    return what, "let `forward` compute within each sample, and not with its place or the batch's size"
 
 
 def _fork(one: list[Call], other: list[Call]) -> Call | None:
@@ -172,7 +150,7 @@ def _first_mixing(model: nn.Module, samples: Tensor) -> Call | None:
             if mine.function in SHAPES or a.shape != b.shape or not a.is_floating_point():
                 continue
             a, b = _of_first(a, count), _of_first(b, count)
-            if a.numel() and _distance(a, b) > PERHAPS * max(float(a.abs().max()), 1e-6):
+            if a.numel() and _distance(a, b) > ROUNDING * max(float(a.abs().max()), 1e-6):
                 return mine
     return None
 
@@ -197,7 +175,7 @@ def _mixing(model: nn.Module, call: Call, effect: str) -> tuple[str, str]:
             todo = "leave it in eval mode: no `.train()` in `forward`"
         else:
             todo = "pass `training=self.training`, with running statistics"
-        return f"{where} normalises with the statistics of the batch in eval mode too, {effect}", todo
+        return company.normalising(where, " in eval mode too", effect), todo
     if "softmax" in call.function:
-        return f"{call.words()} runs over the batch's axis, {effect}", "take the softmax over the classes (dim=1)"
-    return f"{call.words()} mixes the samples of a batch, {effect}", "compute within each sample, over axes from 1 on"
+        return company.softmax(call.words(), effect), f"{company.OVER_CLASSES} (dim=1)"
+    return company.mixing(call.words(), effect), company.WITHIN

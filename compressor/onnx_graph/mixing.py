@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from compressor.models import company
 from compressor.onnx_graph import links, operators, session
 
 Placed = tuple[np.ndarray, int]
@@ -63,15 +64,11 @@ def why(path: Path, one: Placed, other: Placed, *, again: bool, count: int) -> t
         # onnxruntime keeps what such a node has gathered, in some of its fusions.
         gathers = (node for node in nodes if _attribute(node, "training_mode", 0))
         return _drawn(drawn or (found[0] if found else next(gathers, None)))
-    alone = count == 1
-    effect = (
-        "so a sample alone is answered otherwise" if alone else "so in another batch a sample is answered otherwise"
-    )
+    effect = company.effect(count)
     if found is None and (scaled := next((node for node in nodes if node.op_type.startswith("Dynamic")), None)):
         found = scaled, False
     if found is None:
-        what = f"a batch of {count} is answered otherwise than one of {len(one[0])}"
-        return f"{what}, {effect}", "export a network that computes within each sample"
+        return company.unlike(count, len(one[0])), "export a network that computes within each sample"
     node, by_size = found
     if by_size:
         what = f"{_named(node)} computes with the size of the batch, {effect}"
@@ -86,10 +83,8 @@ def size_words(path: Path, failed: str, told: str, *, alone: bool) -> tuple[str,
     held = links.constants(graph)
     dropped = next((node for node in graph.node if _drops_the_batch(node, held)), None) if alone else None
     if dropped is not None:
-        return (
-            f"{_named(dropped)} drops the batch's axis where the batch has one sample: {failed}",
-            "name the axes that it may drop, as in `x.flatten(1)` or `x.squeeze((2, 3))`, and export the network again",
-        )
+        what = company.dropping(_named(dropped), f": {failed}")
+        return what, f"{company.NAME_AXES}, and export the network again"
     for node, size in fixed_shapes(graph):
         if not told or (node.name and node.name in told):
             return one_size_words(node, size, failed)
@@ -189,16 +184,15 @@ def _from_sizes(graph: onnx.GraphProto) -> set[str]:
 
 
 def _drawn(node: onnx.NodeProto | None) -> tuple[str, str]:
-    otherwise = "so the same sample is answered otherwise each time"
     if node is None:
         return "answers the same samples otherwise each time", "export a network that depends on its input alone"
     if node.op_type == "BatchNormalization":
-        return _mixes(node, otherwise, 0)
+        return _mixes(node, company.EACH_TIME, 0)
     if node.op_type == "Dropout":
         todo = "export the network in eval mode (`model.eval()`), with no dropout left in training mode"
-        return f"{_named(node)} draws random numbers, {otherwise}", todo
+        return f"{_named(node)} draws random numbers, {company.EACH_TIME}", todo
     what = "draws random numbers" if node.op_type in DRAWS else "computes otherwise each time"
-    return f"{_named(node)} {what}, {otherwise}", "export a network that depends on its input alone"
+    return f"{_named(node)} {what}, {company.EACH_TIME}", "export a network that depends on its input alone"
 
 
 def _draws(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> bool:
@@ -211,18 +205,16 @@ def _draws(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> bool:
 def _mixes(node: onnx.NodeProto, effect: str, count: int) -> tuple[str, str]:
     kind, named = node.op_type, _named(node)
     if kind == "BatchNormalization":
-        what = f"{named} normalises with the statistics of the batch, as in training, {effect}"
+        what = company.normalising(named, ", as in training", effect)
         return what, "export the network in eval mode: `model.eval()` before `torch.onnx.export`"
     if kind.startswith("Dynamic"):
         what = f"{named} takes the scale of its integers from the whole batch, {effect}"
         return what, "quantize with static scales, or fix the batch of its input to 1"
     if kind == "If":
-        path = f"{named} takes another path for {count} sample{'s' * (count > 1)}"
-        return f"{path}, {effect}", "export a network that does not ask for the size of the batch"
+        return company.path(named, count), "export a network that does not ask for the size of the batch"
     if kind in ("Softmax", "LogSoftmax"):
-        return f"{named} runs over the batch's axis, {effect}", "take the softmax over the classes (axis 1)"
-    todo = "compute within each sample, over axes from 1 on, and export the network again"
-    return f"{named} mixes the samples of a batch, {effect}", todo
+        return company.softmax(named, effect), f"{company.OVER_CLASSES} (axis 1)"
+    return company.mixing(named, effect), f"{company.WITHIN}, and export the network again"
 
 
 def _drops_the_batch(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> bool:

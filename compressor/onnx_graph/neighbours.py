@@ -11,14 +11,11 @@ import onnx
 import onnxruntime as ort
 
 from compressor.errors import short_of_memory
+from compressor.models import company
+from compressor.models.company import LARGE, MANY, ROUNDING
 from compressor.onnx_graph import allowance, bits, mixing, session
 from compressor.onnx_graph.clean import first_line
 
-FEWEST, FEW, MANY = 3, 4, 8
-QUICK_SECONDS, SLOW_SECONDS = 0.03, 0.2
-LARGE = 65
-ROUNDING = 2e-5
-"""A share of the largest output: what float32 arithmetic in another order does to it."""
 HALF, DYNAMIC = 1e-2, 0.1
 """Shares of the outputs' spread: what rounding to 16 bits does, and what scales do that are taken from the batch. Such
 scales are a batch's by design; they move an answer by a step of 8 bits here and there, and beyond this they matter."""
@@ -38,8 +35,7 @@ def find(path: Path, opened: ort.InferenceSession, samples: np.ndarray) -> tuple
         run.answer([0, 1])
         began = time.perf_counter()
         run.answer([0, 1])
-        took = time.perf_counter() - began
-        count = MANY if took < QUICK_SECONDS else FEW if took < SLOW_SECONDS else FEWEST
+        count = company.count(time.perf_counter() - began)
         count = min(count, len(samples), run.size if run.size and run.size > 1 else MANY)
         usual = run.answer(list(range(count)))
     except Exception as problem:  # onnxruntime has a dozen exception types without a common one
@@ -109,7 +105,7 @@ class _Run:
 def _compare(path: Path, run: _Run, usual: np.ndarray, *, quick: bool) -> tuple[str, str] | None:
     every = list(range(len(usual)))
     noise = Noise(path, run.samples[every], usual)
-    for places in _batches(every, quick):
+    for places in company.batches(every, quick=quick):
         try:
             answer = run.answer(places)
         except Exception as problem:  # onnxruntime has a dozen exception types without a common one
@@ -128,24 +124,11 @@ def _compare(path: Path, run: _Run, usual: np.ndarray, *, quick: bool) -> tuple[
     return None
 
 
-def _batches(every: list[int], quick: bool) -> list[list[int]]:
-    """Places of samples: the same again, alone, few, in other orders and company, many."""
-    if len(every) < FEW:
-        return [every, [0], [every[-1]], every[::-1]]
-    shuffled, company = [*every[1::2][::-1], *every[::2]], [every[1], *[every[0]] * (len(every) - 1)]
-    many = [[every[place % len(every)] for place in range(LARGE)]] if quick else []
-    return [every, [0], [every[1]], [every[-1]], [1, 2], [0, 2, 3], every[::-1], shuffled, company, *many]
-
-
 def _cannot(path: Path, run: _Run, places: list[int], usual: int, problem: Exception | None) -> tuple[str, str]:
     """A smaller or larger batch fails, or is answered in another shape."""
-    alone = len(places) == 1
-    count = "one sample alone" if alone else f"{len(places)} samples"
-    if problem is None:
-        failed = f"{'is' if alone else 'are'} answered in another shape"
-    else:
-        failed = f"fail{'s' if alone else ''} ({first_line(problem)})"
-    return mixing.size_words(path, f"{count} {failed}, though {usual} are answered", str(problem or ""), alone=alone)
+    failed = company.failed(len(places), None if problem is None else first_line(problem))
+    words = f"{failed}, though {usual} are answered"
+    return mixing.size_words(path, words, str(problem or ""), alone=len(places) == 1)
 
 
 def _takes_one_size(path: Path, run: _Run, problem: Exception) -> tuple[str, str] | None:
