@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, IntegrityError, StepError
-from compressor.models import catalogue, modes, network, plain, state
+from compressor.models import modes, network, plain, state
 from compressor.models.nudge import nudge
 
 _OWN = frozenset(vars(nn.Module()))
@@ -53,13 +53,7 @@ def check_saved(folder: Path, model: nn.Module, base: Path, inputs: Tensor) -> N
 
 def _added(model: nn.Module, description: Mapping[str, Any], base: Path) -> tuple[str, str] | None:
     """What is wrong and what to do, where the network has other parameters than when it was built."""
-    built = catalogue.build(
-        description["model"],
-        outputs=description["outputs"],
-        input_shape=description["input_shape"],
-        base=base,
-        check=False,
-    )
+    built = network.built(description, base)
     plain.bake(built)
     return _grown(model, built)
 

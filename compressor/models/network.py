@@ -75,13 +75,7 @@ def read(folder: Path, base: Path | None = None) -> nn.Module:
     from safetensors.torch import load_file
 
     description = describe(folder)
-    model = catalogue.build(
-        description["model"],
-        outputs=description["outputs"],
-        input_shape=description["input_shape"],
-        base=base,
-        check=False,
-    )
+    model = built(description, base)
     try:
         tensors = load_file(folder / WEIGHTS)
         filled(model, state.State(tensors, description.get("others") or {}, description.get("versions") or {}),
@@ -92,6 +86,21 @@ def read(folder: Path, base: Path | None = None) -> nn.Module:
             str(folder / WEIGHTS), f"they do not fit the network ({reason})", "remove the artifact and run again"
         ) from problem
     return model
+
+
+def built(description: Mapping[str, Any], base: Path | None = None) -> nn.Module:
+    """The network that the content of a network.json names, as its own code builds it: before its weights and widths.
+
+    Raises:
+        InputError: it cannot be built, a factory's network say.
+    """
+    return catalogue.build(
+        description["model"],
+        outputs=description["outputs"],
+        input_shape=description["input_shape"],
+        base=base,
+        check=False,
+    )
 
 
 def filled(model: nn.Module, held: state.State, shapes: Shapes | None = None) -> nn.Module:
