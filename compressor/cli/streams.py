@@ -47,6 +47,8 @@ class _Shown(io.TextIOWrapper):
         """Where rich writes instead: its colours are its own, and what it shows was made printable before."""
 
     def write(self, text: str) -> int:
+        if not isinstance(text, str):  # click asks in this way whether a stream takes bytes
+            raise TypeError(f"write() takes text, not {type(text).__name__}")
         super().write(printable(text, lines=True))
         return len(text)
 

@@ -52,6 +52,13 @@ def test_a_console_of_any_alphabet_gets_a_plan_in_letters_that_it_has(folder: Pa
     assert "no such file" in said.decode(encoding.partition(":")[0])
 
 
+@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["nonsense"], []])
+def test_help_and_mistakes_are_text_to_the_last_letter(folder: Path, words: list[str]) -> None:
+    _, out, said = call(folder, *words)
+    assert (out + said).strip()
+    assert b"b''" not in out + said
+
+
 def test_a_stand_in_is_as_near_as_the_alphabet_allows() -> None:
     from compressor.cli import streams  # noqa: F401  # registers the handler
 
