@@ -93,8 +93,12 @@ def scan(
     notes = _notes(folder, ignored)
     if absent := [one for one in found if one not in tested]:
         notes += (f"{name}/ has no pictures of {_listed(absent)}: nothing is measured on them",)
-    if splits.unread:
-        notes += (f"{folder.name}/{splits.unread[0]}/ is not read: validation is split off as task.validation says",)
+    validation = [name for name in splits.unread if split_folders.role_of(name) == "validation"]
+    if validation:
+        notes += (f"{folder.name}/{validation[0]}/ is not read: validation is split off as task.validation says",)
+    if others := [name for name in splits.unread if name not in validation]:
+        verb = "is" if len(others) == 1 else "are"
+        notes += (f"{_listed(others)} in {folder.name}/, neither training nor test, {verb} not read",)
     return Folder(folder, tuple(found), train, pictures, notes)
 
 

@@ -22,11 +22,12 @@ _ROLES = {
     role: re.compile(rf"\d*[\W_]*(?:{_THINGS}[\W_]*)?(?:{words})[\W_]*{_THINGS}?[\W_]*\d*")
     for role, words in _WORDS.items()
 }
+_FIRST_WORD = re.compile(r"[^\W_]+[\W_]+")
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The folders of training and of test pictures, and the names of those that are not read."""
+    """The folders of training and of test pictures, and the names of the folders beside them that are not read."""
 
     train: Path
     test: Path
@@ -50,10 +51,7 @@ def find(folder: Path, names: Sequence[str], test: float | str | None, classes: 
     Raises:
         InputError: names that could be either, a split without its counterpart, two of one kind, a wrong `test`.
     """
-    roles: dict[str, list[str]] = {role: [] for role in _WORDS}
-    for name in sorted(names):
-        if role := role_of(name):
-            roles[role].append(name)
+    roles = _roles(names)
     if isinstance(test, str):
         return _named(folder, names, roles["train"], test)
     taken = [name for role in roles.values() for name in role]
@@ -70,7 +68,30 @@ def find(folder: Path, names: Sequence[str], test: float | str | None, classes: 
     if test is not None:
         what = f"has no effect, since {str(folder)!r} has a {tested}/ of its own"
         raise InputError("task.data.test", what, "leave it out")
-    return Splits(folder / train, folder / tested, tuple(roles["validation"]))
+    return _beside(folder, train, tested, names)
+
+
+def _roles(names: Sequence[str]) -> dict[str, list[str]]:
+    """The names by their roles. A word that all begin with is no part of them (`seg_train`, `seg_test`), where training
+    and another role are then among them: `toy_train` beside `toy_car` is a class."""
+    plain = _by_role(names, "")
+    words = {word[0] if (word := _FIRST_WORD.match(name)) else "" for name in names}
+    if any(plain.values()) or len(words) != 1:
+        return plain
+    shorter = _by_role(names, words.pop())
+    return shorter if shorter["train"] and (shorter["test"] or shorter["validation"]) else plain
+
+
+def _by_role(names: Sequence[str], begin: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {role: [] for role in _WORDS}
+    for name in sorted(names):
+        if role := role_of(name.removeprefix(begin)):
+            found[role].append(name)
+    return found
+
+
+def _beside(folder: Path, train: str, test: str, names: Sequence[str]) -> Splits:
+    return Splits(folder / train, folder / test, tuple(name for name in sorted(names) if name not in (train, test)))
 
 
 def _named(folder: Path, names: Sequence[str], train: Sequence[str], test: str) -> Splits:
@@ -84,8 +105,7 @@ def _named(folder: Path, names: Sequence[str], train: Sequence[str], test: str) 
     if len(others) != 1:
         what = f"names {test!r}, and {str(folder)!r} has {' and '.join(others) or 'no train/'} beside it"
         raise InputError(where, what, "put the training pictures into one folder, train/")
-    unread = [name for name in sorted(names) if name not in (test, others[0]) and role_of(name)]
-    return Splits(folder / others[0], folder / test, tuple(unread))
+    return _beside(folder, others[0], test, names)
 
 
 def _half(folder: Path, roles: dict[str, list[str]], others: Sequence[str], names: Sequence[str]) -> InputError:

@@ -57,10 +57,12 @@ def test_a_class_that_test_lacks_keeps_its_place(pictures: Path, shoot) -> None:
 def test_what_is_no_picture_is_left_out_and_said(pictures: Path) -> None:
     (pictures / "train/cat/notes.txt").write_text("hello")
     (pictures / "train/cat/.DS_Store").write_text("hidden")
-    (pictures / "val").mkdir()
+    for name in ("val", "unlabelled"):
+        (pictures / name).mkdir()
     notes = scan(pictures).notes
     assert any("1 files" in note and "train/cat/notes.txt" in note for note in notes)
     assert any("val/ is not read" in note for note in notes)
+    assert any("'unlabelled'" in note and "neither training nor test, is not read" in note for note in notes)
 
 
 def test_classes_are_in_the_order_of_imagefolder(pictures: Path, shoot) -> None:

@@ -40,7 +40,17 @@ def test_names_that_people_give_to_splits(role: str | None, names: str) -> None:
     "names", [("Train", "Test"), ("Training", "Testing"), ("training_set", "test_set"), ("TRAIN", "test")]
 )
 def test_splits_in_any_spelling(names: tuple[str, str]) -> None:
-    assert find(HERE, [*names, "valid", "extra"], None, None) == Splits(HERE / names[0], HERE / names[1], ("valid",))
+    assert find(HERE, [*names, "valid", "extra"], None, None) == Splits(
+        HERE / names[0], HERE / names[1], ("extra", "valid")
+    )
+
+
+def test_what_all_names_begin_with_is_no_part_of_them() -> None:
+    found = find(HERE, ["seg_train", "seg_test", "seg_pred"], None, None)
+    assert found == Splits(HERE / "seg_train", HERE / "seg_test", ("seg_pred",))
+    assert "test: imagenet_val} to test on imagenet_val/" in refusal(["imagenet_train", "imagenet_val"])
+    assert find(HERE, ["toy_train", "toy_car"], None, None) is None
+    assert find(HERE, ["freight_train", "bullet_train"], None, None) is None
 
 
 def test_folders_of_other_names_are_classes() -> None:
