@@ -25,9 +25,13 @@ class Cost:
 
     def words(self) -> str:
         """`78,042 parameters, 12.4 million MACs`."""
+        macs = f"{self.macs:,}"
+        for size, word in ((1e6, "million"), (1e9, "billion")):
+            if self.macs >= size:
+                macs = f"{self.macs / size:.3g} {word}"
         least = "at least " if self.uncounted else ""
         more = f" (those of {', '.join(self.uncounted)} are not counted)" if self.uncounted else ""
-        return f"{self.params:,} parameters, {least}{self.macs / 1e6:.3g} million MACs{more}"
+        return f"{self.params:,} parameters, {least}{macs} MACs{more}"
 
 
 def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:

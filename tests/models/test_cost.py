@@ -110,7 +110,7 @@ def test_operators_that_nobody_counts_are_named() -> None:
 
     found = cost.count(Spectrum(), (4,))
     assert (found.macs, found.uncounted) == (12, ("aten._fft_r2c",))
-    assert found.words() == "15 parameters, at least 1.2e-05 million MACs (those of aten._fft_r2c are not counted)"
+    assert found.words() == "15 parameters, at least 12 MACs (those of aten._fft_r2c are not counted)"
 
 
 def test_counting_changes_nothing() -> None:
@@ -138,3 +138,13 @@ def test_a_network_that_draws_and_holds_a_whole_number_first_is_counted() -> Non
     model, drawn = Drawing(), torch.get_rng_state()
     assert cost.count(model, (4,)).macs == 12
     assert torch.equal(drawn, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("macs", "words"),
+    [
+        (12_501_000, "12.5 million"), (999_999, "999,999"), (1_000_000, "1 million"), (3_196_000_000, "3.2 billion"),
+    ],
+)  # fmt: skip
+def test_a_count_in_words(macs: int, words: str) -> None:
+    assert cost.Cost(macs, 1_234).words() == f"1,234 parameters, {words} MACs"

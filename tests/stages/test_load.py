@@ -33,7 +33,7 @@ def test_a_file_beside_the_pipeline_is_loaded(tmp_path: Path, trained: torch.nn.
     assert torch.equal(network.read(context.folder)(inputs), trained(inputs))
     assert sorted(path.name for path in context.folder.iterdir()) == ["network.json", "weights.safetensors"]
     assert str(tmp_path) not in (context.folder / "network.json").read_text()
-    assert context.progress.lines == ["mlperf_resnet8 of widths 4-4-8: 1,635 parameters, 0.0292 million MACs"]
+    assert context.progress.lines == ["mlperf_resnet8 of widths 4-4-8: 1,635 parameters, 29,208 MACs"]
 
 
 def test_untrained_weights_follow_the_seed(tmp_path: Path) -> None:
