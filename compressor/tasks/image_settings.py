@@ -191,7 +191,7 @@ class PreprocessItem(_OneKey):
     bits: Literal[8, 10, 12, 16] | None = Field(
         None, description="Bits that grey pixels of 16 bits use, of which the upper eight are kept; comes first."
     )
-    resize: Resize | None = Field(None, description="Change the size, with antialiasing.")
+    resize: Resize | None = Field(None, description="Change the size: `{shortest: 256}` or `{exact: [224, 224]}`.")
     pad: Pad | None = Field(None, description="Widen to a size, the picture in the middle.")
     center_crop: Size | None = Field(None, description="[height, width] cut from the middle.")
     channels: Literal["rgb", "gray"] | None = Field(None, description="Convert pictures to three channels or one.")
