@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from compressor.onnx_graph import operators
-from compressor.onnx_graph.kinds import LISTED, PRODUCTS
+from compressor.onnx_graph.kinds import DRAWS, LISTED, PRODUCTS
 
 SIZES = "its sizes depend on the values that go in"
 ROUNDS = "how often it runs depends on the values that go in"
@@ -29,7 +29,6 @@ _SIZING = {
     "MaxUnpool": 2,
     "CropAndResize": 3,
 }
-_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 
 
 @dataclass
@@ -55,7 +54,7 @@ def differs(node: onnx.NodeProto, reach: Reach, known: Collection[str]) -> str |
         reach.sizes |= made.difference(known)
     if operator in ("Shape", "Size"):
         reach.values |= made if given & reach.sizes else set()
-    elif given & reach.values or given & reach.sizes or operator in _RANDOM:
+    elif given & reach.values or given & reach.sizes or operator in DRAWS:
         reach.values |= made
     return SIZES if operator in PRODUCTS and (given | made) & reach.sizes else None
 

@@ -96,4 +96,7 @@ HARMLESS = _names(
 )
 """Moves, selects, compares and reshapes values, or only rounds them; bodies of branches and loops are looked into."""
 
+DRAWS = _names("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli")
+"""Random numbers, otherwise at every run."""
+
 LISTED = INTEGER_KERNELS | INTEGER_ARITHMETIC | FLOAT_CONVOLUTIONS | FLOAT_PRODUCTS | FLOAT_ARITHMETIC | HARMLESS

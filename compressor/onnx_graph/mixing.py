@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compressor.models import company
 from compressor.onnx_graph import links, operators, session
+from compressor.onnx_graph.kinds import DRAWS
 
 Placed = tuple[np.ndarray, int]
 """A batch as the file takes it, and the place of the sample that is looked at."""
@@ -21,9 +22,6 @@ AT_ONCE = 100
 """Tensors kept of one run: all of a large network at once would fill the memory."""
 CLEARLY, CLEARLY_DYNAMIC = 1e-4, 0.2
 """Shares of a tensor's largest number: beyond it is no rounding; the second where scales are taken from the batch."""
-DRAWS = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
 _SIZES = frozenset({"Shape", "Size"})
 _HALVES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 
