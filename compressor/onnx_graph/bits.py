@@ -94,7 +94,7 @@ def spatial_counts(path: Path) -> dict[str, int]:
             continue
         axes = list(range(2, len(shape)))
         if node.op_type == "ReduceMean":
-            given = next((list(one.ints) for one in node.attribute if one.name == "axes"), None)
+            given = links.attributes(node).get("axes")
             if given is None and len(node.input) > 1 and node.input[1] in held:
                 given = numpy_helper.to_array(held[node.input[1]]).tolist()
             if given is None:
@@ -141,7 +141,7 @@ def _doubt(node: onnx.NodeProto, known: _Graph) -> str:
     if kind in _WEIGHTED:
         return _weights(node, known)
     if kind == "Resize":
-        mode = next((one.s for one in node.attribute if one.name == "mode"), b"nearest")
+        mode = links.attributes(node).get("mode", b"nearest")
         return "" if mode == b"nearest" else "float"
     if kind in EXACT:
         return ""
@@ -192,7 +192,7 @@ def _margin(node: onnx.NodeProto, known: _Graph) -> Margin | None:
 
 def _window(node: onnx.NodeProto) -> int:
     """How many numbers every window of an average has; 0 where that differs from window to window."""
-    given = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+    given = links.attributes(node)
     padded = any(given.get("pads", ())) or given.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
     if given.get("ceil_mode") or (padded and not given.get("count_include_pad")):
         return 0

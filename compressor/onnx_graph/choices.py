@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from compressor.onnx_graph import operators
+from compressor.onnx_graph import links, operators
 from compressor.onnx_graph.kinds import DRAWS, LISTED, PRODUCTS
 
 SIZES = "its sizes depend on the values that go in"
@@ -87,7 +87,7 @@ def _inside(
     else:
         outer = names[len(names) - len(inner) :]  # the oldest form begins with the lengths of the sequences
         chosen = any(name in reach.sizes for name in outer) or (len(outer) < len(names) and names[0] != "")
-        states = next((len(inner) - one.i for one in node.attribute if one.name == "num_scan_inputs"), 0)
+        states = len(inner) - int(links.attributes(node).get("num_scan_inputs", len(inner)))
     reason, before = None, -1
     while before != (before := len(reach.values) + len(reach.sizes)):
         _hand_over(outer, inner, reach)

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import onnx.inliner
 
-from compressor.onnx_graph import choices, kernels, macs, operators
+from compressor.onnx_graph import choices, kernels, links, macs, operators
 from compressor.onnx_graph.macs import Shape, UnknownError, UnseenError
 
 LARGEST = 200_000
@@ -58,8 +58,7 @@ def _with_sizes(model: onnx.ModelProto, sample: Sequence[int] | None) -> None:
 
     What the file itself notes of inner tensors and outputs is dropped: nobody checks whether it is so.
     """
-    fed = _inputs(model.graph)
-    inputs = [value for value in model.graph.input if value.name in fed]
+    inputs = links.fed(model.graph)
     for value in inputs:
         dims = value.type.tensor_type.shape.dim
         if dims and not dims[0].dim_value:
@@ -81,9 +80,7 @@ def _params(model: onnx.ModelProto) -> int:
     }
     dequantized = {node.input[0] for node in nodes if node.op_type == "DequantizeLinear"}
     inner = [graph for node in nodes for graph in operators.graphs(node)]
-    held = {tensor.name: tensor for graph in (model.graph, *inner) for tensor in graph.initializer}
-    constants = [node for node in nodes if node.op_type == "Constant"]
-    held |= {node.output[0]: one.t for node in constants for one in node.attribute if one.name == "value"}
+    held = links.held(nodes, (tensor for graph in (model.graph, *inner) for tensor in graph.initializer))
     return sum(
         prod(tensor.dims)
         for name, tensor in held.items()
@@ -145,8 +142,7 @@ def _seen(model: onnx.ModelProto, unknown: Mapping[int, UncountedError], known: 
 
 
 def _inputs(graph: onnx.GraphProto) -> set[str]:
-    """What is fed: old files list their weights among the inputs too."""
-    return {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
+    return {value.name for value in links.fed(graph)}
 
 
 def _taken(node: onnx.NodeProto) -> set[str]:
@@ -156,9 +152,8 @@ def _taken(node: onnx.NodeProto) -> set[str]:
 
 def _batch(graph: onnx.GraphProto) -> int:
     """Samples that one run of the graph takes."""
-    fed = _inputs(graph)
-    value = next((value for value in graph.input if value.name in fed), None)
-    dims = value.type.tensor_type.shape.dim if value is not None else ()
+    fed = links.fed(graph)
+    dims = fed[0].type.tensor_type.shape.dim if fed else ()
     return max(dims[0].dim_value, 1) if dims else 1
 
 
@@ -235,7 +230,7 @@ def _rounds(node: onnx.NodeProto, operator: str, shape: Callable[[str], Shape]) 
     """How often the body of a loop runs."""
     if operator != "Scan":
         raise UnseenError("how often it runs is not told")
-    given = macs.attributes(node)
+    given = links.attributes(node)
     scanned = int(given["num_scan_inputs"])
     axis = int((given.get("scan_input_axes") or [0])[0])
     if len(node.input) > len(given["body"].input):  # the oldest form: lengths of the sequences first, then batches

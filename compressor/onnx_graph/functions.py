@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from compressor.onnx_graph import links
+
 # Of the value, or of one where that is larger: a few roundings, and approximations that differ from CPU to CPU.
 _ROUNDED, _APPROXIMATED = 4e-7, 1e-6
 _erf = np.vectorize(erf, otypes=[float])
@@ -25,7 +27,7 @@ class Function:
 
 def of(node: onnx.NodeProto) -> Function | None:
     """The function of a float node or of its quantized form (`QLinearSigmoid`); None for any other node."""
-    given = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+    given = links.attributes(node)
     name = node.op_type.removeprefix("QLinear")
     made = _FUNCTIONS.get(name)
     if made is None or (name == "Gelu" and given.get("approximate", b"none") != b"none"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from compressor.onnx_graph import operators
+from compressor.onnx_graph import links, operators
 from compressor.onnx_graph.macs import Shape
 from compressor.onnx_graph.session import make_session
 
@@ -44,13 +44,11 @@ def executed(model: onnx.ModelProto) -> Iterator[tuple[int, onnx.NodeProto, dict
 
 
 def _profile(model: onnx.ModelProto) -> list[dict[str, Any]]:
-    held = {tensor.name for tensor in model.graph.initializer}
     feed = {}
-    for value in model.graph.input:
-        if value.name not in held:
-            tensor = value.type.tensor_type
-            sizes = [dim.dim_value for dim in tensor.shape.dim]
-            feed[value.name] = np.zeros(sizes, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    for value in links.fed(model.graph):
+        tensor = value.type.tensor_type
+        sizes = [dim.dim_value for dim in tensor.shape.dim]
+        feed[value.name] = np.zeros(sizes, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "named.onnx"
         onnx.save(model, path)

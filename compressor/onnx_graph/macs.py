@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any
 
 import onnx
 
 from compressor.onnx_graph.kinds import LISTED, PRODUCTS
+from compressor.onnx_graph.links import attributes
 
 Shape = tuple[int, ...]
 Shapes = Callable[[str], Shape]
@@ -35,11 +35,6 @@ def of_node(node: onnx.NodeProto, operator: str, shapes: Shapes) -> int:
     if operator in PRODUCTS:
         raise UnknownError("its products are not counted here")
     return 0
-
-
-def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The node's attributes as Python values; graphs stay graphs."""
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _convolution(weight: int) -> Callable[[onnx.NodeProto, Shapes], int]:

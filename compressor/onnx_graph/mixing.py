@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from compressor.models import company
 from compressor.onnx_graph import links, operators, session
@@ -34,12 +33,11 @@ class Kinds:
     dynamic: bool
 
 
-def kinds(path: Path) -> Kinds:
+def kinds(model: onnx.ModelProto) -> Kinds:
     """What a graph is made of that rounds more than float32 does."""
-    model = onnx.load(path, load_external_data=False)
     half = any(tensor.data_type in _HALVES for tensor in model.graph.initializer)
     nodes = list(operators.walk(model))
-    casts = (_attribute(node, "to", 0) for node in nodes if node.op_type == "Cast")
+    casts = (links.attributes(node).get("to") for node in nodes if node.op_type == "Cast")
     dynamic = any(node.op_type.startswith("Dynamic") for node in nodes)
     return Kinds(half or any(to in _HALVES for to in casts), dynamic)
 
@@ -51,7 +49,7 @@ def why(path: Path, one: Placed, other: Placed, *, again: bool, count: int) -> t
     """
     model = onnx.load(path)
     nodes = list(operators.walk(model))
-    share = CLEARLY_DYNAMIC if kinds(path).dynamic else CLEARLY
+    share = CLEARLY_DYNAMIC if kinds(model).dynamic else CLEARLY
     held = links.constants(model.graph)
     drawn = next((node for node in nodes if _draws(node, held)), None) if again else None
     try:
@@ -60,7 +58,7 @@ def why(path: Path, one: Placed, other: Placed, *, again: bool, count: int) -> t
         found = None
     if again:
         # onnxruntime keeps what such a node has gathered, in some of its fusions.
-        gathers = (node for node in nodes if _attribute(node, "training_mode", 0))
+        gathers = (node for node in nodes if links.attributes(node).get("training_mode"))
         return _drawn(drawn or (found[0] if found else next(gathers, None)))
     effect = company.effect(count)
     if found is None and (scaled := next((node for node in nodes if node.op_type.startswith("Dynamic")), None)):
@@ -172,9 +170,8 @@ def _from_sizes(graph: onnx.GraphProto) -> set[str]:
     found: set[str] = set()
     for node in graph.node:
         given = [name for name in node.input if name]
-        branches = any(one.HasField("g") for one in node.attribute)
         follows = all(name in found or name in constant for name in given)
-        if node.op_type in _SIZES or (given and not branches and follows):
+        if node.op_type in _SIZES or (given and not operators.graphs(node) and follows):
             found.update(node.output)
         elif not given and node.op_type == "Constant":
             constant.update(node.output)
@@ -218,7 +215,7 @@ def _mixes(node: onnx.NodeProto, effect: str, count: int) -> tuple[str, str]:
 def _drops_the_batch(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> bool:
     if node.op_type != "Squeeze":
         return False
-    axes: Any = _attribute(node, "axes", None)
+    axes = links.attributes(node).get("axes")
     if len(node.input) > 1 and node.input[1]:
         given = _value(held, node.input[1])
         return given is not None and bool((given == 0).any())
@@ -227,10 +224,6 @@ def _drops_the_batch(node: onnx.NodeProto, held: Mapping[str, TensorProto]) -> b
 
 def _value(held: Mapping[str, TensorProto], name: str) -> np.ndarray | None:
     return numpy_helper.to_array(held[name]) if name in held else None
-
-
-def _attribute(node: onnx.NodeProto, name: str, usual: Any) -> Any:
-    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), usual)
 
 
 def _named(node: onnx.NodeProto) -> str:

@@ -77,7 +77,7 @@ class Noise:
 
     @cached_property
     def _allowed(self) -> float:
-        kinds = mixing.kinds(self._path)
+        kinds = mixing.kinds(onnx.load(self._path, load_external_data=False))
         try:
             found = allowance.allowance(self._path, self._inputs, self._outputs).largest
         except Exception:  # as above

@@ -157,10 +157,10 @@ def _digest(files: Sequence[Path]) -> str:
 def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
     from onnx import helper
 
+    from compressor.onnx_graph import links
     from compressor.onnx_graph.finish import port
 
-    held = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in held]
+    inputs = links.fed(graph)
     if len(inputs) != 1 or not graph.output:
         what = f"has {len(inputs)} inputs and {len(graph.output)} outputs"
         raise InputError(str(model), what, "give a model with one input and one output")
@@ -251,15 +251,14 @@ def _sized(model: Path, sample: Sequence[int], folder: Path) -> Path:
     """The file, or a copy in `folder` that takes this size only, where its input leaves more than the batch open."""
     import onnx
 
+    from compressor.onnx_graph import links
     from compressor.onnx_graph.finish import external_files
 
     graph = _graph(model)
-    held = {tensor.name for tensor in graph.initializer}
-    place = next(place for place, value in enumerate(graph.input) if value.name not in held)
-    if all(dim.HasField("dim_value") for dim in graph.input[place].type.tensor_type.shape.dim[1:]):
+    if all(dim.HasField("dim_value") for dim in links.fed(graph)[0].type.tensor_type.shape.dim[1:]):
         return model
     whole = onnx.load(str(model))
-    for dim, size in zip(whole.graph.input[place].type.tensor_type.shape.dim[1:], sample, strict=True):
+    for dim, size in zip(links.fed(whole.graph)[0].type.tensor_type.shape.dim[1:], sample, strict=True):
         dim.dim_value = size
     onnx.save(whole, folder / "sized.onnx", save_as_external_data=bool(external_files(graph)))
     return folder / "sized.onnx"
