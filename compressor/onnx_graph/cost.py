@@ -124,19 +124,18 @@ def _seen(model: onnx.ModelProto, unknown: Mapping[int, UncountedError], known: 
         why = choices.differs(node, reach, known)
         if place in unknown and (why or operators.kind(node) == "SequenceMap"):
             raise _uncounted(node, why or "how often it runs is not told")
-    first, costs = next(iter(unknown.values())), dict.fromkeys(unknown, 0)
-    seen: set[int] = set()
+    costs: dict[int, int] = {}
     try:
         for place, node, sizes in kernels.executed(model):
             if place in unknown:
-                seen.add(place)
-                costs[place] += 0 if operators.graphs(node) else _node(node, ChainMap(sizes))
+                cost = 0 if operators.graphs(node) else _node(node, ChainMap(sizes))
+                costs[place] = costs.get(place, 0) + cost
     except UncountedError:
         raise
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
-        raise first from error
+        raise next(iter(unknown.values())) from error
     for place, reason in unknown.items():
-        if place not in seen:
+        if place not in costs:
             raise reason
     return sum(costs.values())
 
