@@ -28,7 +28,11 @@ def verify(folder: Path, run: bool = True, limits: tuple[int, int] | None = None
         InputError: the folder is no bundle. IntegrityError: the first thing that is not as it should be.
         ResourceError: the memory of this machine does not suffice.
     """
-    bundle = bundles.read(folder)
+    return verify_read(bundles.read(folder), run, limits)
+
+
+def verify_read(bundle: Bundle, run: bool = True, limits: tuple[int, int] | None = None) -> list[Check]:
+    """`verify` of a bundle whose description was read."""
     manifest = bundle.manifest
     checks = [Check("description", f"{bundles.MANIFEST}, {bundles.SCHEMA}, has the digest that it names")]
     bundles.check_files(bundle)

@@ -30,14 +30,14 @@ def verify(bundle: Path, limits: Limits = None) -> None:
         InputError: there is no bundle. IntegrityError: the first thing that is not what was written.
     """
     from compressor.bundle import bundle as bundles
-    from compressor.bundle.verify import verify as checks_of
+    from compressor.bundle.verify import verify_read as checks_of
 
-    checks = checks_of(bundle, limits=limits)
+    found = bundles.read(bundle)
+    checks = checks_of(found, limits=limits)
     width = max(len(check.name) for check in checks)
     for check in checks:
         say(f"{check.name:<{width}}  {check.found}")
-    computes = bundles.read(bundle).manifest.samples
-    say(f"{bundle} is what was written{', and computes what it computed' if computes else ''}")
+    say(f"{bundle} is what was written{', and computes what it computed' if found.manifest.samples else ''}")
 
 
 def evaluate(model: Path, task: Path, *, as_json: bool = False, limits: Limits = None) -> None:

@@ -10,7 +10,8 @@ from compressor.report.part import Part
 from compressor.report.rows import LatencyRow
 
 LARGEST_MATRIX = 128
-"""Classes at most of which `confusion` is a matrix and `per_class` names every model's."""
+"""Classes at most of which `confusion` is a matrix and `per_class` names every model's: of a thousand nearly all cells
+of a matrix are zero."""
 MOST_NAMED = 2_000
 """Classes at most that `per_class` names."""
 MANY_FORM = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.data import torchvision_sets
 from compressor.errors import InputError
+from compressor.report.details import LARGEST_MATRIX
 from compressor.store.keys import digest
 from compressor.tasks.base import Batch, FileDigests, RawSample, Signature, Split, TensorSpec
 from compressor.tasks.image_classification import ImageClassificationSpec
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from compressor.data.image_data import ImageData
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-LARGEST_MATRIX = 128
-"""Classes at most whose confusion is told as a matrix: of a thousand nearly all cells are zero."""
 
 
 def fetch(spec: ImageClassificationSpec, base: Path) -> None:
