@@ -132,9 +132,7 @@ def _check_training(network: nn.Module, node: Node, context: Context, inputs: Te
 
     freeze = getattr(node.spec, "freeze", ())
     try:
-        trained = trial.step(
-            network, context.task, inputs[:2], freeze=lambda copied: frozen_parts(copied, freeze, node.name)
-        )
+        trained = trial.step(network, context.task, inputs[:2], lambda copied: frozen_parts(copied, freeze, node.name))
     except CompressError:
         raise
     except Exception as problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import traceback
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ class _Trial:
 
 def _light(call: Call) -> Call:
     """The call without its tensors."""
-    return Call(call.function, call.module, call.kind, call.line, call.random, (), {}, ())
+    return replace(call, inputs=(), options={}, outputs=())
 
 
 def _finite(outputs: tuple[torch.Tensor, ...]) -> bool:

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from compressor.models import modes
-from compressor.training import precision as precisions
 from compressor.training import seeds
 from compressor.training.evaluation import place
 
 RATE = 1e-3
 
 
-def step(model: nn.Module, task: Any, inputs: Tensor, *, device: str = "cpu", precision: str = "float32",
-         freeze: Any = None) -> nn.Module:  # fmt: skip
+def step(model: nn.Module, task: Any, inputs: Tensor, freeze: Callable[[nn.Module], Iterable[nn.Module]]) -> nn.Module:
     """A copy of the model after one step forward and back, and an answer in eval mode; the model stays as it is.
 
-    inputs: [n, …], on the CPU. freeze: called with the copy, gives the parts that stay in eval mode.
+    All of it on the CPU. inputs: [n, …]. freeze: called with the copy, gives the parts that stay in eval mode.
     Raises what the network raises, and FloatingPointError where the loss is not a number.
     """
-    with seeds.kept([] if device == "cpu" else None):
+    with seeds.kept([]):
         seeds.begin(0)
-        copied = place(duplicate(model, inputs), device)
-        given = inputs.to(device)
-        given = given.contiguous(memory_format=torch.channels_last) if given.dim() == 4 else given
+        copied = place(duplicate(model, inputs), "cpu")
+        given = inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
         copied.train()
-        for resting in freeze(copied) if freeze else ():
+        for resting in freeze(copied):
             resting.eval()
         classes = task.signature.outputs[0].shape[-1]
-        targets = torch.arange(len(given), device=device) % classes
-        with precisions.autocast(precision, device):
-            outputs = copied(given)
+        targets = torch.arange(len(given)) % classes
+        outputs = copied(given)
         if not isinstance(outputs, Tensor):
             one = type(outputs).__name__
             raise TypeError(f"in training mode it answers with a {one}, where one tensor is needed")
@@ -46,10 +43,9 @@ def step(model: nn.Module, task: Any, inputs: Tensor, *, device: str = "cpu", pr
             for parameter in copied.parameters():
                 if parameter.requires_grad and parameter.grad is not None:
                     parameter.add_(parameter.grad, alpha=-RATE)
-            with precisions.autocast(precision, device):
-                modes.answer(copied, given)
+            modes.answer(copied, given)
         copied.zero_grad(set_to_none=True)
-        return copied.to("cpu")
+        return copied
 
 
 def duplicate(model: nn.Module, inputs: Tensor) -> nn.Module:
