@@ -67,7 +67,9 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
     from compressor.pipeline import spec
     from compressor.pipeline.prepare import located
     from compressor.stages import model_file
+    from compressor.unfinished import sweep_folders
 
+    sweep_folders()
     pipeline = spec.load(pipeline_file)
     bundle = None
     if path.is_dir():
@@ -183,26 +185,28 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
     source, target = bundle.resolve(), to.resolve()
     if source == target or source in target.parents:
         raise InputError("--to", f"{to} is the bundle itself or lies in it", "name another folder")
-    old = replaceable(target)
-    beside = target.with_name(f".{target.name}.new")
+    _check_replaceable(target)
+    beside, aside = (target.with_name(f".{target.name}.{name}") for name in ("new", "old"))
     try:
         shutil.rmtree(beside, ignore_errors=True)
         made = equip(source, beside)
-        for name in old:
-            (target / name).unlink()
+        shutil.rmtree(aside, ignore_errors=True)
         if target.is_dir():
-            target.rmdir()
+            target.rename(aside)  # in one piece, so that a kill leaves an old copy or a new one
         beside.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
+        if aside.is_dir() and not target.exists():
+            aside.rename(target)
         what = f"cannot be written ({error.strerror})"
         raise ResourceError(str(to), what, "free space or name another folder") from error
     what = "--check" if made.manifest.samples else "PICTURE"
     say(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} {what}`")
 
 
-def replaceable(target: Path) -> list[str]:
-    """Names of the files of an older copy in `target`, none where it is empty or missing.
+def _check_replaceable(target: Path) -> None:
+    """See that `target` is empty, missing, or an older copy.
 
     Raises:
         InputError: it holds something that is no part of a bundle.
@@ -213,11 +217,10 @@ def replaceable(target: Path) -> list[str]:
         raise InputError("--to", f"{target} is a file", "name a folder")
     held = sorted(entry.name for entry in target.iterdir()) if target.is_dir() else []
     if not held:
-        return []
+        return
     if MANIFEST not in held:
         raise InputError("--to", f"{target} holds {held[0]} and is no bundle", "name an empty or a new folder")
     known = {MANIFEST, RUNNER, *read(target).manifest.files}
     foreign = [name for name in held if name not in known]
     if foreign:
         raise InputError("--to", f"{target} holds {foreign[0]}, which is no part of its bundle", "move it elsewhere")
-    return held

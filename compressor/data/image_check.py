@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from compressor.data.image_folder import PictureFile
 from compressor.data.preprocess import channels_of, final_size, value_of, written
 from compressor.errors import InputError
 from compressor.runner import runner
+from compressor.unfinished import write_whole
 
 WHERE = "task.data.folder"
 MODES = {1: "grey", 3: "RGB"}
@@ -56,10 +56,7 @@ class Memory:
         # A folder that cannot be written costs the next run a few seconds, and is no reason to stop this one.
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=".pictures-")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as into:
-                json.dump(self._seen, into, separators=(",", ":"))
-            os.replace(name, self._file)
+            write_whole(self._file, json.dumps(self._seen, separators=(",", ":")))
 
 
 def _is_seen(entry: Any) -> bool:

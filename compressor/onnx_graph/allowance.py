@@ -7,7 +7,6 @@ What follows from that through the rest of the graph, steps that flip behind it 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from compressor import unfinished
 from compressor.onnx_graph import bits, operators, session
 
 SHARE = 2.0**-20
@@ -49,8 +49,8 @@ def allowance(path: Path, inputs: np.ndarray, outputs: np.ndarray) -> Allowance:
     if not doubts:
         return Allowance(0.0, 0.0)
     largest = median = 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "disturbed.onnx"
+    with unfinished.folder() as folder:
+        file = folder / "disturbed.onnx"
         kinds = _kinds(optimised, doubts, file)
         for louder in range(_LOUDEST):
             for number in range(ROUNDS):

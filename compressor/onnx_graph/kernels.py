@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from compressor import unfinished
 from compressor.onnx_graph import links, operators
 from compressor.onnx_graph.macs import Shape
 from compressor.onnx_graph.session import make_session
@@ -49,10 +49,10 @@ def _profile(model: onnx.ModelProto) -> list[dict[str, Any]]:
         tensor = value.type.tensor_type
         sizes = [dim.dim_value for dim in tensor.shape.dim]
         feed[value.name] = np.zeros(sizes, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "named.onnx"
+    with unfinished.folder() as folder:
+        path = folder / "named.onnx"
         onnx.save(model, path)
-        session = make_session(path, 1, optimize=False, profile=Path(folder) / "profile")
+        session = make_session(path, 1, optimize=False, profile=folder / "profile")
         session.run(None, feed)
         events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     if not any(event["name"] == "model_run" for event in events):

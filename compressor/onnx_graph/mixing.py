@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from compressor import unfinished
 from compressor.models import company
 from compressor.onnx_graph import links, operators, session
 from compressor.onnx_graph.kinds import DRAWS
@@ -140,8 +140,8 @@ def _results(
     names = [name for name in makers if name]
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "watched.onnx"
+    with unfinished.folder() as folder:
+        file = folder / "watched.onnx"
         for start in range(0, len(names), AT_ONCE):
             chosen = names[start : start + AT_ONCE]
             del watched.graph.output[:]

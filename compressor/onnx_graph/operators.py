@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import onnx
 
+from compressor import unfinished
 from compressor.onnx_graph.kinds import FLOAT_CONVOLUTIONS, FLOAT_PRODUCTS, INTEGER_KERNELS, LISTED
 from compressor.onnx_graph.session import make_session
 
@@ -67,8 +67,8 @@ def look(path: Path) -> Operators:
 
 def optimised(path: Path) -> onnx.ModelProto:
     """The graph that onnxruntime makes of the file for this CPU, without the weights that lie in other files."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "optimised.onnx"
+    with unfinished.folder() as folder:
+        target = folder / "optimised.onnx"
         make_session(path, 1, target)
         return onnx.load(target, load_external_data=False)
 

@@ -6,13 +6,13 @@ import math
 import resource
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compressor import unfinished
 from compressor.pipeline import spec
 from compressor.pipeline.plan import EVALUATION
 from compressor.pipeline.prepare import Wanted, prepare
@@ -69,13 +69,13 @@ def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent, com
             sizes.update(event["sizes"])
         on_event(event)
 
-    with tempfile.TemporaryDirectory(prefix="compress-smoke-") as scratch:
-        store = Path(scratch) / "store"
+    with unfinished.folder("smoke") as scratch:
+        store = scratch / "store"
         wanted = Wanted(path=path, sets=sets, store=store, device=device, smoke=True)
         try:
-            run(wanted, out=Path(scratch) / "run", on_event=listen, command=command)
+            run(wanted, out=scratch / "run", on_event=listen, command=command)
         except ChildBug as bug:
-            kept = shutil.copy(Path(scratch) / "run" / "log.jsonl", f"{scratch}.log.jsonl")
+            kept = shutil.copy(scratch / "run" / "log.jsonl", f"{scratch}.log.jsonl")
             bug.todo = f"please report it and attach {kept}"
             raise
         disk = sum(one.stat().st_size for one in store.rglob("*") if one.is_file())

@@ -20,6 +20,7 @@ from compressor.pipeline.supervise import ChildBug, Died, run_child
 from compressor.printable import each_printable, in_json
 from compressor.report.report import Report
 from compressor.store.disk import foreseen, writing
+from compressor.unfinished import sweep_folders
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -81,6 +82,7 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
     except KeyboardInterrupt:
         raise Interrupted("", "interrupted before anything ran", _goes_on(wanted, command)) from None
     prepared.store.sweep()
+    sweep_folders()
     folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
     log = Log(on_event)
     waiting = [node for node in prepared.plan.nodes if node.status != "reuse"]

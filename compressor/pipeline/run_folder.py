@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from compressor.bundle.copies import deliver
 from compressor.errors import CompressError, InputError
-from compressor.store.disk import sweep, writing
+from compressor.store.disk import writing
+from compressor.unfinished import sweep
 
 if TYPE_CHECKING:
     from compressor.pipeline.prepare import Prepared

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from compressor import unfinished
 from compressor.errors import StepError
 from compressor.onnx_graph import bits, clean, links, operators
 from compressor.onnx_graph.ties import Grid
@@ -56,8 +56,8 @@ def quantize(
     Equal inputs give equal bytes.
     Errors: StepError naming a convolution or Gemm that stayed in float, and why, or what is allowed and not there.
     """
-    with tempfile.TemporaryDirectory() as folder, clean.quiet():
-        prepared = Path(folder) / "prepared.onnx"
+    with unfinished.folder() as folder, clean.quiet():
+        prepared = folder / "prepared.onnx"
         quant_pre_process(str(core), str(prepared), skip_symbolic_shape=True)
         ranges = activation_ranges(prepared, samples, method, threads, advance)
         _check_finite(ranges)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from compressor import unfinished
 from compressor.errors import ResourceError
 
 
@@ -35,18 +34,15 @@ def _is_countable(value: Any) -> bool:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file by a temporary name and a rename, so that a reader never meets half of it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a text file so that a reader never meets half of it.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        unfinished.write_whole(path, text, durable=True)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = "the disk is full" if full else f"cannot be written ({error.strerror})"
         raise ResourceError(str(path), what, "free space or choose another --out") from None

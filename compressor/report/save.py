@@ -9,7 +9,7 @@ from compressor.report import markdown
 from compressor.report.html import figures_of, page
 from compressor.report.part import write_whole
 from compressor.report.report import Report
-from compressor.store.disk import sweep
+from compressor.unfinished import sweep
 
 
 def render(report: Report, folder: Path, previous: Path | None = None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor import unfinished
 from compressor.bundle.bundle import translated
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
 from compressor.latency import machine
@@ -237,8 +237,8 @@ def _latency(
     if batch is not None:
         asked["batch_sizes"] = (batch,)
     watch = runner().Limits(*limits) if limits else runner().Limits()
-    with tempfile.TemporaryDirectory() as folder:
-        timed = _sized(model, sample, Path(folder))
+    with unfinished.folder() as folder:
+        timed = _sized(model, sample, folder)
         try:
             models = [experiment.Model(digest, timed, model.name)]
             measured = experiment.measure(models, experiment.Settings(**asked), limits=watch)

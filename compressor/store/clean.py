@@ -7,15 +7,18 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compressor.errors import IntegrityError
+from compressor.errors import CompressError, IntegrityError
 from compressor.store import locks
 from compressor.store import manifest as manifests
-from compressor.store.disk import bytes_of, last_change, unique, writing
+from compressor.store.disk import bytes_of, last_change, writing
+from compressor.store.placing import DAMAGED
+from compressor.unfinished import unique
 
 if TYPE_CHECKING:
     from compressor.store.store import Store
@@ -87,6 +90,15 @@ def clean(store: Store, older_than: timedelta | None, max_size: int | None, now:
     gone = sum(row.bytes for row in removed)
     spared = tuple(row for row in due if row not in removed)
     return Freed(tuple(removed), spared, leftovers, freed + gone, left - gone)
+
+
+def sweep(store: Store) -> None:
+    """Remove folders that killed processes made and that no artifact came of, checkpoints of what is finished, and
+    remains of what was taken out; damaged artifacts stay."""
+    with suppress(OSError, CompressError):
+        for path in _leftovers(store):
+            if not path.name.endswith(DAMAGED):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _due(

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import InputError
-from compressor.store.disk import write_whole
 from compressor.store.keys import digest
+from compressor.unfinished import write_whole
 
 _Mark = tuple[int, int, int, int]
 _Known = dict[str, tuple[_Mark, str]]

@@ -1,11 +1,9 @@
-"""Writing that survives a kill, and sentences for disks that refuse."""
+"""Bytes that reach the disk, and sentences for disks that refuse."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +13,6 @@ from pathlib import Path
 from compressor.errors import CompressError, InputError, ResourceError, shortage, unspelled
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_HALF_WRITTEN = re.compile(r"\..+\.(\d{1,10})(?:-[0-9a-f]{12}|\.tmp)")
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENXIO, errno.ENODEV})
@@ -124,53 +121,6 @@ def _free(folder: Path) -> int:
     """Bytes free on the file system of a folder, which need not exist yet."""
     place = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
     return shutil.disk_usage(place).free
-
-
-def unique(prefix: str) -> str:
-    """A name beside `prefix` that nobody else uses: no other process, nor this one again."""
-    return f"{prefix}{os.getpid()}-{secrets.token_hex(6)}"
-
-
-def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a text file so that readers see the old one or the new one, never a part.
-
-    durable: also survive a power cut, at the price of a flush.
-    """
-    beside = path.with_name(unique(f".{path.name}."))
-    try:
-        with beside.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left of files that they were writing into a folder; what cannot go stays."""
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            left = _HALF_WRITTEN.fullmatch(name)
-            if left and not _works(int(left[1])):
-                with suppress(OSError):
-                    os.unlink(folder / name)
-
-
-def _works(process: int) -> bool:
-    """Whether a process of this number is there, whoever it belongs to."""
-    if os.name == "nt":
-        return False  # there a file that is being written cannot be removed
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return process != os.getpid()
 
 
 def flush(path: Path) -> None:

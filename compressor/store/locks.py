@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compressor.errors import ResourceError
-from compressor.store.disk import write_whole
+from compressor.unfinished import write_whole
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -13,8 +13,9 @@ from typing import Any, cast
 from compressor.errors import InputError, IntegrityError, ResourceError, StepError
 from compressor.store.artifact import Artifact, Kind
 from compressor.store.digests import Digests
-from compressor.store.disk import flush, write_whole
+from compressor.store.disk import flush
 from compressor.store.keys import canonical_json, digest
+from compressor.unfinished import write_whole
 
 NAME = "artifact.json"
 SCHEMA = "compress.artifact/1"

@@ -9,9 +9,10 @@ from pathlib import Path
 from compressor.errors import IntegrityError
 from compressor.store import manifest as manifests
 from compressor.store.digests import Digests
-from compressor.store.disk import flush, unique
+from compressor.store.disk import flush
 from compressor.store.keys import canonical_json
 from compressor.store.manifest import Manifest
+from compressor.unfinished import unique
 
 DAMAGED = ".damaged"
 OLD = ".old-"

@@ -16,10 +16,11 @@ from compressor.store import clean, locks
 from compressor.store import manifest as manifests
 from compressor.store.artifact import Artifact, Kind
 from compressor.store.digests import Digests
-from compressor.store.disk import homeless, is_read_only, last_change, refusal, sweep, unique, write_whole, writing
+from compressor.store.disk import homeless, is_read_only, last_change, refusal, writing
 from compressor.store.keys import digest
 from compressor.store.manifest import Manifest
 from compressor.store.placing import place
+from compressor.unfinished import sweep, unique, write_whole
 
 STAGING = ".staging-"
 _REBUILD = "compress run PIPELINE --fresh STEP"
@@ -121,9 +122,13 @@ class Store:
         return None if saved is None else datetime.fromtimestamp(saved).strftime("%Y-%m-%d %H:%M")
 
     def sweep(self) -> None:
-        """Remove what killed processes left half written beside artifacts: notes, memories and digests."""
+        """Remove what killed processes left half written: notes, memories, digests, folders that became no artifact.
+
+        Checkpoints stay: a run of their step goes on from them. So do damaged artifacts, which are evidence.
+        """
         for folder in (self.root, *(self.root / name for name in ("work", "slots", "digests"))):
             sweep(folder)
+        clean.sweep(self)
 
     # Working
 

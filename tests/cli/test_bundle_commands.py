@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -62,6 +63,31 @@ def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["device"]
     commands.export(target, "python", tmp_path / "again")
     assert (target / "bundle.json").read_bytes() == (tmp_path / "again" / "bundle.json").read_bytes()
+
+
+def test_an_export_that_a_kill_ends_leaves_the_old_copy_or_the_new_one(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    target, rename, names = tmp_path / "device", Path.rename, {path.name for path in bundle.iterdir()} | {"run.py"}
+    commands.export(bundle, "python", target)
+    for allowed in range(3):
+        calls: list[str] = []
+
+        def until(self: Path, other: Path, allowed: int = allowed, calls: list[str] = calls) -> Path:
+            calls.append(self.name)
+            if len(calls) > allowed:
+                raise Killed
+            return rename(self, other)
+
+        with monkeypatch.context() as patched, contextlib.suppress(Killed):
+            patched.setattr(Path, "rename", until)
+            commands.export(bundle, "python", target)
+        commands.export(bundle, "python", target)
+        assert {path.name for path in target.iterdir()} == names
+        assert [path.name for path in tmp_path.iterdir()] == ["device"]
 
 
 def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path) -> None:

@@ -121,32 +121,3 @@ def test_no_place_for_temporary_files(monkeypatch):
 def test_errors_of_another_kind_pass(tmp_path):
     with pytest.raises(OSError, match="another"), disk.writing(tmp_path):
         raise OSError(errno.ENOTTY, "another")
-
-
-def test_write_whole_leaves_the_old_text_when_it_fails(tmp_path, monkeypatch):
-    path = tmp_path / "note.json"
-    disk.write_whole(path, "old")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
-    with pytest.raises(OSError, match="full"):
-        disk.write_whole(path, "new", durable=True)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
-    dead = 2**22 + 7  # above the largest number that Linux gives a process
-    mine = os.getppid()
-    names = {
-        f".report.html.{dead}.tmp": False,
-        f".abc.json.{dead}-0123456789ab": False,
-        f".report.html.{mine}.tmp": True,
-        f"report.html.{dead}.tmp": True,
-        ".hidden": True,
-        "report.html": True,
-    }
-    for name in names:
-        (tmp_path / name).write_text("half")
-    (tmp_path / f".folder.{dead}.tmp").mkdir()
-    disk.sweep(tmp_path)
-    assert {name: (tmp_path / name).exists() for name in names} == names
-    disk.sweep(tmp_path / "nowhere")
