@@ -149,9 +149,14 @@ def stages(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page.")] = False,
 ) -> None:
     """Show every stage, or every field of one, with its type, default and meaning."""
-    from compressor.cli import describe
+    if markdown:
+        from compressor.cli.reference import reference
 
-    describe.show_stages(name, markdown=markdown)
+        sys.stdout.write(reference())
+    else:
+        from compressor.cli.describe import show_stages
+
+        show_stages(name)
 
 
 @app.command()

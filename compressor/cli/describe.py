@@ -21,17 +21,12 @@ if TYPE_CHECKING:
     from compressor.stages.base import Stage
 
 
-def show_stages(name: str | None, *, markdown: bool = False, console: Console | None = None) -> None:
-    """Print all stages, or every field of one; as the reference page where markdown is asked.
+def show_stages(name: str | None, console: Console | None = None) -> None:
+    """Print all stages, or every field of one.
 
     Raises:
         InputError: there is no such stage.
     """
-    if markdown:
-        from compressor.cli.reference import reference
-
-        sys.stdout.write(reference())
-        return
     console = console or Console()
     if name is None:
         console.print(_all_stages())

@@ -14,7 +14,7 @@ import yaml
 from compressor.errors import InputError, ResourceError
 from compressor.models import names
 from compressor.pipeline import budget as budgets
-from compressor.pipeline import spec, yaml_file
+from compressor.pipeline import spec, yaml_file, yaml_nodes
 from compressor.pipeline.budget import MEASURES
 from compressor.pipeline.document import Document, together
 from compressor.pipeline.words import meant, quote
@@ -166,5 +166,5 @@ def _beside(path: Path, out: Path) -> str:
 
 def _scalar(text: str) -> str:
     """Text as YAML reads it back, quoted where it must be."""
-    plain = _PLAIN.match(text) and yaml_file.value_of(text, text) == text
+    plain = _PLAIN.match(text) and yaml_nodes.value_of(text, text) == text
     return text if plain else yaml.safe_dump(text, default_style='"', width=math.inf).strip()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from compressor.latency import machine
 from compressor.pipeline.prepare import installed
 from compressor.pipeline.run_folder import RunFolder
-from compressor.report.build import Row, RunFacts, build
+from compressor.report.build import build
+from compressor.report.facts import Row, RunFacts
 from compressor.report.save import render
 
 if TYPE_CHECKING:

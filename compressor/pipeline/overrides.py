@@ -10,7 +10,7 @@ from typing import Any
 from compressor.errors import InputError
 from compressor.pipeline.document import LAST, Document, Mistake, Place, dotted, set_option
 from compressor.pipeline.words import listing, meant, quote
-from compressor.pipeline.yaml_file import value_of
+from compressor.pipeline.yaml_nodes import value_of
 
 
 def override(document: Document, sets: Sequence[str]) -> Document:

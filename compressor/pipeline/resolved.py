@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from compressor.pipeline import roles
+from compressor.pipeline.spec import Pipeline
 from compressor.printable import printable
-
-if TYPE_CHECKING:
-    from compressor.pipeline.spec import Pipeline
-    from compressor.stages.base import StageSpec
+from compressor.stages.base import StageSpec
 
 
 def resolved(pipeline: Pipeline) -> dict[str, Any]:

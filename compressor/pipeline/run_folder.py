@@ -41,7 +41,7 @@ class RunFolder:
             InputError: a file stands there.
             ResourceError: the folder cannot be written.
         """
-        from compressor.pipeline.spec import resolved_yaml
+        from compressor.pipeline.resolved import resolved_yaml
 
         if self.path.exists() and not self.path.is_dir():
             raise InputError(str(self.path), "a file stands where a folder is wanted", "name another with --out")

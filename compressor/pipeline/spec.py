@@ -19,7 +19,6 @@ from compressor.pipeline import explain, roles
 from compressor.pipeline import steps as reading
 from compressor.pipeline.budget import Budget, Decide, Limit
 from compressor.pipeline.document import Document, Mistake, together
-from compressor.pipeline.resolved import resolved, resolved_yaml
 from compressor.pipeline.roles import MODEL_MAKING, Step
 from compressor.pipeline.words import listing, meant, quote
 from compressor.pipeline.yaml_file import scan, text_of
@@ -119,11 +118,6 @@ class Pipeline(Frozen):
     def lines(self) -> Mapping[tuple[str | int, ...], int]:
         """The line of each key."""
         return self._document.lines
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The pipeline as plain data with every default filled in, in the order of the file."""
-        return resolved(self)
 
     def stage(self, step: str) -> Stage:
         """The stage of a step."""
@@ -251,6 +245,3 @@ def _batches(steps: Sequence[Step], ship: Any) -> tuple[int, int] | None:
     sizes = next((one.spec.batch_sizes for one in steps if isinstance(one.spec, BenchmarkSpec)), None)
     only = next((one.spec.batch_size for one in steps if one.name == ship and isinstance(one.spec, ExportSpec)), None)
     return (sizes[0], only) if sizes and isinstance(only, int) else None
-
-
-__all__ = ["OnnxSettings", "Pipeline", "PipelineFile", "load", "parse", "resolved_yaml"]

@@ -17,8 +17,9 @@ import yaml
 
 from compressor.errors import InputError
 from compressor.pipeline.document import Document, Place, together
+from compressor.pipeline.overrides import override
 from compressor.pipeline.words import quote
-from compressor.pipeline.yaml_nodes import Builder, Loader
+from compressor.pipeline.yaml_nodes import Builder, Loader, problem_of
 
 PATH_FIELDS: tuple[tuple[str | None, ...], ...] = (
     ("task", "data", "root"),
@@ -67,8 +68,6 @@ def text_of(path: Path) -> str:
 
 def scan(text: str, path: Path, sets: Sequence[str] = ()) -> Document:
     """Text as plain data with the mistakes found on the way; InputError where nothing can be read at all."""
-    from compressor.pipeline.overrides import override
-
     try:
         node = Loader(text).get_single_node()
     except yaml.YAMLError as error:
@@ -88,27 +87,8 @@ def scan(text: str, path: Path, sets: Sequence[str] = ()) -> Document:
     return _expanded(override(document, sets))
 
 
-def value_of(text: str, where: str) -> Any:
-    """The value of a `--set` option, read as YAML; InputError names `where`."""
-    try:
-        node = Loader(text).get_single_node()
-    except yaml.YAMLError as error:
-        raise InputError(where, f"{quote(text)} is not YAML ({_problem(error)})", "put text in quotes") from None
-    if node is None:
-        return None
-    builder = Builder(Path(where))
-    value = builder.value(node, ())
-    for mistake in builder.mistakes:
-        raise InputError(where, mistake.error.what, mistake.error.todo)
-    return value
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).replace("\n", " ")
-
-
 def _not_yaml(error: yaml.YAMLError, path: Path) -> InputError:
-    problem, context = _problem(error), str(getattr(error, "context", None) or "")
+    problem, context = problem_of(error), str(getattr(error, "context", None) or "")
     if problem.startswith("but found"):
         problem, context = f"{context}, {problem}", ""
     mark = getattr(error, "problem_mark", None)

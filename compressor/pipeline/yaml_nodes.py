@@ -140,3 +140,23 @@ class Builder:
     def _mistake(self, line: int, place: Place, what: str, todo: str) -> None:
         where = f"{self.path}:{line}"
         self.mistakes.append(Mistake(line, InputError(f"{where}: {dotted(place)}" if place else where, what, todo)))
+
+
+def value_of(text: str, where: str) -> Any:
+    """The value of a `--set` option, read as YAML; InputError names `where`."""
+    try:
+        node = Loader(text).get_single_node()
+    except yaml.YAMLError as error:
+        raise InputError(where, f"{quote(text)} is not YAML ({problem_of(error)})", "put text in quotes") from None
+    if node is None:
+        return None
+    builder = Builder(Path(where))
+    value = builder.value(node, ())
+    for mistake in builder.mistakes:
+        raise InputError(where, mistake.error.what, mistake.error.todo)
+    return value
+
+
+def problem_of(error: yaml.YAMLError) -> str:
+    """What a YAML reader says is wrong, in one line."""
+    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).replace("\n", " ")

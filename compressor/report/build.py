@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from compressor.report import cautions
@@ -19,6 +17,7 @@ from compressor.report.evidence import (
     quality_finding,
     read_json,
 )
+from compressor.report.facts import Row, RunFacts
 from compressor.report.report import (
     Environment,
     PipelineText,
@@ -31,55 +30,7 @@ from compressor.report.report import (
     Verdict,
 )
 from compressor.report.rows import Bits, Drop, ModelRow, Parity, Speedup
-from compressor.report.verdict import Decide, Evidence, Finding, statements, verdict_of
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model-making step (export included) and where its evaluation lies.
-
-    kind: the artifact's kind; a bundle counts as onnx. evaluation: folder of the `<step>.evaluation` artifact, None
-    where it was not reached. facts: those of the step's own artifact (curves, weight_bits, holds_on, …).
-    """
-
-    step: str
-    stage: str
-    kind: str
-    key: str
-    parent: str | None = None
-    teacher: str | None = None
-    reused: bool = False
-    seconds: float | None = None
-    evaluation: Path | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """All that a report is made from.
-
-    task: {type, metric, data, fingerprint, samples: {train, validation, test, test_unseen}}. rows: in the order of
-    the file. ship: None where no bundle was made. budget: `{measure, min | max | max_drop}` each. latency, comparison:
-    folders of those artifacts. bundle: the bundle's folder as a reader of the report finds it.
-    """
-
-    name: str
-    created: str
-    compress_version: str
-    pipeline_text: str
-    pipeline_sha256: str
-    task: Mapping[str, Any]
-    rows: Sequence[Row]
-    baseline: str | None
-    ship: str | None
-    budget: Sequence[Mapping[str, Any]] = ()
-    decide: Decide = "interval"
-    latency: Path | None = None
-    comparison: Path | None = None
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    reproduce: Sequence[str] = ()
-    warnings: Sequence[str] = ()
-    bundle: str = "bundle"
+from compressor.report.verdict import Evidence, Finding, statements, verdict_of
 
 
 def build(facts: RunFacts) -> Report:

@@ -12,7 +12,7 @@ from compressor.report.rows import ModelRow
 from compressor.report.verdict import Finding, state_of
 
 if TYPE_CHECKING:
-    from compressor.report.build import Row
+    from compressor.report.facts import Row
     from compressor.report.report import Report
 
 _SMALL_MACS = 10_000_000

@@ -11,17 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from compressor.errors import CompressError, IntegrityError
 from compressor.store import locks
 from compressor.store import manifest as manifests
 from compressor.store.disk import bytes_of, last_change, writing
+from compressor.store.keys import folder_of, is_key
 from compressor.store.placing import DAMAGED
 from compressor.unfinished import unique
-
-if TYPE_CHECKING:
-    from compressor.store.store import Store
 
 _LOCK = ".lock"
 _TRASH = "trash-"
@@ -59,44 +56,44 @@ class Freed:
     bytes_left: int
 
 
-def rows(store: Store) -> tuple[Row, ...]:
-    """All artifacts and all interrupted work, the last used first."""
-    found = [row for folder in _artifacts(store) if (row := _artifact_row(store, folder)) is not None]
+def rows(root: Path) -> tuple[Row, ...]:
+    """All artifacts and all interrupted work in the store at `root`, the last used first."""
+    found = [row for folder in _artifacts(root) if (row := _artifact_row(root, folder)) is not None]
     found += [
         Row(folder.name, "work", "", "", bytes_of(folder), "", saved, folder)
-        for folder in _children(store.root / "work")
-        if _is_key(folder.name) and (saved := last_change(folder)) is not None
+        for folder in _children(root / "work")
+        if is_key(folder.name) and (saved := last_change(folder)) is not None
     ]
     return tuple(sorted(found, key=lambda row: (-row.used, row.key)))
 
 
-def clean(store: Store, older_than: timedelta | None, max_size: int | None, now: float | None = None) -> Freed:
+def clean(
+    root: Path, wait_seconds: float, older_than: timedelta | None, max_size: int | None, now: float | None = None
+) -> Freed:
     """Remove leftovers, then what was not used for `older_than`, then the least recently used beyond `max_size` bytes.
 
     Raises:
         ResourceError: another process is cleaning, or the store cannot be written.
     """
-    if not store.root.is_dir():
+    if not root.is_dir():
         return Freed((), (), 0, 0, 0)
-    held = locks.held(
-        store.root / "lock", what=f"the store {store.root}", wait_seconds=store.wait_seconds, waiting=None
-    )
-    with writing(store.root), held:
-        (store.root / "work").mkdir(exist_ok=True)
-        leftovers, freed = _sweep(store)
-        due, left = _due(rows(store), older_than, max_size, time.time() if now is None else now)
-        needed = _needed(store)
-        removed = [row for row in due if row.key not in needed and _remove(store, row)]
+    held = locks.held(root / "lock", what=f"the store {root}", wait_seconds=wait_seconds, waiting=None)
+    with writing(root), held:
+        (root / "work").mkdir(exist_ok=True)
+        leftovers, freed = _sweep(root)
+        due, left = _due(rows(root), older_than, max_size, time.time() if now is None else now)
+        needed = _needed(root)
+        removed = [row for row in due if row.key not in needed and _remove(root, row)]
     gone = sum(row.bytes for row in removed)
     spared = tuple(row for row in due if row not in removed)
     return Freed(tuple(removed), spared, leftovers, freed + gone, left - gone)
 
 
-def sweep(store: Store) -> None:
+def sweep(root: Path) -> None:
     """Remove folders that killed processes made and that no artifact came of, checkpoints of what is finished, and
     remains of what was taken out; damaged artifacts stay."""
     with suppress(OSError, CompressError):
-        for path in _leftovers(store):
+        for path in _leftovers(root):
             if not path.name.endswith(DAMAGED):
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -119,10 +116,10 @@ def _due(
     return due, total
 
 
-def _needed(store: Store) -> set[str]:
+def _needed(root: Path) -> set[str]:
     """Keys that processes at work hold or read."""
     needed: set[str] = set()
-    for lock in (store.root / "work").glob(f"*{_LOCK}"):
+    for lock in (root / "work").glob(f"*{_LOCK}"):
         with locks.held_if_free(lock) as free:
             if not free:
                 who = locks.holder(lock)
@@ -130,55 +127,55 @@ def _needed(store: Store) -> set[str]:
     return needed
 
 
-def _remove(store: Store, row: Row) -> bool:
+def _remove(root: Path, row: Row) -> bool:
     """Take one row out of the store in one rename, then delete it; False where somebody holds its key."""
-    lock = store.root / "work" / f"{row.key}{_LOCK}"
+    lock = root / "work" / f"{row.key}{_LOCK}"
     with locks.held_if_free(lock) as free:
         if free:
-            trash = Path(unique(f"{store.root / 'work' / _TRASH}"))
+            trash = Path(unique(f"{root / 'work' / _TRASH}"))
             os.rename(row.folder, trash)
             shutil.rmtree(trash, ignore_errors=True)
             lock.unlink(missing_ok=True)
     return free
 
 
-def _sweep(store: Store) -> tuple[int, int]:
+def _sweep(root: Path) -> tuple[int, int]:
     """Remove what killed processes left, and memories of files that are gone; gives their number and bytes."""
     count = freed = 0
-    for path in _leftovers(store):
-        empty = _is_key(path.name) and last_change(path) is None  # made before the first checkpoint, or by a mere check
+    for path in _leftovers(root):
+        empty = is_key(path.name) and last_change(path) is None  # made before the first checkpoint, or by a mere check
         freed += bytes_of(path) if path.is_dir() else path.stat().st_size
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         count += not empty
-    for lock in (store.root / "work").glob(f"*{_LOCK}"):
+    for lock in (root / "work").glob(f"*{_LOCK}"):
         with locks.held_if_free(lock) as free:
             if free:
                 lock.with_name(f"{lock.name}.json").unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
-    for memory in (store.root / "digests").glob("*.json"):
+    for memory in (root / "digests").glob("*.json"):
         if not _remembers_something(memory):
             memory.unlink(missing_ok=True)
     return count, freed
 
 
-def _leftovers(store: Store) -> Iterator[Path]:
-    for folder in _children(store.root / "artifacts"):
+def _leftovers(root: Path) -> Iterator[Path]:
+    for folder in _children(root / "artifacts"):
         yield from (one for one in folder.iterdir() if "." in one.name)
-    for path in _children(store.root / "work"):
+    for path in _children(root / "work"):
         if path.name.startswith(_TRASH):
             yield path
-        elif path.is_dir() and (_is_staging(path) or _is_finished(store, path)):
+        elif path.is_dir() and (_is_staging(path) or _is_finished(root, path)):
             with locks.held_if_free(path.with_name(path.name[:64] + _LOCK)) as free:
                 if free:
                     yield path
 
 
 def _is_staging(path: Path) -> bool:
-    return _is_key(path.name[:64]) and ".staging-" in path.name
+    return is_key(path.name[:64]) and ".staging-" in path.name
 
 
-def _is_finished(store: Store, path: Path) -> bool:
-    return _is_key(path.name) and (last_change(path) is None or store.folder(path.name).exists())
+def _is_finished(root: Path, path: Path) -> bool:
+    return is_key(path.name) and (last_change(path) is None or folder_of(root, path.name).exists())
 
 
 def _remembers_something(memory: Path) -> bool:
@@ -188,12 +185,12 @@ def _remembers_something(memory: Path) -> bool:
         return False
 
 
-def _artifacts(store: Store) -> Iterator[Path]:
-    for parent in _children(store.root / "artifacts"):
-        yield from (one for one in _children(parent) if _is_key(one.name))
+def _artifacts(root: Path) -> Iterator[Path]:
+    for parent in _children(root / "artifacts"):
+        yield from (one for one in _children(parent) if is_key(one.name))
 
 
-def _artifact_row(store: Store, folder: Path) -> Row | None:
+def _artifact_row(root: Path, folder: Path) -> Row | None:
     try:
         manifest = manifests.read(folder, folder.name, "")
     except IntegrityError:
@@ -212,7 +209,3 @@ def _artifact_row(store: Store, folder: Path) -> Row | None:
 
 def _children(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_key(name: str) -> bool:
-    return len(name) == 64 and set(name) <= set("0123456789abcdef")

@@ -1,9 +1,10 @@
-"""Canonical JSON and its SHA-256: equal values have equal keys on every machine."""
+"""Keys: SHA-256 of canonical JSON, so that equal values have equal ones everywhere, and where a key's artifact lies."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 
@@ -23,3 +24,19 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """SHA-256 of a value's canonical JSON, 64 hex digits."""
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+def is_key(name: str) -> bool:
+    """Whether a name is 64 hex digits."""
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")
+
+
+def folder_of(root: Path, key: str) -> Path:
+    """Where the artifact of a key lies in the store at `root`, or would.
+
+    Raises:
+        ValueError: no key.
+    """
+    if not is_key(key):
+        raise ValueError(f"not a step key: {key!r}")
+    return root / "artifacts" / key[:2] / key

@@ -17,7 +17,7 @@ from compressor.store import manifest as manifests
 from compressor.store.artifact import Artifact, Kind
 from compressor.store.digests import Digests
 from compressor.store.disk import homeless, is_read_only, last_change, refusal, writing
-from compressor.store.keys import digest
+from compressor.store.keys import digest, folder_of
 from compressor.store.manifest import Manifest
 from compressor.store.placing import place
 from compressor.unfinished import sweep, unique, write_whole
@@ -82,9 +82,7 @@ class Store:
 
     def folder(self, key: str) -> Path:
         """Where the artifact of a key lies, or would."""
-        if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
-            raise ValueError(f"not a step key: {key!r}")
-        return self.root / "artifacts" / key[:2] / key
+        return folder_of(self.root, key)
 
     def find(self, key: str, rebuild: str = "") -> Artifact | None:
         """The artifact of a key, or None; reads its manifest only, so this is cheap and trusts the files.
@@ -128,7 +126,7 @@ class Store:
         """
         for folder in (self.root, *(self.root / name for name in ("work", "slots", "digests"))):
             sweep(folder)
-        clean.sweep(self)
+        clean.sweep(self.root)
 
     # Working
 
@@ -224,14 +222,14 @@ class Store:
 
     def list(self) -> tuple[clean.Row, ...]:
         """All artifacts and all interrupted work, the last used first."""
-        return clean.rows(self)
+        return clean.rows(self.root)
 
     def clean(self, older_than: timedelta | None = None, max_size: int | None = None) -> clean.Freed:
         """Remove what was not used for `older_than`, then the least recently used until `max_size` bytes are left.
 
         What a running process holds or needs stays. Leftovers of killed processes go in any case.
         """
-        return clean.clean(self, older_than, max_size)
+        return clean.clean(self.root, self.wait_seconds, older_than, max_size)
 
     def _todo(self, key: str, rebuild: str) -> str:
         command = rebuild or (self.rebuild(key) if self.rebuild else _REBUILD)

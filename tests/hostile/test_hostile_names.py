@@ -197,12 +197,13 @@ def test_keys_of_weights(compress: Compress, tmp_path: Path) -> None:
 
 def test_a_resolved_file_is_the_same_pipeline_whatever_its_names(tmp_path: Path) -> None:
     from compressor.pipeline import spec
+    from compressor.pipeline.resolved import resolved_yaml
 
     file = tmp_path / f"{HOSTILE.replace('/', '')}.yaml"
     args = {HOSTILE: HOSTILE, "猫": "Größe"}
     for given in (args, {"猫": "Größe"}):
         file.write_text(json.dumps(with_value(FILE, ("steps", "a", "model"), {"factory": "net:Net", "args": given})))
-        text = spec.resolved_yaml(spec.load(file))
+        text = resolved_yaml(spec.load(file))
         assert not acts(text)
         assert yaml.safe_load(text)["steps"]["a"]["model"]["args"] == given
     assert "猫: Größe" in text

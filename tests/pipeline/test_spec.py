@@ -11,9 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from compressor.errors import InputError
-from compressor.pipeline import spec
 from compressor.pipeline.budget import Limit
-from compressor.pipeline.resolved import resolved
+from compressor.pipeline.resolved import resolved, resolved_yaml
 from tests.pipeline.toy_stages import FILE, Make, parse
 
 STEPS = FILE.split("steps:\n")[0] + "steps:\n"
@@ -87,7 +86,7 @@ def test_errors_found_later_can_name_the_line() -> None:
 
 def test_resolved_says_everything_and_reads_back_to_itself() -> None:
     pipeline = parse(FILE)
-    written = spec.resolved_yaml(pipeline)
+    written = resolved_yaml(pipeline)
     steps = yaml.safe_load(written)["steps"]
     assert steps["int8"] == {"stage": "pack", "from": "small", "method": "ptq", "steps": 1, "limit": 1.0}
     assert steps["big"]["optimizer"] == "adamw"
@@ -102,14 +101,14 @@ def test_resolved_says_everything_and_reads_back_to_itself() -> None:
 
 def test_resolved_keeps_a_null_that_means_something() -> None:
     pipeline = parse(FILE, "steps.int8.limit=null")
-    assert pipeline.data["steps"]["int8"]["limit"] is None
-    assert parse(spec.resolved_yaml(pipeline)).data == pipeline.data
-    assert parse(FILE).data["steps"]["int8"]["limit"] == 1.0
+    assert resolved(pipeline)["steps"]["int8"]["limit"] is None
+    assert resolved(parse(resolved_yaml(pipeline))) == resolved(pipeline)
+    assert resolved(parse(FILE))["steps"]["int8"]["limit"] == 1.0
 
 
 def test_set_changes_the_pipeline_and_not_its_text() -> None:
     pipeline = parse(FILE, "steps.small.temperature=2", "seed=7")
-    assert pipeline.data["steps"]["small"]["temperature"] == 2.0
+    assert resolved(pipeline)["steps"]["small"]["temperature"] == 2.0
     assert (pipeline.seed, pipeline.text) == (7, FILE)
 
 
@@ -254,9 +253,9 @@ def test_loading_a_file_loads_nothing_heavy(tmp_path: Path) -> None:
         "budget: {accuracy: {min: 0.9}, latency_p50_ms: {max: 9}}\n"
     )
     code = (
-        "import sys; from compressor.pipeline import spec; from compressor.stages import STAGES; "
+        "import sys; from compressor.pipeline import resolved, spec; from compressor.stages import STAGES; "
         "list(STAGES.values()); "
-        f"spec.resolved_yaml(spec.load(sys.argv[1])); print([name for name in {HEAVY} if name in sys.modules])"
+        f"resolved.resolved_yaml(spec.load(sys.argv[1])); print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from compressor.errors import InputError
 from compressor.pipeline import spec, yaml_file
-from compressor.pipeline.resolved import resolved
+from compressor.pipeline.resolved import resolved, resolved_yaml
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "pipelines").glob("*.yaml"))]
@@ -43,7 +43,7 @@ def check(found: spec.Pipeline | list[str]) -> None:
             assert sentence.startswith(("x.yaml", "--set "))
             assert not any(word in sentence for word in ("Input should", "pydantic", "object at 0x"))
     else:
-        again = spec.parse(yaml_file.scan(spec.resolved_yaml(found), Path("x.yaml")))
+        again = spec.parse(yaml_file.scan(resolved_yaml(found), Path("x.yaml")))
         assert resolved(again) == resolved(found)
 
 

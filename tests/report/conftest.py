@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.report.build import Row, RunFacts, build
+from compressor.report.build import build
+from compressor.report.facts import Row, RunFacts
 from compressor.report.html import figures_of
 from compressor.report.report import Report
 from compressor.report.save import render

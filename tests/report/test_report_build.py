@@ -13,7 +13,8 @@ import pytest
 
 from compressor.errors import InputError, IntegrityError
 from compressor.report import words
-from compressor.report.build import Row, RunFacts, build
+from compressor.report.build import build
+from compressor.report.facts import Row, RunFacts
 from compressor.report.report import Report
 
 HASHES = {"teacher": "1" * 64, "int8": "2" * 64}

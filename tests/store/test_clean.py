@@ -52,7 +52,7 @@ def test_a_store_copied_without_its_work_folder_can_be_cleaned(store):
 def test_what_was_not_used_for_so_long_goes(store):
     for name, days in (("a", 29.9), ("b", 30.1), ("c", 300)):
         put(store, name, days)
-    freed = clean(store, timedelta(days=30), None, NOW)
+    freed = clean(store.root, store.wait_seconds, timedelta(days=30), None, NOW)
     assert [row.step for row in freed.rows] == ["digits/c", "digits/b"]
     assert (freed.bytes, freed.bytes_left) == (2000, 1000)
     assert left(store) == ["digits/a"]
@@ -65,7 +65,7 @@ def test_what_was_not_used_for_so_long_goes(store):
 def test_the_least_recently_used_go_until_the_rest_fits(store, max_size, stay):
     for days, name in enumerate("cba"):
         put(store, name, days)
-    freed = clean(store, None, max_size, NOW)
+    freed = clean(store.root, store.wait_seconds, None, max_size, NOW)
     assert left(store) == [f"digits/{name}" for name in stay]
     assert freed.bytes_left == 1000 * len(stay)
 
@@ -73,7 +73,7 @@ def test_the_least_recently_used_go_until_the_rest_fits(store, max_size, stay):
 def test_both_limits_together(store):
     for days, name in ((1, "a"), (2, "b"), (40, "c")):
         put(store, name, days)
-    clean(store, timedelta(days=30), 1500, NOW)
+    clean(store.root, store.wait_seconds, timedelta(days=30), 1500, NOW)
     assert left(store) == ["digits/a"]
 
 
@@ -81,7 +81,7 @@ def test_what_a_process_at_work_needs_stays(store):
     teacher, held = put(store, "teacher", 40), put(store, "held", 40)
     put(store, "other", 40)
     with store.hold(held, needs=[teacher]):
-        freed = clean(store, timedelta(days=30), None, NOW)
+        freed = clean(store.root, store.wait_seconds, timedelta(days=30), None, NOW)
     assert sorted(left(store)) == ["digits/held", "digits/teacher"]
     assert {row.step for row in freed.spared} == {"digits/held", "digits/teacher"}
     assert freed.bytes_left == 2000
@@ -95,8 +95,8 @@ def test_interrupted_work_is_listed_and_ages(store):
         os.utime(one, (0, NOW - 10 * DAY))
     (row,) = store.list()
     assert (row.key, row.kind, row.bytes, row.used) == (key, "work", 10, NOW - 10 * DAY)
-    assert clean(store, timedelta(days=11), None, NOW).rows == ()
-    assert clean(store, timedelta(days=9), None, NOW).rows == (row,)
+    assert clean(store.root, store.wait_seconds, timedelta(days=11), None, NOW).rows == ()
+    assert clean(store.root, store.wait_seconds, timedelta(days=9), None, NOW).rows == (row,)
     assert store.interrupted(key) is None
 
 
