@@ -12,6 +12,7 @@ A message is one sentence of three parts: where, what is wrong with the value as
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -131,10 +132,36 @@ SHORTAGES = (
 """What libraries say, each in its own words, when memory, addresses or threads run out."""
 
 
+_NAMES = re.compile(
+    r"""\bName:\s*'[^']*'|\bmodel from .* failed:"""
+    r"""|(?<!\w)(?P<quote>['"`])(?!std::bad_alloc\b)(?:(?!(?P=quote)).)*(?P=quote)(?!\w)"""
+)
+"""Where libraries repeat a foreign name: what stands in quotes, and the file that onnxruntime was given."""
+_SHORT = frozenset({errno.ENOMEM, errno.EAGAIN})
+_WITHOUT_A_TYPE = ("RuntimeError", "OutOfMemoryError", "AcceleratorError", "SystemError", "SafetensorError")
+_OF_ONNXRUNTIME = ("Fail", "RuntimeException", "EPFail")
+
+
 def is_shortage(words: str) -> bool:
-    """Whether a library's words are about memory, addresses or threads that ran out."""
-    said = words.lower()
+    """Whether a library's words, without the names that it repeats, are about memory, addresses or threads that ran
+    out."""
+    said = _NAMES.sub("", words).lower()
     return any(one in said for one in SHORTAGES) and "not permitted" not in said
+
+
+def is_short(problem: BaseException) -> bool:
+    """Whether an exception is about memory, addresses or threads that ran out: by its type or its number, and by its
+    words only where the type says nothing."""
+    kind = type(problem)
+    if isinstance(problem, OSError) and problem.errno is not None:
+        return problem.errno in _SHORT
+    if kind.__module__.startswith("onnxruntime"):
+        return kind.__name__ in _OF_ONNXRUNTIME and is_shortage(str(problem))
+    if kind is ImportError:  # `FILE: what the loader says`
+        said = str(problem)
+        return not said.startswith("cannot import name") and is_shortage(said.rpartition(": ")[2])
+    told = kind.__name__ in _WITHOUT_A_TYPE or kind is OSError
+    return isinstance(problem, MemoryError) or (told and is_shortage(str(problem)))
 
 
 def short_of_memory(problem: BaseException | None) -> bool:
@@ -146,8 +173,7 @@ def _shortage_in(problem: BaseException | None) -> BaseException | None:
     for _ in range(20):
         if problem is None:
             return None
-        # Our own sentences repeat what the user wrote; what led to them is the library's.
-        if isinstance(problem, MemoryError) or (not isinstance(problem, CompressError) and is_shortage(str(problem))):
+        if is_short(problem):
             return problem
         problem = problem.__cause__ or problem.__context__
     return None

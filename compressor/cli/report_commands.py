@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from compressor.errors import InputError
+from compressor.printable import in_json
 from compressor.report.details import Device
+from compressor.report.part import write_whole
 from compressor.report.report import Report
-from compressor.report.save import render
+from compressor.report.save import pages
 
 _RUNNER = "give what `python run.py --bench` printed on the device"
 
@@ -28,9 +31,17 @@ def report_again(run: Path, add: Path | None = None) -> str:
     report = Report.load(path)
     if add is not None:
         report = with_device(report, read_device(add), add)
-    render(report, path.parent)
+        _keep_devices(path, report.details.devices)
+    pages(report, path.parent)
     added = f", with the rows of {add}" if add is not None else ""
     return f"{path.parent / 'report.html'} and report.md written{added}"
+
+
+def _keep_devices(path: Path, devices: Sequence[Device]) -> None:
+    """Put rows into report.json, in which all else stays, what a newer version wrote there too."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["details"] = {**content.get("details", {}), "devices": [one.model_dump(mode="json") for one in devices]}
+    write_whole(path, in_json(content, indent=1, letters=True) + "\n")
 
 
 def read_device(path: Path) -> Device:

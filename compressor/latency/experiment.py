@@ -187,7 +187,7 @@ def _in_process(request: dict[str, Any], told: Callable[[int], None], limits: An
                 if "rounds" in message:
                     told(message["rounds"])
                 elif "error" in message:
-                    if is_shortage(message["error"]):
+                    if message["short"]:
                         raise _short(message["error"], max(request["batch_sizes"]))
                     raise StepError("latency", f"onnxruntime could not time the models ({message['error']})",
                                     "check that each file runs in onnxruntime on this machine")  # fmt: skip

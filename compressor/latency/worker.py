@@ -1,7 +1,8 @@
 """`python -m compressor.latency.worker`: one process of the experiment, in which all models are timed in turn.
 
 Reads one JSON request from stdin; prints JSON lines: {"rounds": done} after each round, and at last {"result": …} or
-{"error": sentence}. It imports numpy and onnxruntime only: nothing else holds threads or memory, and it starts fast.
+{"error": sentence, "short": whether for want of memory}. It imports numpy and onnxruntime only: nothing else holds
+threads or memory, and it starts fast.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from compressor.errors import short_of_memory
 from compressor.latency import machine, memory
 from compressor.latency.session import fixed_batch, make_feed, open_session
 
@@ -194,7 +196,7 @@ def main() -> int:
     except BrokenPipeError:
         return 1
     except Exception as problem:  # whatever onnxruntime says must reach the person, named by the caller
-        tell({"error": f"{type(problem).__name__}: {problem}"})
+        tell({"error": f"{type(problem).__name__}: {problem}", "short": short_of_memory(problem)})
         return 1
     return 0
 

@@ -15,7 +15,8 @@ from compressor.errors import ResourceError
 class Part(BaseModel):
     """A piece of the report: complete when made, and unchanged from then on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    # A newer version's report has fields that this one does not know.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
 
     @field_validator("*")
     @classmethod

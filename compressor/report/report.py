@@ -165,7 +165,7 @@ class Report(Part):
     """What a run says: verdict, one row a model, and where every figure was measured."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), populate_by_name=True
+        frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=(), populate_by_name=True
     )
 
     schema_: Literal["compress.report/1"] = Field("compress.report/1", alias="schema")

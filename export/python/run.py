@@ -44,6 +44,7 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
+import errno
 import gc
 import hashlib
 import io
@@ -1426,17 +1427,43 @@ SHORTAGES = (
 """What libraries say, each in its own words, when memory, addresses or threads run out."""
 
 
+_NAMES = re.compile(
+    r"""\bName:\s*'[^']*'|\bmodel from .* failed:"""
+    r"""|(?<!\w)(?P<quote>['"`])(?!std::bad_alloc\b)(?:(?!(?P=quote)).)*(?P=quote)(?!\w)"""
+)
+"""Where libraries repeat a foreign name: what stands in quotes, and the file that onnxruntime was given."""
+_SHORT = frozenset({errno.ENOMEM, errno.EAGAIN})
+_WITHOUT_A_TYPE = ("RuntimeError", "OutOfMemoryError", "AcceleratorError", "SystemError", "SafetensorError")
+_OF_ONNXRUNTIME = ("Fail", "RuntimeException", "EPFail")
+
+
 def is_shortage(words: str) -> bool:
-    """Whether a library's words are about memory, addresses or threads that ran out."""
-    said = words.lower()
+    """Whether a library's words, without the names that it repeats, are about memory, addresses or threads that ran
+    out."""
+    said = _NAMES.sub("", words).lower()
     return any(one in said for one in SHORTAGES) and "not permitted" not in said
+
+
+def is_short(error: BaseException) -> bool:
+    """Whether an exception is about memory, addresses or threads that ran out: by its type or its number, and by its
+    words only where the type says nothing."""
+    kind = type(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _SHORT
+    if kind.__module__.startswith("onnxruntime"):
+        return kind.__name__ in _OF_ONNXRUNTIME and is_shortage(str(error))
+    if kind is ImportError:  # `FILE: what the loader says`
+        said = str(error)
+        return not said.startswith("cannot import name") and is_shortage(said.rpartition(": ")[2])
+    told = kind.__name__ in _WITHOUT_A_TYPE or kind is OSError
+    return isinstance(error, MemoryError) or (told and is_shortage(str(error)))
 
 
 def short_of_memory(error: "BaseException | None") -> bool:
     """Whether an exception, or what led to it, tells of memory, addresses or threads that ran out."""
     seen = 0
     while error is not None and seen < 10:
-        if isinstance(error, MemoryError) or is_shortage(str(error)):
+        if is_short(error):
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
@@ -1653,13 +1680,14 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             check_preprocess(facts["preprocess"])
             if asked.probe:
                 _tell_json(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1))
-                return 0
+                return _ended(0)
             if asked.check:
                 _tell_check(asked, facts)
             if asked.bench:
                 _tell_json(bench(asked.bundle, facts, asked.threads, asked.batch, asked.rounds), indent=1)
                 return _ended(0)
-            return _ended(_tell_answers(asked, facts)) if asked.pictures else 0
+            code = _tell_answers(asked, facts) if asked.pictures else 0
+            return _ended(code) if asked.pictures or asked.json else code
     except Refused as refused:
         _tell(f"{RUNNER}: {refused}", sys.stderr)
         return refused.code

@@ -72,6 +72,8 @@ def test_foreign_names_are_shown_and_do_nothing(device: Path) -> None:
 @pytest.mark.parametrize("redirect", [">&-", ">/dev/full", "<&- >&- 2>&-"])
 def test_a_stream_that_takes_nothing(device: Path, redirect: str) -> None:
     assert call(device, "--check", redirect=redirect)[0] == 0
+    assert call(device, "--check", "--json", redirect=redirect)[0] == 7
+    assert call(device, "--probe", redirect=redirect)[0] == 7
     assert call(device, "digit.png", redirect=redirect)[0] == 7
     assert call(device, "--help", redirect=redirect)[0] == 7
     assert call(device, "none.png", redirect=redirect)[0] == 2

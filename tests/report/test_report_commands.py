@@ -109,3 +109,24 @@ def test_a_folder_without_a_report_is_no_run_folder(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}: is no run folder: there is no report.json in it; name a folder such as runs/NAME"
     )
+
+
+def test_what_a_newer_version_wrote_is_ignored_and_stays(run: Path, report: Report, tmp_path: Path) -> None:
+    path = run / "report.json"
+    content = json.loads(path.read_text())
+    for place in (content, content["verdict"], content["models"][0], content["task"], content["details"]):
+        place["of_tomorrow"] = {"a": [1]}
+    content["environment"]["cores_of_tomorrow"] = 3
+    path.write_text(json.dumps(content))
+    before = path.read_bytes()
+    report_again(run)
+    assert path.read_bytes() == before
+    rows = device(report, of_tomorrow=1)
+    rows["rows"][0]["of_tomorrow"] = 1
+    file = tmp_path / "pi.json"
+    file.write_text(json.dumps(rows))
+    report_again(run, file)
+    after = json.loads(path.read_text())
+    assert len(after["details"].pop("devices")) == 1
+    content["details"].pop("devices", None)
+    assert after == content

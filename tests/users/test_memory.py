@@ -128,6 +128,8 @@ def test_a_run_whose_process_cannot_load_its_libraries(tmp_path: Path) -> None:
         RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 8589934592"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
         ImportError("libgomp.so.1: cannot allocate memory in static TLS block"),
+        type("Fail", (Exception,), {"__module__": "onnxruntime.capi"})("Load model from a.onnx failed:std::bad_alloc"),
+        OSError("libgomp.so.1: cannot allocate memory in static TLS block"),
         OSError(12, "Cannot allocate memory"),
         BlockingIOError(11, "Resource temporarily unavailable"),
     ],
@@ -153,6 +155,19 @@ def test_every_librarys_words(problem: Exception) -> None:
         ImportError("libfoo.so: failed to map segment from shared object: Operation not permitted"),
         ImportError("No module named 'onnxruntime'"),
         InputError("steps.out of memory", "no such class 'pthread_create'", "cannot allocate memory"),
+        FileNotFoundError(2, "No such file or directory", "out of memory.yaml"),
+        PermissionError(13, "Permission denied", "bad_alloc"),
+        KeyError("bad_alloc"),
+        ValueError("no item is called 'bad_alloc'"),
+        ModuleNotFoundError("No module named 'bad_alloc'"),
+        ImportError("cannot import name 'bad_alloc' from 'nets' (/out of memory/nets.py)"),
+        ImportError("/out of memory/nets.so: undefined symbol"),
+        RuntimeError("Error(s) in loading state_dict for Net: Missing key(s): \"out of memory.weight\", 'bad_alloc'."),
+        type("NoSuchFile", (Exception,), {"__module__": "onnxruntime.capi"})("Load model from bad_alloc.onnx failed"),
+        type("Fail", (Exception,), {"__module__": "onnxruntime.capi"})("Load model from bad_alloc.onnx failed:Corrupt"),
+        type("RuntimeException", (Exception,), {"__module__": "onnxruntime.capi"})(
+            "Non-zero status code while running Conv node. Name:'std::bad_alloc' Status Message: odd shapes"
+        ),
     ],
     ids=str,
 )
@@ -191,6 +206,12 @@ def test_other_ends_of_the_working_process() -> None:
     assert "for want of memory (terminate called after throwing" in thrown.what
     assert isinstance(_death(-int(signal.SIGTERM), {}, ""), Interrupted)
     assert isinstance(_death(1, {}, "something else"), ChildBug)
+
+
+@pytest.mark.parametrize("line", ["KeyError: 'bad_alloc'", 'FileNotFoundError: "out of memory.yaml" is not there'])
+def test_a_name_in_a_dead_process_last_words_is_not_about_memory(line: str) -> None:
+    assert isinstance(_death(1, {}, f"{line}\n"), ChildBug)
+    assert isinstance(experiment._failure(1, line, 8), StepError)
 
 
 def test_the_latency_processes_end_likewise() -> None:
