@@ -147,10 +147,13 @@ def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
 def described(found: dict[str, Any]) -> list[str]:
     """An evaluation in lines for people."""
     size = f"{found['size_bytes'] / 1e6:.3f} MB"
-    lines = [f"{found['file']}: {found['precision']}, {size}, on {found['task']['data']}, in onnxruntime"]
+    precision = found["precision"] or "precision unknown"
+    lines = [f"{found['file']}: {precision}, {size}, on {found['task']['data']}, in onnxruntime"]
     lines += [
         found["macs_unknown"] or f"{found['params']:,} parameters, {found['macs']:,} multiply-accumulates a sample"
     ]
+    if found["precision_unknown"]:
+        lines.append(found["precision_unknown"])
     if found["unknown_operators"]:
         named = ", ".join(found["unknown_operators"])
         lines.append(f"nobody here can say whether {named} computes in integers or in float")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import onnx
 import onnx.inliner
 
+from compressor.errors import short_of_memory
 from compressor.onnx_graph import choices, kernels, links, macs, operators
+from compressor.onnx_graph.clean import first_line
 from compressor.onnx_graph.macs import Shape, UnknownError, UnseenError
 
 LARGEST = 200_000
@@ -34,23 +37,40 @@ class _UnseenError(UncountedError):
 
 
 def count(path: Path, sample: Sequence[int] | None = None) -> dict[str, Any]:
-    """`{"params": n, "macs": n, "macs_unknown": why}` of an ONNX file, for one sample.
+    """`{"params": n, "macs": n, "macs_unknown": why}` of an ONNX file that runs, for one sample.
 
     params: elements of the weight tensors; scales and zero points of quantization, single numbers (limits of a clip)
     and shapes are none. macs: multiply-accumulates of convolutions, matrix products, recurrent layers, attention and
     sums of products, also inside functions, branches and loops; biases and elementwise operators count nothing. None
-    where an operator or a size is unknown, and then macs_unknown is a sentence about the first one, else None.
+    where an operator or a size is unknown, and then macs_unknown is a sentence about the first one, else None; both are
+    None where the file cannot be looked into.
     sample: sizes of the only input after the batch, where the file leaves some open.
     """
-    model = onnx.load(path, load_external_data=False)
-    if sum(prod(tensor.dims) for tensor in model.graph.initializer) < _IN_MEMORY:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    _with_sizes(model, sample)
-    params = _params(model)
+    params = None
     try:
+        model = onnx.load(path, load_external_data=False)
+        params = _params(model)
+        _with_weights(model, path.parent)
+        _with_sizes(model, sample)
         return {"params": params, "macs": _macs(model), "macs_unknown": None}
     except UncountedError as error:
-        return {"params": params, "macs": None, "macs_unknown": str(error)}
+        return unknown(str(error), params)
+    except Exception as error:  # ONNX has a dozen exception types without a common one, and some files trouble it
+        if short_of_memory(error):
+            raise
+        return unknown(f"the multiplications are not counted: {first_line(error)}", params)
+
+
+def unknown(why: str, params: int | None = None) -> dict[str, Any]:
+    """What `count` gives where nothing more is known. why: a sentence."""
+    return {"params": params, "macs": None, "macs_unknown": why}
+
+
+def _with_weights(model: onnx.ModelProto, folder: Path) -> None:
+    """Reads what lies in other files, where it is little: sizes may stand there."""
+    if sum(prod(tensor.dims) for tensor in model.graph.initializer) < _IN_MEMORY:
+        with suppress(Exception):  # onnx reads no links, which onnxruntime follows
+            onnx.load_external_data_for_model(model, str(folder))
 
 
 def _with_sizes(model: onnx.ModelProto, sample: Sequence[int] | None) -> None:

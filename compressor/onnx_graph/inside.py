@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,17 +25,29 @@ class Inside:
         self.session: onnxruntime.InferenceSession | None = None
 
     def open(self, request: Mapping[str, Any], _: Any) -> Answer:
-        """Load the file `path` for so many `threads`: the batch size that it was made for, its operators
-        and its cost. sample: the sizes of one sample."""
-        from compressor.onnx_graph import cost, operators, session
+        """Load the file `path` for so many `threads`: the batch size that it was made for."""
+        from compressor.onnx_graph import session
 
         self.path, self.code = Path(request["path"]), request["code"]
         try:
             self.session = session.make_session(self.path, request["threads"])
-            counted = operators.count(self.path) | cost.count(self.path, request["sample"])
         except Exception as error:  # onnxruntime has a dozen exception types without a common one
             raise self._refused(error) from None
-        return {"batch": session.fixed_batch(self.session), "counted": counted}, None
+        return {"batch": session.fixed_batch(self.session)}, None
+
+    def count(self, request: Mapping[str, Any], _: Any) -> Answer:
+        """The operators and the cost of the file `path`, null with a sentence where they cannot be told. sample: the
+        sizes of one sample."""
+        from compressor.onnx_graph import cost, operators
+
+        path = Path(request["path"])
+        try:
+            made = operators.count(path) | {"precision_unknown": None}
+        except Exception as error:  # onnxruntime has a dozen exception types without a common one
+            if runner().short_of_memory(error):
+                raise
+            made = operators.unknown(f"its operators are not known: {runner().first_line(error)}")
+        return made | cost.count(path, request["sample"]), None
 
     def run(self, _: Mapping[str, Any], batch: np.ndarray) -> Answer:
         """What the open file answers to a batch."""
@@ -48,6 +61,21 @@ class Inside:
         except Exception as error:  # onnxruntime has a dozen exception types without a common one
             raise self._refused(error) from None
         return {}, found
+
+    def pace(self, _: Mapping[str, Any], samples: np.ndarray) -> Answer:
+        """`seconds` that the open file takes to answer these samples, a second time; 0 where it cannot."""
+        from compressor.onnx_graph import session
+
+        assert self.session is not None
+        try:
+            session.answer(self.session, samples)
+            began = time.monotonic()
+            session.answer(self.session, samples)
+        except Exception as error:  # onnxruntime has a dozen exception types without a common one
+            if runner().short_of_memory(error):
+                raise
+            return {"seconds": 0}, None
+        return {"seconds": time.monotonic() - began}, None
 
     def neighbours(self, _: Mapping[str, Any], samples: np.ndarray) -> Answer:
         """`found`: what is wrong and what to do, where a sample's answer depends on the samples beside it."""
@@ -69,4 +97,5 @@ class Inside:
 
 if __name__ == "__main__":
     inside = Inside()
-    sys.exit(runner().serve({"open": inside.open, "run": inside.run, "neighbours": inside.neighbours}, sys.argv[1:]))
+    asked = ("open", "count", "run", "pace", "neighbours")
+    sys.exit(runner().serve({name: getattr(inside, name) for name in asked}, sys.argv[1:]))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 
 from compressor import unfinished
 from compressor.onnx_graph import links, operators
 from compressor.onnx_graph.macs import Shape
 from compressor.onnx_graph.session import make_session
 
+LONGEST, LARGEST = 20.0, 2**26
+"""Seconds of a run that is watched, and bytes of what onnxruntime writes about it: half a kilobyte for each node that
+runs, which for a loop of many rounds fills any disk."""
 _END = "_kernel_time"
 
 
@@ -25,7 +30,7 @@ def executed(model: onnx.ModelProto) -> Iterator[tuple[int, onnx.NodeProto, dict
     The model's sizes are numbers, and its functions written out. What onnxruntime puts in place of a node is not told.
 
     Raises:
-        ValueError: the profile has no room for all that ran.
+        ValueError: too much ran. Whatever onnxruntime raises, for one where it takes longer than `LONGEST`.
     """
     named = onnx.ModelProto()
     named.CopyFrom(model)
@@ -53,8 +58,17 @@ def _profile(model: onnx.ModelProto) -> list[dict[str, Any]]:
         path = folder / "named.onnx"
         onnx.save(model, path)
         session = make_session(path, 1, optimize=False, profile=folder / "profile")
-        session.run(None, feed)
-        events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        options = ort.RunOptions()
+        clock = threading.Timer(LONGEST, setattr, (options, "terminate", True))
+        clock.start()
+        try:
+            session.run(None, feed, options)
+        finally:
+            clock.cancel()
+            told = Path(session.end_profiling())
+        if told.stat().st_size > LARGEST:
+            raise ValueError("too much ran")
+        events: list[dict[str, Any]] = json.loads(told.read_text(encoding="utf-8"))
     if not any(event["name"] == "model_run" for event in events):
         raise ValueError("the profile has no room for all that ran")
     return events

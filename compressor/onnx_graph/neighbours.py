@@ -16,6 +16,8 @@ from compressor.models.company import LARGE, MANY, ROUNDING
 from compressor.onnx_graph import allowance, bits, mixing, session
 from compressor.onnx_graph.clean import first_line
 
+ANSWERS = 200
+"""Answers to two samples that take as long as `find` at most, what tells of a graph's rounding included."""
 HALF, DYNAMIC = 1e-2, 0.1
 """Shares of the outputs' spread: what rounding to 16 bits does, and what scales do that are taken from the batch. Such
 scales are a batch's by design; they move an answer by a step of 8 bits here and there, and beyond this they matter."""

@@ -54,6 +54,12 @@ def count(path: Path) -> dict[str, Any]:
     }
 
 
+def unknown(why: str) -> dict[str, Any]:
+    """What `count` gives where the graph cannot be looked into, and `precision_unknown`: why, a sentence."""
+    names = ("operators", "float_convolutions", "float_matmuls", "float_names", "unknown_operators", "precision")
+    return {**dict.fromkeys(names), "precision_unknown": why}
+
+
 def look(path: Path) -> Operators:
     """The operators of an ONNX file as onnxruntime runs it on this CPU."""
     nodes = list(walk(optimised(path)))

@@ -59,15 +59,16 @@ def evaluate(
     sample = (channels, *size) if layout.channels_first else (*size, channels)
     with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
         opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
-                            "code": int(wrong.exit_code), "sample": sample})[0]  # fmt: skip
+                            "code": int(wrong.exit_code)})[0]  # fmt: skip
         _check_neighbours(model, child, layout, task)
         quality = _quality(model, child, layout, task, graph)
+    counted = _counted(model, sample, wrong, limits)
     digest = _digest(files)
     return {
         "model_sha256": digest,
         "size_bytes": sum(file.stat().st_size for file in files),
         **quality,
-        **opened["counted"],
+        **counted,
         **_latency(model, sample, digest, benchmark, opened["batch"], limits, wrong),
     }
 
@@ -174,10 +175,12 @@ def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
 
 def _check_neighbours(model: Path, child: Any, layout: Layout, task: Task) -> None:
     """InputError where the file's answer to a sample depends on the samples beside it; names the cause."""
+    from compressor.onnx_graph import neighbours
     from compressor.training import samples
 
     few = samples.of_file(task, SAMPLES, pixels=layout.pixels, channels_first=layout.channels_first)
-    if found := child.ask({"do": "neighbours"}, few)[0]["found"]:
+    pace = child.ask({"do": "pace"}, few[:2])[0]["seconds"]
+    if found := child.ask({"do": "neighbours"}, few, neighbours.ANSWERS * pace)[0]["found"]:
         raise InputError(str(model), *found)
 
 
@@ -204,6 +207,27 @@ def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.Gr
     class_order.check(str(model), task.answer(validation["outputs"]), validation["targets"], task.answers)
     quality = evaluated.quality(task.score(outputs, targets), task.unseen())
     return {"final_activation": final_activation.find(graph, outputs), **quality}
+
+
+def _counted(
+    model: Path, sample: Sequence[int], wrong: type[CompressError], limits: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Operators, precision and cost, found in a process of their own: a file that runs is evaluated without them."""
+    from compressor.onnx_graph import cost, operators
+
+    code = int(wrong.exit_code)
+    with translated():
+        try:
+            with apart("compressor.onnx_graph.inside", model, code, limits) as child:
+                told: dict[str, Any] = child.ask({"do": "count", "path": str(model), "sample": sample})[0]
+                return told
+        except runner().Refused as refused:
+            if refused.code != code:
+                raise
+            why = f"what counts them {refused.problem}"
+    return operators.unknown(f"its operators are not known: {why}") | cost.unknown(
+        f"its multiplications are not known: {why}"
+    )
 
 
 def _answered(child: Any, layout: Layout, task: Task, split: Split, limit: int | None) -> dict[str, np.ndarray]:

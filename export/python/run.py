@@ -1076,15 +1076,17 @@ class Watch:
     """
 
     def __init__(self, process: Any, limits: Limits) -> None:
-        self._process, self._limits, self._deadline = process, limits, float("inf")
+        self._process, self._limits, self._seconds = process, limits, 0
+        self._deadline = float("inf")
         self.over, self.full = "", False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def begin(self) -> None:
-        """An answer is asked for now."""
-        self._deadline = time.monotonic() + self._limits.seconds
+    def begin(self, more: float = 0) -> None:
+        """An answer is asked for now. more: seconds that it may take beyond the usual."""
+        self._seconds = self._limits.seconds + round(more)
+        self._deadline = time.monotonic() + self._seconds
 
     def rest(self) -> None:
         """Nothing is asked for now."""
@@ -1101,7 +1103,7 @@ class Watch:
             if resident_bytes(self._process.pid) > self._limits.memory_mb * 10**6:
                 self.over = f"takes more than {self._limits.memory_mb:,} MB of memory"
             elif time.monotonic() > self._deadline:
-                self.over = f"does not answer within {self._limits.seconds:,} seconds"
+                self.over = f"does not answer within {self._seconds:,} seconds"
             if self.over:
                 limit = _address_limit()
                 self.full = limit is not None and address_bytes(self._process.pid) > 0.8 * limit
@@ -1175,9 +1177,12 @@ class Child:
             with contextlib.suppress(OSError):
                 stream.close()
 
-    def ask(self, request: Mapping[str, Any], array: "np.ndarray | None" = None) -> Answer:
-        """What the process answers; Refused where it refuses, takes too much, or dies."""
-        self._watch.begin()
+    def ask(self, request: Mapping[str, Any], array: "np.ndarray | None" = None, more: float = 0) -> Answer:
+        """What the process answers; Refused where it refuses, takes too much, or dies.
+
+        more: seconds that it may take beyond the usual, since the graph answers several times in between.
+        """
+        self._watch.begin(more)
         try:
             _send(self._process.stdin, request, array)
             told = _receive(self._process.stdout)

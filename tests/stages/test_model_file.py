@@ -14,7 +14,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from compressor.cli.bundle_commands import described
 from compressor.errors import InputError, IntegrityError
+from compressor.onnx_graph import neighbours
+from compressor.runner import runner
 from compressor.stages import model_file
 from compressor.stages.benchmark import BenchmarkSpec
 from compressor.tasks.base import Batch
@@ -210,3 +213,37 @@ def test_a_file_that_mixes_samples_is_refused_before_its_quality(tmp_path: Path,
     with pytest.raises(InputError) as refused:
         model_file.evaluate(tmp_path / "m.onnx", task, QUICK, is_bundle=is_bundle)
     assert "m.onnx: its node `over all` (ReduceMean) mixes the samples of a batch" in str(refused.value)
+
+
+def test_weights_behind_a_link_are_counted_too(tmp_path: Path) -> None:
+    """As in the caches of hubs: onnxruntime follows links, and onnx refuses to."""
+    path, beside = tmp_path / "m.onnx", tmp_path / "m.onnx.data"
+    onnx.save(foreign(path), path, save_as_external_data=True, location=beside.name, size_threshold=0)
+    beside.rename(tmp_path / "blob")
+    beside.symlink_to(tmp_path / "blob")
+    found = evaluate(path)
+    assert (found["params"], found["macs"], found["macs_unknown"]) == (27, 27 * 36, None)
+
+
+def test_a_file_whose_operators_cannot_be_counted_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentences say what was missing, and each check of a sample's company may take its time."""
+    asked: dict[str, float] = {}
+
+    class Slow(runner().Child):  # type: ignore[misc]
+        def ask(self, request: Any, array: Any = None, more: float = 0) -> Any:
+            asked[request["do"]] = more
+            if request["do"] == "count":
+                raise runner().Refused(2, "m.onnx", "does not answer within 120 seconds", "allow more")
+            told = super().ask(request, array, more)
+            return ({"seconds": 7.0}, None) if request["do"] == "pace" else told
+
+    monkeypatch.setattr(runner(), "Child", Slow)
+    foreign(tmp_path / "m.onnx")
+    found = evaluate(tmp_path / "m.onnx")
+    assert asked == {"open": 0, "pace": 0, "neighbours": 7.0 * neighbours.ANSWERS, "run": 0, "count": 0}
+    assert found["precision"] is found["params"] is found["macs"] is found["operators"] is None
+    assert found["quality"]["accuracy"]["n"] > 0
+    told = described({"file": "m.onnx", "task": {"data": "toy"}, **found})
+    assert told[0].startswith("m.onnx: precision unknown, ")
+    why = "what counts them does not answer within 120 seconds"
+    assert told[1:3] == [f"its multiplications are not known: {why}", f"its operators are not known: {why}"]
