@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.cli.console import say
-from compressor.errors import InputError, ResourceError
+from compressor.errors import InputError, IntegrityError, ResourceError
 from compressor.models.answer_kinds import ANSWERS, NAMES
 from compressor.printable import in_json
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Limits = tuple[int, int] | None
 """Seconds that a graph may take for one answer, and MB of memory."""
 LANGUAGES = ("python",)
+AT_ONCE = 64  # samples of a batch
+SIDES = ("exact", "shortest", "longest", "to")
+BYTES_A_PIXEL = 12  # three float numbers
 
 
 def verify(bundle: Path, limits: Limits = None) -> None:
@@ -80,6 +83,8 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
     model = bundle.model if bundle else path
     benchmark = next((one for one in pipeline.steps.values() if one.stage == "benchmark"), None)
     try:
+        if bundle:
+            _check_sides(str(path), bundle.manifest.preprocess, limits)
         task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess] if bundle else None)
         if bundle:
             _check_answers(str(path), bundle.manifest.answers, task.answers)
@@ -93,6 +98,28 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
         raise
     about = {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name}
     return {"file": path.name, "task": about, **found}
+
+
+def _check_sides(where: str, steps: Sequence[Mapping[str, Any]], limits: Limits) -> None:
+    """Refuse a bundle's list that makes pictures of which a batch has no room: they are prepared in this process.
+
+    Raises:
+        IntegrityError: names the step.
+    """
+    from compressor.runner import runner
+
+    memory_mb = limits[1] if limits else runner().Limits().memory_mb
+    for item in steps:
+        ((name, value),) = item.items()
+        if name not in ("resize", "pad", "center_crop"):
+            continue
+        named = value if name == "center_crop" else next(size for key, size in value.items() if key in SIDES)
+        sides = [named, named] if isinstance(named, int) else named
+        wanted = AT_ONCE * sides[0] * sides[1] * BYTES_A_PIXEL // 10**6
+        if wanted > memory_mb:
+            made = f"{AT_ONCE} pictures of {sides[0]:,} x {sides[1]:,} pixels ({name})"
+            what = f"its preprocessing makes {made} at once, more than {memory_mb:,} MB of memory"
+            raise IntegrityError(where, what, "allow more with --max-memory-mb if you trust it")
 
 
 def _check_depth(where: str, asked: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> None:

@@ -135,6 +135,7 @@ def _check_size(model: Path, graph: onnx.GraphProto) -> None:
 
 def _weights(model: Path, graph: onnx.GraphProto) -> list[Path]:
     """The other files that hold the file's weights; torch's exporter writes one beside it."""
+    from compressor.models.size import LARGEST_FILE
     from compressor.onnx_graph.finish import external_files
 
     files = [model.parent / name for name in external_files(graph)]
@@ -142,6 +143,10 @@ def _weights(model: Path, graph: onnx.GraphProto) -> list[Path]:
     if missing is not None:
         what = f"its weights are in {missing}, and there is no such file"
         raise InputError(str(model), what, "put it there, or save the model as one file")
+    for file in files:
+        if (held := file.stat().st_size) > LARGEST_FILE:
+            what = f"its weights are in {file}, which has {held:,} bytes; more than {LARGEST_FILE:,} are not read"
+            raise InputError(str(model), what, "use a smaller model")
     return files
 
 

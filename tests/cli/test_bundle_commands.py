@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -15,6 +16,7 @@ from compressor.bundle.verify import verify as verified
 from compressor.cli import bundle_commands as commands
 from compressor.cli.bundle_commands import evaluate_file
 from compressor.errors import InputError, IntegrityError
+from compressor.runner import runner
 from tests.exported import World, bundle, core_graph, world  # noqa: F401
 
 PIPELINE = """\
@@ -191,3 +193,42 @@ def test_a_bundle_is_not_told_to_change_the_files_preprocessing(bundle: Path, pi
         evaluate_file(bundle, pipeline)
     assert "write task.preprocess" not in told.value.sentence()
     assert "the bundle prepares pictures by its own list" in told.value.todo
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"resize": {"exact": [16_384, 16_384]}},
+        {"resize": {"interpolation": "nearest", "shortest": 16_384}},
+        {"resize": {"longest": 16_384}},
+        {"pad": {"to": [16_384, 16_384]}},
+        {"pad": {"fill": 7, "to": [8, 999_999]}},
+        {"center_crop": [2_400, 2_400]},
+    ],
+    ids=str,
+)
+def test_a_bundle_whose_pictures_have_no_room_is_refused(step: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match="more than 4,096 MB of memory; allow more with --max-memory-mb"):
+        commands._check_sides("b", [{"channels": "rgb"}, step, {"scale": 255}], None)
+    commands._check_sides("b", [step], (120, 2**20))
+    commands._check_sides("b", [{"resize": {"shortest": 1024}}, {"center_crop": [1024, 1024]}], (120, 4096))
+
+
+def test_pictures_are_bounded_before_any_is_made(bundle: Path, pipeline: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    facts = json.loads((copy / "bundle.json").read_text())
+    facts["preprocess"] = [{"resize": {"exact": [16_384, 16_384]}}, {"center_crop": [8, 8]}, *facts["preprocess"]]
+    facts["digest"] = runner().manifest_digest(facts)
+    (copy / "bundle.json").write_text(json.dumps(facts))
+    with pytest.raises(IntegrityError, match="16,384 x 16,384 pixels"):
+        evaluate_file(copy, pipeline)
+
+
+def test_a_file_of_weights_is_bounded_before_it_is_read(pipeline: Path, tmp_path: Path) -> None:
+    path = tmp_path / "apart.onnx"
+    onnx.save(core_graph(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with (tmp_path / "weights.bin").open("r+b") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match=r"weights\.bin, which has 1,099,511,627,776 bytes"):
+        evaluate_file(path, pipeline)
