@@ -2,7 +2,8 @@
 
 Proven is what moves data or compares, what is one correctly rounded operation of IEEE 754 (the sum of two numbers,
 the scaling of an integer sum that ends a convolution), and what rounds where no tie is near (see `ties`). All else is
-named: float operators that sum or approximate, integer products that may saturate, and roundings near a tie.
+named: float operators that sum or approximate, integer products that may saturate, roundings near a tie, and float
+numbers that become integers though nobody knows whether these have room (see `ranges`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from compressor.onnx_graph import functions, links, operators, ties
+from compressor.onnx_graph import functions, links, operators, ranges, ties
 from compressor.onnx_graph.ties import Grid, Margin
 
 EXACT = frozenset({
-    "Abs", "Add", "And", "ArgMax", "ArgMin", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape",
     "DepthToSpace", "DequantizeLinear", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather", "GatherElements",
     "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "MaxPool", "Min", "Mul", "Neg",
     "NchwcMaxPool", "NhwcMaxPool", "NonZero", "Not", "Or", "Pad", "QLinearConcat", "QuantizeLinear", "Range",
@@ -40,7 +41,8 @@ def judge(path: Path) -> dict[str, Any]:
     """`{"proven": bool, "because": ["layer_norm (float)", …]}` of an ONNX file: the kinds of operators without proof.
 
     In brackets: `float` arithmetic in an order that CPUs choose, a `tie` that float32 cannot be kept away from,
-    `8-bit weights` and `signed activations`, whose products some CPUs saturate.
+    `8-bit weights` and `signed activations`, whose products some CPUs saturate, a `range` of float numbers for which an
+    integer type may have no room.
     """
     doubts = doubtful(operators.optimised(path).graph, spatial_counts(path))
     return {"proven": not doubts, "because": list(dict.fromkeys(doubts.values()))}
@@ -110,7 +112,7 @@ class _Graph:
     def __init__(self, graph: onnx.GraphProto, counts: Mapping[str, int]) -> None:
         self.held = {tensor.name: tensor for tensor in graph.initializer}
         self.makers, self.users = links.makers(graph), links.users(graph)
-        self.counts = counts
+        self.counts, self.ranges = counts, ranges.Ranges(graph)
 
     def constant(self, node: onnx.NodeProto, place: int) -> np.ndarray | None:
         name = node.input[place] if place < len(node.input) else ""
@@ -143,6 +145,8 @@ def _doubt(node: onnx.NodeProto, known: _Graph) -> str:
     if kind == "Resize":
         mode = links.attributes(node).get("mode", b"nearest")
         return "" if mode == b"nearest" else "float"
+    if kind == "Cast":
+        return "" if known.ranges.fits(node) else "range"
     if kind in EXACT:
         return ""
     margin = _margin(node, known)

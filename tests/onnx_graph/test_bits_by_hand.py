@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from compressor.onnx_graph import bits
 
@@ -114,3 +114,48 @@ def test_resizing_and_what_only_moves_data() -> None:
     assert doubts(node("Resize", "x", mode="nearest"), node("Resize", "x"), node("Reshape", "x s")) == {}
     assert doubts(node("Resize", "x", mode="linear")) == {"y": "resize (float)"}
     assert doubts(node("Softmax", "x"), node("Erf", "x", "z")) == {"y": "softmax (float)", "z": "erf (float)"}
+
+
+BOUND: dict[str, Any] = {"low": np.array(-3, np.float32), "high": np.array(300.7, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("before", "to", "proven"),
+    [
+        ([], TensorProto.INT32, False),  # any number that is fed
+        ([], TensorProto.FLOAT16, True),
+        ([], TensorProto.BOOL, True),
+        (["Round"], TensorProto.INT64, False),
+        (["Clip x low high"], TensorProto.INT32, True),
+        (["Clip x low high"], TensorProto.UINT8, False),
+        (["Clip x zero_float high"], TensorProto.UINT8, False),
+        (["Clip x zero_float high", "Clip - - full"], TensorProto.UINT8, True),
+        (["Clip x low"], TensorProto.INT32, False),  # upwards it is open
+        (["Relu", "Clip - - high"], TensorProto.INT32, True),
+        (["Sqrt", "Clip - low high"], TensorProto.INT32, False),  # the root of less than zero is no number
+        (["DequantizeLinear b half zero"], TensorProto.INT8, True),  # at most 127.5 from zero
+        (["DequantizeLinear b half zero"], TensorProto.UINT8, False),
+        (["DequantizeLinear b half signed", "Floor"], TensorProto.INT8, True),  # from -127.5 to 127.5, floors from -128
+        (["DequantizeLinear b half zero", "Transpose", "Relu", "Ceil"], TensorProto.UINT8, True),
+        (["DequantizeLinear b one zero"], TensorProto.INT8, False),
+        (["DequantizeLinear b computed zero"], TensorProto.INT32, False),
+        (["Shape"], TensorProto.INT8, True),  # among integers it is the same everywhere
+        (["Concat x half"], TensorProto.INT32, False),
+        (["Concat half one"], TensorProto.INT32, True),
+    ],
+)
+def test_a_float_number_becomes_an_integer_only_where_there_is_room(before: list[str], to: int, proven: bool) -> None:
+    nodes, last = [], "x"
+    for place, words in enumerate(before):
+        operator, *given = words.split()
+        inputs = [last, *given[1:]] if given[:1] in ([], ["-"]) else given
+        inputs = ["" if one == "-" else one for one in inputs]
+        nodes.append(helper.make_node(operator, inputs, [last := f"t{place}"], axis=0) if operator == "Concat" else
+                     helper.make_node(operator, inputs, [last := f"t{place}"]))  # fmt: skip
+    nodes.append(helper.make_node("Cast", [last], ["y"], to=to))
+    held = {**HELD, **BOUND, "zero_float": np.array(0, np.float32), "full": np.array(255, np.float32)}
+    tensors = [numpy_helper.from_array(value, name) for name, value in held.items()]
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4]),
+             helper.make_tensor_value_info("b", TensorProto.UINT8, [4])]  # fmt: skip
+    found = bits.doubtful(helper.make_graph(nodes, "g", ports, [], tensors), {})
+    assert found.get("y") == (None if proven else "cast (range)")
