@@ -1489,6 +1489,8 @@ def first_line(error: BaseException) -> str:
 
 # --- latency on this device ------------------------------------------------------------------------------------------
 
+PROCESSES = 10
+DRIFT = 0.005  # by which a machine's pace moves between processes a moment apart and a repeat later
 SHORTEST_ROUND_S = 0.02
 LONGEST_WARM_UP_S = 3.0
 SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
@@ -1497,16 +1499,19 @@ SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
 def bench(
     folder: Path, facts: Mapping[str, Any], threads: Sequence[int], batch: "int | None", rounds: int
 ) -> dict[str, Any]:
-    """`{"machine", "model_sha256", "rows"}`: a row of report.json's `latency` for each number of threads."""
-    samples = inputs_of(folder, facts)
+    """`{"machine", "model_sha256", "rows"}`: a row of report.json's `latency` for each number of threads.
+
+    rounds: in all, spread over fresh processes: where a process puts its memory moves its times by more than the
+    rounds within it show.
+    """
+    fixed = Model(folder, facts, 1).fixed_batch
+    size = batch or fixed or 1
+    if fixed not in (None, size):
+        raise Refused(2, "--batch", f"is {size}, but the model was made for {fixed}", "leave it out")
     rows = []
     for count in threads:
-        model = Model(folder, facts, count)
-        size = batch or model.fixed_batch or 1
-        if model.fixed_batch not in (None, size):
-            raise Refused(2, "--batch", f"is {size}, but the model was made for {model.fixed_batch}", "leave it out")
-        row = _row(_timed(model, np.resize(samples, (size, *samples.shape[1:])), rounds), count, size)
-        rows.append({**row, **_fresh(folder, count, size)})
+        shares = [len(range(place, rounds, PROCESSES)) for place in range(min(PROCESSES, rounds))]
+        rows.append(_row([_fresh(folder, count, size, share) for share in shares], count, size))
     return {"machine": machine(), "model_sha256": facts["files"][MODEL]["sha256"], "rows": rows}
 
 
@@ -1536,19 +1541,25 @@ def _timed(model: Model, feed: np.ndarray, rounds: int) -> list[np.ndarray]:
         gc.enable()
 
 
-def _row(rounds: Sequence[np.ndarray], threads: int, batch: int) -> dict[str, Any]:
-    medians = sorted(float(np.median(samples)) for samples in rounds)
-    everything = np.concatenate(list(rounds))
-    low, high = median_bounds(medians)
-    middle = float(np.median(medians))
+def _row(processes: Sequence[Mapping[str, Any]], threads: int, batch: int) -> dict[str, Any]:
+    """One row of what each process found, as `probe` gives it."""
+    rounds = [np.asarray(times, dtype=float) for one in processes for times in one["rounds_ms"]]
+    each = [float(np.median([np.median(times) for times in one["rounds_ms"]])) for one in processes]
+    everything = np.concatenate(rounds)
+    low, high = median_bounds(sorted(each))
+    middle = float(np.median(each))
     tails = {
         f"p{share}_ms": float(np.percentile(everything, share)) if len(everything) >= needed else None
         for share, needed in SAMPLES_NEEDED.items()
     }
+    peaks = [one["peak_memory_bytes"] for one in processes if one["peak_memory_bytes"] is not None]
     return {
-        "threads": threads, "batch": batch, "p50_ms": middle, "low_ms": low, "high_ms": high, **tails,
-        "samples": len(everything), "rounds": len(rounds), "processes": None,
+        "threads": threads, "batch": batch, "p50_ms": middle,
+        "low_ms": None if low is None else low * (1 - DRIFT), "high_ms": None if high is None else high * (1 + DRIFT),
+        **tails, "samples": len(everything), "rounds": len(rounds), "processes": len(processes),
         "throughput_per_s": batch / (middle / 1000),
+        **{name: float(np.median([one[name] for one in processes])) for name in ("load_ms", "first_ms")},
+        "peak_memory_bytes": max(peaks, default=None),
     }  # fmt: skip
 
 
@@ -1561,18 +1572,21 @@ def median_bounds(ordered: Sequence[float]) -> "tuple[float | None, float | None
     return (ordered[place - 1], ordered[n - place]) if place else (None, None)
 
 
-def _fresh(folder: Path, threads: int, batch: int) -> dict[str, Any]:
-    """load_ms, first_ms and peak_memory_bytes, from a process of its own."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--bundle", str(folder)]
-    command += ["--probe", "--threads", str(threads), "--batch", str(batch)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        return {"load_ms": None, "first_ms": None, "peak_memory_bytes": None}
-    return dict(json.loads(done.stdout))
+def _fresh(folder: Path, threads: int, batch: int, rounds: int) -> dict[str, Any]:
+    """What `probe` finds in a process of its own; Refused where that ends without an answer."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--bundle", str(folder), "--probe"]
+    command += ["--threads", str(threads), "--batch", str(batch), "--rounds", str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return dict(json.loads(done.stdout))
+    said = (done.stderr.strip().splitlines() or ["no words"])[-1][:300]
+    how = f"died by {signal.Signals(-done.returncode).name}" if done.returncode < 0 else f"ended: {said}"
+    code = done.returncode if done.returncode in (NOT_A_BUNDLE, ALTERED) else RESOURCES
+    raise Refused(code, str(folder), f"a process that was to be timed {how}", "end other programs, and measure again")
 
 
-def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int) -> dict[str, Any]:
-    """What this process pays to load the model and run it once."""
+def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int, rounds: int) -> dict[str, Any]:
+    """What this process pays to load the model and run it once, and milliseconds of each run, an array a round."""
     import onnxruntime  # noqa: F401  # its import is not the model's loading
 
     samples = inputs_of(folder, facts)
@@ -1582,7 +1596,10 @@ def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int) -> d
     loaded = time.perf_counter()
     model.session.run(None, {model.source["name"]: feed})
     ended = time.perf_counter()
-    return {"load_ms": (loaded - begin) * 1e3, "first_ms": (ended - loaded) * 1e3, "peak_memory_bytes": _peak_memory()}
+    return {
+        "load_ms": (loaded - begin) * 1e3, "first_ms": (ended - loaded) * 1e3, "peak_memory_bytes": _peak_memory(),
+        "rounds_ms": [times.round(6).tolist() for times in _timed(model, feed, rounds)],
+    }  # fmt: skip
 
 
 def _peak_memory() -> "int | None":
@@ -1665,7 +1682,13 @@ def parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="answers as JSON")
     add("--threads", type=_number, nargs="+", default=[1], metavar="N", help="threads; --bench takes several numbers")
     add("--batch", type=_number, metavar="N", help="pictures at once, for --bench; default: 1 or the model's own")
-    add("--rounds", type=_number, default=30, metavar="N", help="rounds of --bench; an interval needs 20")
+    add(
+        "--rounds",
+        type=_number,
+        default=30,
+        metavar="N",
+        help="rounds of --bench, in ten processes; an interval needs 6",
+    )
     usual = Limits()
     add("--max-seconds", type=_number, default=usual.seconds, metavar="N", help=f"for --check: {HELP_SECONDS}")
     add("--max-memory-mb", type=_number, default=usual.memory_mb, metavar="N", help=f"for --check: {HELP_MEMORY}")
@@ -1684,7 +1707,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             check_files(asked.bundle, facts)
             check_preprocess(facts["preprocess"])
             if asked.probe:
-                _tell_json(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1))
+                _tell_json(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1, asked.rounds))
                 return _ended(0)
             if asked.check:
                 _tell_check(asked, facts)

@@ -143,7 +143,7 @@ def test_bench_prints_rows_of_the_report(device: Path, capsys: pytest.CaptureFix
     (row,) = said["rows"]
     assert set(row) == set(LatencyRow.model_fields)
     LatencyRow.model_validate(row)
-    assert (row["threads"], row["batch"], row["rounds"]) == (1, 2, 20)
+    assert (row["threads"], row["batch"], row["rounds"], row["processes"]) == (1, 2, 20, 10)
     assert row["low_ms"] <= row["p50_ms"] <= row["high_ms"]
     assert row["load_ms"] > 0
     assert row["peak_memory_bytes"] > 2**20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compressor.report import statistics
 from compressor.runner import runner
 
 run = runner()
@@ -237,21 +238,35 @@ def test_what_was_reproduced_in_words() -> None:
         )
 
 
+def process(*rounds: Sequence[float], load: float = 1.0, peak: int | None = None) -> dict[str, Any]:
+    """What one process of a bench tells."""
+    return {"load_ms": load, "first_ms": 2.0, "peak_memory_bytes": peak, "rounds_ms": rounds}
+
+
 def test_a_row_of_a_bench_by_hand() -> None:
-    """Medians 2, 4 and 3; six of them would have an interval."""
-    rounds = [np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0]), np.array([1.0, 3.0, 3.0])]
-    row = run._row(rounds, 2, 8)
-    assert (row["threads"], row["batch"], row["samples"], row["rounds"]) == (2, 8, 9, 3)
+    """Rounds' medians 2, 4 and 3, so the processes' are 3 and 3; with six processes there is an interval."""
+    two = [process((1, 2, 9), (3, 4, 5), load=5, peak=7), process((1, 3, 3), load=9, peak=8)]
+    row = run._row(two, 2, 8)
+    assert (row["threads"], row["batch"], row["samples"], row["rounds"], row["processes"]) == (2, 8, 9, 3, 2)
     assert (row["p50_ms"], row["low_ms"], row["high_ms"]) == (3.0, None, None)
     assert row["throughput_per_s"] == pytest.approx(8 / 0.003)
-    six = run._row([np.array([float(place)]) for place in (5, 1, 4, 2, 6, 3)], 1, 1)
-    assert (six["p50_ms"], six["low_ms"], six["high_ms"]) == (3.5, 1.0, 6.0)
+    assert (row["load_ms"], row["first_ms"], row["peak_memory_bytes"]) == (7.0, 2.0, 8)
+    six = run._row([process((place,), (place, place)) for place in (5, 1, 4, 2, 6, 3)], 1, 1)
+    assert (six["p50_ms"], six["low_ms"], six["high_ms"]) == (3.5, 0.995, pytest.approx(6.03))
+    assert six["peak_memory_bytes"] is None
+    assert run.DRIFT == statistics.DRIFT
+
+
+def test_rounds_of_one_process_are_one_draw() -> None:
+    """However many rounds one process has, they show nothing of another's."""
+    row = run._row([process(*[(time,)] * 30) for time in (1.0,)], 1, 1)
+    assert (row["p50_ms"], row["low_ms"], row["high_ms"], row["rounds"]) == (1.0, None, None, 30)
 
 
 @pytest.mark.parametrize(("share", "needed"), [(90, 100), (95, 200), (99, 1000)])
 def test_a_tail_needs_ten_runs_beyond_it(share: int, needed: int) -> None:
-    assert run._row([np.arange(needed - 1.0)], 1, 1)[f"p{share}_ms"] is None
-    assert run._row([np.arange(needed + 0.0)], 1, 1)[f"p{share}_ms"] == pytest.approx((needed - 1) * share / 100)
+    assert run._row([process(range(needed - 1))], 1, 1)[f"p{share}_ms"] is None
+    assert run._row([process(range(needed))], 1, 1)[f"p{share}_ms"] == pytest.approx((needed - 1) * share / 100)
 
 
 @pytest.mark.parametrize("wrong", [math.inf, -math.inf, math.nan])
