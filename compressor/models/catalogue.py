@@ -143,10 +143,14 @@ def _known(one: Reference, known: list[str]) -> None:
 
 
 def _try(model: nn.Module, one: Reference, outputs: int, input_shape: tuple[int, ...]) -> None:
-    """Send zeros through the network: it must take the task's input and answer with one number for each class."""
+    """Send two samples through the network: it must take the task's input and answer with a number for each class.
+
+    From 0 to 1 they rise: a network that divides by a sample's deviation has no answer to zeros.
+    """
     try:
         with seeds.kept():
-            answer: Any = modes.answer(model, torch.zeros(2, *input_shape))
+            rising = torch.linspace(0, 1, math.prod(input_shape)).reshape(input_shape)
+            answer: Any = modes.answer(model, rising.repeat(2, *[1] * len(input_shape)))
     except CompressError:
         raise
     except Exception as problem:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -51,9 +52,8 @@ def find(model: nn.Module, inputs: Tensor, *, training: bool = False) -> Kind | 
             return None
         seen = [found]
         for changed, other in _tries(model, given):
-            try:
-                answers = _answers(changed, other, training)
-            except Exception:  # what fails on strange weights tells nothing
+            answers = _first_answers(changed, (other, given), training)
+            if answers is None:  # what fails on strange weights tells nothing
                 continue
             if (answers != answers.flatten()[0]).any() and not (torch.isnan(answers) | torch.isposinf(answers)).any():
                 seen.append(fitting(answers.numpy()))
@@ -140,6 +140,14 @@ def as_logits(model: nn.Module, inputs: Tensor) -> nn.Module:
 
 def _answers(model: nn.Module, inputs: Tensor, training: bool) -> Tensor:
     return modes.answer(model, inputs, training=training).float()
+
+
+def _first_answers(model: nn.Module, tries: Sequence[Tensor], training: bool) -> Tensor | None:
+    """To the first inputs that the network takes: one that checks its input may refuse strange ones."""
+    for inputs in tries:
+        with suppress(Exception):
+            return _answers(model, inputs, training)
+    return None
 
 
 def _tries(model: nn.Module, inputs: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:

@@ -143,7 +143,8 @@ def _fork(one: list[Call], other: list[Call]) -> Call | None:
 def _first_mixing(model: nn.Module, samples: Tensor) -> Call | None:
     """The first call whose output for the first sample differs between two batches of one size that begin with it."""
     count = len(samples)
-    other = torch.cat([samples[:1], 3 * samples[1:2].expand(count - 1, *samples.shape[1:])])
+    farthest = int((samples - samples[:1]).abs().flatten(1).sum(1).argmax())
+    other = torch.cat([samples[:1], samples[farthest].expand(count - 1, *samples.shape[1:])])
     one, two = listed(model, samples), listed(model, other)
     for mine, theirs in zip(one, two, strict=False):
         for a, b in zip(mine.outputs, theirs.outputs, strict=False):

@@ -32,8 +32,8 @@ def check(
     from compressor.models import final_activation, neighbours, plain
     from compressor.training import samples
 
-    _check_shapes(network, node, context)
     inputs = samples.few(context.task, SAMPLES)
+    _check_shapes(network, inputs[:2], node, context)
     if new:
         with _at(node):
             _check_building(node, context, inputs)
@@ -54,7 +54,7 @@ def trains(spec: Any) -> bool:
     return hasattr(spec, "epochs") and getattr(spec, "method", None) != "ptq"
 
 
-def _check_shapes(network: Any, node: Node, context: Context) -> None:
+def _check_shapes(network: Any, inputs: Tensor, node: Node, context: Context) -> None:
     import torch
 
     from compressor.models import modes
@@ -62,7 +62,7 @@ def _check_shapes(network: Any, node: Node, context: Context) -> None:
     (put,), (get,) = context.task.signature.inputs, context.task.signature.outputs
     try:
         with torch.random.fork_rng(devices=[]):
-            answer: Any = modes.answer(network, torch.zeros(2, *put.shape))
+            answer: Any = modes.answer(network, inputs)
     except CompressError:
         raise
     except Exception as problem:

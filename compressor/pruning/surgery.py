@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
 
@@ -80,15 +80,8 @@ def check(model: nn.Module, pruned: nn.Module, removed: Removed, input_shape: Se
     Raises:
         InputError: the pruned network does not run, or more than the removed channels changed.
     """
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(2, *input_shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        reference = masked(model, removed).cpu()
-        try:
-            expected = copy.deepcopy(reference).double()(inputs)
-        except Exception:  # made for float32 alone, as code is that makes tensors of its own
-            inputs = inputs.float()
-            expected = reference(inputs)
+        inputs, expected = _answered(masked(model, removed).cpu(), input_shape, where)
         trail: list[str] = []
         watched = copy.deepcopy(pruned).cpu().to(inputs.dtype)
         handles = [handle for name, one in watched.named_modules() for handle in _watch(name, one, trail)]
@@ -112,6 +105,23 @@ def check(model: nn.Module, pruned: nn.Module, removed: Removed, input_shape: Se
             f"removing channels ({names}, …) changes what other channels compute, in a way that cannot be followed",
             "prune another network",
         )
+
+
+def _answered(reference: nn.Module, input_shape: Sequence[int], where: str) -> tuple[Tensor, Tensor]:
+    """Two samples that a network takes, and its answers: noise, or numbers between 0 and 1 where it checks its input
+    or looks numbers up in a table; in float64, or in float32 where it is made for that alone."""
+    generator = torch.Generator().manual_seed(0)
+    failed: Exception | None = None
+    for draw in (torch.randn, torch.rand):
+        given = draw(2, *input_shape, generator=generator, dtype=torch.float64)
+        for inputs in (given, given.float()):
+            try:
+                return inputs, copy.deepcopy(reference).to(inputs.dtype)(inputs)
+            except Exception as problem:  # the user's code raises what it likes
+                failed = problem
+    reason = (str(failed).strip().splitlines() or ["no words"])[0]
+    what = f"the network answers neither noise nor numbers between 0 and 1 ({reason}), so it cannot be compared"
+    raise InputError(where, what, "prune another network, or let its `forward` take any numbers") from failed
 
 
 def _watch(name: str, module: nn.Module, trail: list[str]) -> list[Any]:

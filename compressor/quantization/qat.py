@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from compressor.models import modes, plain
-from compressor.onnx_graph.ports import Signature
 from compressor.quantization import fake_quant, folding
 from compressor.training import loop
 from compressor.training.wanted import Objective, Problem, Settings, Surroundings
@@ -42,9 +40,3 @@ def _steps(task: Problem, settings: Settings, context: Surroundings) -> int:
     if context.smoke:
         return loop.SMOKE_BATCHES
     return settings.epochs * (task.size("train") // settings.batch_size)
-
-
-def example(signature: Signature) -> tuple[Tensor, ...]:
-    """Two samples of noise in the shapes of the network's inputs, the same ones always."""
-    generator = torch.Generator().manual_seed(0)
-    return tuple(torch.randn(2, *port.shape, generator=generator) for port in signature.inputs)

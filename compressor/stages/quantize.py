@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+EXAMPLES = 2
+"""Samples that show which batch norm follows which convolution."""
+
+
 class QuantizeSpec(StageSpec, TrainingFields):
     """Activations uint8, weights int8 per channel; `ptq` calibrates on training samples, `qat` trains first."""
 
@@ -116,15 +120,15 @@ def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context)
     from compressor.models import network
     from compressor.onnx_graph import exporter
     from compressor.quantization import qat
+    from compressor.training import samples
 
     settings = spec.model_copy(update={"precision": "float32"})
     loss, words = objective.build(spec, inputs, context)
     context.progress.say(f"loss: {words}")
     model = network.read(inputs["from"].folder, context.base)
     signature = context.task.signature
-    model, curves = qat.train(
-        model, loss, context.task, settings, spec.weight_bits, example=qat.example(signature), context=context
-    )
+    example = (samples.few(context.task, EXAMPLES),)
+    model, curves = qat.train(model, loss, context.task, settings, spec.weight_bits, example=example, context=context)
     core = context.work / "trained.onnx"
     subnormal = exporter.export_core(model, signature, core, context.opset, context.progress.say)
     facts = {"curves": curves, "loss": words, "precision": "float32", "subnormal_weights": subnormal}

@@ -167,6 +167,21 @@ class Fussy(Base):
         if x.shape[0] > 2:
             raise ValueError("two at most")
         return super().forward(x)
+class Checked(Base):
+    def forward(self, x):
+        if not torch.compiler.is_compiling():
+            assert 0 <= x.min() and x.max() <= 1
+        return super().forward(x)
+class Lookup(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(17, 4)
+        self.fc = nn.Linear(4, 10)
+    def forward(self, x):
+        return self.fc(self.table((16 * x).round().long().squeeze(1)).mean((1, 2)))
+class Standardised(Base):
+    def forward(self, x):
+        return super().forward((x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True))
 """
 
 
@@ -176,17 +191,17 @@ def nets(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pipeline(folder: Path, model: str, more: str = "") -> Path:
+def pipeline(folder: Path, model: str, more: str = "", task: str = "") -> Path:
     path = folder / "p.yaml"
     path.write_text(
-        "version: 1\nname: n\ntask: {type: image-classification, data: digits}\nsteps:\n"
+        f"version: 1\nname: n\ntask: {{type: image-classification, data: digits{task}}}\nsteps:\n"
         f"  net: {{stage: finetune, model: {model}, epochs: 1, batch_size: 256, learning_rate: 0.01}}\n{more}"
     )
     return path
 
 
-def ends(compress: Compress, folder: Path, model: str, more: str = "") -> tuple[int, str]:
-    found = compress("run", pipeline(folder, model, more), "--store", folder / "store", "--out", folder / "out")
+def ends(compress: Compress, folder: Path, model: str, more: str = "", task: str = "") -> tuple[int, str]:
+    found = compress("run", pipeline(folder, model, more, task), "--store", folder / "store", "--out", folder / "out")
     return found[0], found[2]
 
 
@@ -229,6 +244,17 @@ def test_a_network_that_would_not_ship_as_trained_is_refused_before(
     assert code == 2, said
     assert "steps.net.model: " in said
     assert words in said
+
+
+@pytest.mark.parametrize("name", ["Checked", "Lookup", "Standardised"])
+def test_a_network_is_asked_with_nothing_beyond_what_the_data_holds(name: str, nets: Path, compress: Compress) -> None:
+    more = (
+        "  slim: {stage: prune, from: net, keep: {macs: 0.75}, round_to: 1, epochs: 1, batch_size: 256}\n"
+        "  qat: {stage: quantize, from: net, method: qat, epochs: 1, batch_size: 256, calibration_samples: 64}\n"
+    )
+    scaled = ", preprocess: [{scale: 255}]"
+    code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}", "" if name == "Lookup" else more, scaled)
+    assert code == 0, said
 
 
 @pytest.mark.parametrize(
