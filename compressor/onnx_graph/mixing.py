@@ -87,6 +87,17 @@ def size_words(path: Path, failed: str, told: str, *, alone: bool) -> tuple[str,
     return failed, "export it with a batch that is open everywhere, or fix the batch of its input"
 
 
+def rows_words(path: Path, one: np.ndarray, other: np.ndarray, answered: str) -> tuple[str, str]:
+    """The cause and what to do, for a file whose output has not a row for each sample. one, other: a batch of samples
+    and one of its last sample as often. answered: what it gives."""
+    try:
+        found = _first(onnx.load(path), (one, len(one) - 1), (other, len(one) - 1), CLEARLY)
+    except Exception:  # a graph that cannot be taken apart here still gives what it gives
+        found = None
+    cause = f": {_named(found[0])} takes samples together" if found else ""
+    return f"{answered}, where each needs a row of its own{cause}", f"{company.WITHIN}, and export the network again"
+
+
 def fixed_shapes(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, int]]:
     """Nodes that give their result a written shape, and the number that stands where the batch does."""
     held = links.constants(graph)

@@ -46,7 +46,10 @@ def find(path: Path, opened: ort.InferenceSession, samples: np.ndarray) -> tuple
         return found
     if run.size == 1 and usual.ndim < 2:
         return mixing.size_words(path, "one sample alone is answered without the axis of the batch", "", alone=True)
-    if usual.shape[:1] != (count,) or not np.isfinite(usual).all():
+    if usual.shape[:1] != (count,):
+        every, same = run.batch([*range(count)]), run.batch([count - 1] * count)
+        return mixing.rows_words(path, every, same, f"it answers {count} samples with {list(usual.shape)} numbers")
+    if not np.isfinite(usual).all():
         return None
     return _compare(path, run, usual, quick=count == MANY and run.size is None)
 

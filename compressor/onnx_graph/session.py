@@ -79,5 +79,5 @@ def _run(session: ort.InferenceSession, name: str, batch: np.ndarray, size: int 
     count = len(batch)
     if size is not None and count < size:
         batch = np.concatenate([batch, np.zeros((size - count, *batch.shape[1:]), batch.dtype)])
-    output: np.ndarray = session.run(None, {name: batch})[0]
-    return output[:count]
+    output: np.ndarray = np.atleast_1d(session.run(None, {name: batch})[0])
+    return output[:count] if len(output) == len(batch) else output

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from compressor.onnx_graph import neighbours, session
-from compressor.tasks.base import Batch
-from compressor.training import samples
-from tests.toy import ToyTask
 
 CLASSES, FEATURES = 3, 4
 SAMPLES = np.random.default_rng(3).normal(size=(8, FEATURES)).astype(np.float32)
@@ -110,6 +104,32 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], str]] = {
         {"last": np.array([2])},
         "(Squeeze) drops the batch's axis where the batch has one sample: one sample alone is answered in another",
     ),
+    "one row": (
+        [PRODUCT, node("ReduceMean", ["a", "axes"], keepdims=1)],
+        {"axes": np.array([0])},
+        "it answers 8 samples with [1, 3] numbers, where each needs a row of its own: its node `the ReduceMean`",
+    ),
+    "no row": (
+        [PRODUCT, node("ReduceMean", ["a", "axes"], keepdims=0)],
+        {"axes": np.array([0])},
+        "it answers 8 samples with [3] numbers, where each needs a row of its own: its node `the ReduceMean`",
+    ),
+    "one number": ([PRODUCT, node("ReduceMax", ["a"], keepdims=0)], {}, "with [1] numbers, where each needs a row"),
+    "rows in pairs": (
+        [PRODUCT, node("Reshape", ["a", "wide"], "b"), node("Gather", ["b", "places"], axis=1)],
+        {"wide": np.array([-1, 2 * CLASSES]), "places": np.array([0, 1, 2])},
+        "it answers 8 samples with [4, 3] numbers, where each needs a row of its own: its node `the Reshape`",
+    ),
+    "the first row": (
+        [PRODUCT, node("Gather", ["a", "place"], axis=0)],
+        {"place": np.array([0])},
+        "it answers 8 samples with [1, 3] numbers, where each needs a row of its own: its node `the Gather`",
+    ),
+    "two rows each": (
+        [PRODUCT, node("Concat", ["a", "a"], axis=0)],
+        {},
+        "it answers 8 samples with [16, 3] numbers, where each needs a row of its own: its node `the Concat`",
+    ),
     "written size": (
         [node("Reshape", ["x", "shape"], "a"), node("MatMul", ["a", "w"])],
         {"shape": np.array([4, -1])},
@@ -125,6 +145,14 @@ def test_what_mixes_the_samples_of_a_batch_is_named(name: str, tmp_path: Path) -
     assert said is not None
     assert words in said[0]
     assert said[1]
+
+
+@pytest.mark.parametrize("name", ["one row", "two rows each"])
+def test_a_fixed_batch_needs_a_row_for_each_sample(name: str, tmp_path: Path) -> None:
+    nodes, held, _ = WRONG[name]
+    said = found(build(tmp_path / "m.onnx", nodes, batch=4, **held))
+    assert said is not None
+    assert said[0].startswith("it answers 4 samples with [")
 
 
 @pytest.mark.parametrize("name", ["batch statistics", "softmax", "mean"])
@@ -186,31 +214,3 @@ def test_integers_must_be_equal_to_the_bit(tmp_path: Path) -> None:
     said = found(build(tmp_path / "exact.onnx", exact, **parts))
     assert said is not None
     assert "batch" in said[0]
-
-
-class Pixels(ToyTask):
-    def batches(self, split: str, batch_size: int, *, pixels: bool = False, **settings: Any) -> Iterator[Batch]:
-        for batch in super().batches(split, batch_size, **settings):
-            values = batch.inputs.permute(0, 2, 3, 1).mul(50).add(80).clamp(0, 255).to(torch.uint8)
-            yield replace(batch, inputs=values if pixels else batch.inputs)
-
-
-@pytest.mark.parametrize("pixels", [False, True])
-def test_samples_are_real_ones_and_darker_mirror_images(pixels: bool) -> None:
-    task = Pixels()
-    made = samples.of_file(task, 8, pixels=pixels, channels_first=True)
-    (real,) = task.batches("validation", 4, limit=4, pixels=pixels)
-    given = real.inputs.numpy().transpose(0, 3, 1, 2) if pixels else real.inputs.numpy()
-    assert made.dtype == (np.uint8 if pixels else np.float32)
-    assert np.array_equal(made[::2], given)
-    assert np.array_equal(made[1::2], (given[..., ::-1] * 0.6).astype(made.dtype))
-    if pixels:
-        last = samples.of_file(task, 8, pixels=True, channels_first=False)
-        assert np.array_equal(last.transpose(0, 3, 1, 2), made)
-
-
-def test_noise_stands_in_where_there_are_no_samples() -> None:
-    task = ToyTask(train=0, validation=0, test=0)
-    made = samples.of_file(task, 5, pixels=True, channels_first=False)
-    assert (made.shape, made.dtype) == ((5, 8, 8, 1), np.uint8)
-    assert samples.of_file(task, 5, pixels=False, channels_first=True).shape == (5, 1, 8, 8)
