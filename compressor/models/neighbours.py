@@ -141,18 +141,18 @@ def _fork(one: list[Call], other: list[Call]) -> Call | None:
 
 
 def _first_mixing(model: nn.Module, samples: Tensor) -> Call | None:
-    """The first call whose output for the first sample differs between two batches of one size that begin with it."""
+    """The first call whose output for a sample differs between a batch of all and one of itself alone: for one of the
+    first two, of which the second is the darker."""
     count = len(samples)
-    farthest = int((samples - samples[:1]).abs().flatten(1).sum(1).argmax())
-    other = torch.cat([samples[:1], samples[farthest].expand(count - 1, *samples.shape[1:])])
-    one, two = listed(model, samples), listed(model, other)
-    for mine, theirs in zip(one, two, strict=False):
-        for a, b in zip(mine.outputs, theirs.outputs, strict=False):
-            if mine.function in SHAPES or a.shape != b.shape or not a.is_floating_point():
-                continue
-            a, b = _of_first(a, count), _of_first(b, count)
-            if a.numel() and _distance(a, b) > ROUNDING * max(float(a.abs().max()), 1e-6):
-                return mine
+    for place in (0, 1):
+        one, other = samples.roll(-place, 0), samples[place].expand_as(samples).contiguous()
+        for mine, theirs in zip(listed(model, one), listed(model, other), strict=False):
+            for a, b in zip(mine.outputs, theirs.outputs, strict=False):
+                if mine.function in SHAPES or a.shape != b.shape or not a.is_floating_point():
+                    continue
+                a, b = _of_first(a, count), _of_first(b, count)
+                if a.numel() and _distance(a, b) > ROUNDING * max(float(a.abs().max()), 1e-6):
+                    return mine
     return None
 
 

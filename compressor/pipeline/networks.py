@@ -74,7 +74,8 @@ def _check_shapes(network: Any, inputs: Tensor, node: Node, context: Context) ->
         ) from problem
     shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
     if shape != (2, *get.shape):
-        found = f"shape {list(shape[1:])}" if shape else f"a {type(answer).__name__}"
+        rows = "" if shape and shape[0] == 2 else " for two samples"
+        found = f"a {type(answer).__name__}" if shape is None else f"shape {list(shape[not rows :])}{rows}"
         raise InputError(
             f"steps.{node.name}.model",
             f"the network answers with {found}, and the task has {list(get.shape)}",

@@ -40,6 +40,8 @@ def test_whole_numbers_and_pixels_stay_whole() -> None:
     pixels = samples.of_file(_Given([0, 10, 4, 4, 0, 255, 5, 6], np.uint8), 4, pixels=True, channels_first=True)
     assert pixels.dtype == np.uint8
     assert pixels.reshape(4, 4).tolist() == expected
+    last = samples.of_file(_Given([0, 10, 4, 4, 0, 255, 5, 6], np.uint8), 4, pixels=True, channels_first=False)
+    assert np.array_equal(last.transpose(0, 3, 1, 2), pixels)
 
 
 def test_a_task_without_samples_is_tried_with_noise() -> None:
