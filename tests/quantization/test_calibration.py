@@ -72,6 +72,20 @@ def test_zeros_weigh_in_the_percentile() -> None:
     assert percentile_range(histogram, 70) == (0, 1)
 
 
+def test_zeros_are_in_the_bin_that_begins_with_them() -> None:
+    """Of 40 bins of 0.05 the one from 0 on."""
+    histogram = Histogram(-1.0, 1.0, np.zeros(40, np.int64))
+    histogram.add(np.zeros(10))
+    assert percentile_range(histogram, 100) == pytest.approx((0, 0.05))
+
+
+def test_one_value_alone_is_the_range() -> None:
+    histogram = Histogram(2.0, 2.0, np.zeros(4, np.int64))
+    histogram.add(np.array([2.0, 2.0]))
+    assert histogram.counts.sum() == 0
+    assert percentile_range(histogram) == (2, 2)
+
+
 def test_mse_cuts_a_lonely_outlier_off_where_the_many_gain_by_it() -> None:
     histogram = Histogram(0.0, 100.0)
     histogram.add(np.random.default_rng(0).uniform(0, 50, 1_000_000))

@@ -109,3 +109,19 @@ def test_the_sentence_of_a_file_that_cannot_be_read(error: OSError, said: str) -
     found = manifest.unreadable(Path("store/x"), error)
     assert isinstance(found, ResourceError)
     assert found.sentence() == f"store/x: cannot be read ({said}); check its permissions"
+
+
+def test_another_key_is_named_by_its_first_twelve_digits(tmp_path: Path) -> None:
+    manifest.write(tmp_path, made(key="0123456789abcdef"))
+    with pytest.raises(IntegrityError) as caught:
+        manifest.read(tmp_path, "ab", "make it again")
+    assert caught.value.what == "belongs to another key, 0123456789ab"
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (seen.append((tmp_path / "artifact.json").exists()), sync(file)))
+    manifest.write(tmp_path, made())
+    assert seen
+    assert not seen[0]
