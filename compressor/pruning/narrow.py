@@ -65,7 +65,7 @@ def narrow(
     search = search_of(model, input_shape, channels, wanted.resource, wanted.round_to)
     before = cost.count(model, input_shape)
     whole = before.params if wanted.resource == "params" else before.macs
-    others = whole - _amount(search, [*search.sizes])
+    elsewhere = whole - _amount(search, [*search.sizes])
 
     def meet(others: int) -> Narrowed:
         """Choose, see what the rest costs then, and choose again, from what it may cost."""
@@ -74,25 +74,27 @@ def narrow(
             choice = _choose(_with(search, others), wanted.share, scores, scale)
             removed = surgery.chosen(channels, scores, choice.kept)
             pruned = surgery.remove(model, removed)
-            surgery.check(model, pruned, removed, input_shape, f"{wanted.where}.from")
-            kept = shares(model, pruned, input_shape)
+            try:
+                kept = shares(model, pruned, input_shape)
+            except Exception:  # whatever the network raises without its channels
+                surgery.check(model, pruned, removed, input_shape, f"{wanted.where}.from")
+                raise
             share = kept[wanted.resource]
             if abs(share - wanted.share) <= widths.TOLERANCE:
+                surgery.check(model, pruned, removed, input_shape, f"{wanted.where}.from")
                 uncounted = before.uncounted if wanted.resource == "macs" else ()
                 return Narrowed(pruned, kept, _layers(model, pruned), unmeasured, uncounted, channels.lost)
             others = round(share * whole) - _amount(search, list(coupling.axis_sizes(pruned).values()))
             scale = whole / (_amount(search, [*search.sizes]) + others)
         raise widths.OutOfReachError(*((share, 1.0) if share < wanted.share else (None, share)))
 
-    try:
-        return meet(0)  # as if it shrank like the layers
-    except widths.OutOfReachError as reach:
-        if not others:
-            raise _out_of_reach(wanted, reach.below, reach.above) from reach
-    try:
-        return meet(others)  # as if it stayed
-    except widths.OutOfReachError as reach:
-        raise _out_of_reach(wanted, reach.below, reach.above) from reach
+    # As if what is in no layer shrank like the layers, then as if it stayed.
+    for others in dict.fromkeys((0, elsewhere)):
+        try:
+            return meet(others)
+        except widths.OutOfReachError as reach:
+            nearest = reach
+    raise _out_of_reach(wanted, nearest.below, nearest.above) from nearest
 
 
 def _amount(search: widths.Search, sizes: Sequence[int]) -> int:
