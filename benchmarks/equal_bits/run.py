@@ -209,7 +209,9 @@ In the columns of CPUs (emulated by qemu-user): the largest difference of the go
 (x86 with VNNI), and of the nodes that round between bytes, run alone over all their inputs, how many gave another byte.
 
 """
-    missing = "".join(f"\n- `{name}` was not made: {why}" for name, why in failed.items())
+    known = {one["name"] for one in rows} | failed.keys()
+    untried = {name: "left out of this run (`--only`)" for name in NETWORKS if name not in known}
+    missing = "".join(f"\n- `{name}` has no row: {why}" for name, why in (failed | untried).items())
     (RESULTS / "README.md").write_text(text + "\n".join(lines) + "\n" + missing + ("\n" if missing else ""))
 
 

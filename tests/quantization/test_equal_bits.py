@@ -68,3 +68,14 @@ def test_a_residual_network_gives_the_same_bits(
         assert np.array_equal(here, there)
     subprocess.run([*python, "-c", RUN, str(tmp_path)], env=environment, check=True, capture_output=True)
     assert np.array_equal(session.predict(tmp_path / "int8.onnx", [samples[:4]], 1), np.load(tmp_path / "there.npy"))
+
+
+def test_networks_without_a_row_are_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = load("run", monkeypatch)
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    monkeypatch.setattr(run, "NETWORKS", {"a": {}, "b": {}, "c": {}})
+    bits_of = {"proven": True, "because": []}
+    row = {"name": "a", "bits": bits_of, "tolerance": 0, "largest_output": 1, "nodes": 2, "inputs": 3, "cpus": {}}
+    run.write([row], {"b": "no operator"})
+    told = (tmp_path / "README.md").read_text().splitlines()
+    assert told[-2:] == ["- `b` has no row: no operator", "- `c` has no row: left out of this run (`--only`)"]
