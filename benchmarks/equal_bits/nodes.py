@@ -20,103 +20,148 @@ CONVOLUTIONS, CHANNELS = 12, 512
 
 def collect(path: Path, target: Path) -> int:
     """Write the nodes of the graph at `path`, as onnxruntime runs it, to `target`; how many inputs they have in all."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    from compressor.onnx_graph import bits, functions, operators
+    from compressor.onnx_graph import bits, operators
 
     graph = operators.optimised(path).graph
-    counts = bits.spatial_counts(path)
-    held = {tensor.name: tensor for tensor in graph.initializer}
-    makers = {name: node for node in graph.node for name in node.output}
-    users: dict[str, list[Any]] = {}
-    for node in graph.node:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
-    nodes: list[Any] = []
-    feeds: dict[str, list[int]] = {}
-    used: set[str] = set()
-    seen: set[Any] = set()
-    outputs: list[str] = []
-    tried = 0
+    chosen = Chosen(graph)
+    take_bytes(chosen, graph, bits.spatial_counts(path))
+    take_borders(chosen, graph)
+    take_scalings(chosen, graph)
+    chosen.save(target)
+    return chosen.tried if chosen.nodes else 0
 
-    def add(chain: list[Any], source: dict[str, str], shape: dict[str, list[int]], inputs: int) -> None:
-        """The chain with its byte inputs replaced; once for equal constants."""
-        nonlocal tried
-        constants = tuple(numpy_helper.to_array(held[n]).tobytes() for one in chain for n in one.input if n in held)
+
+class Chosen:
+    """Chains of nodes with their byte inputs replaced, and the constants that they take. tried: inputs in all."""
+
+    def __init__(self, graph: Any) -> None:
+        self.held = {tensor.name: tensor for tensor in graph.initializer}
+        self.nodes: list[Any] = []
+        self.tried = 0
+        self._feeds: dict[str, list[int]] = {}
+        self._used: set[str] = set()
+        self._seen: set[Any] = set()
+        self._outputs: list[str] = []
+
+    def constant(self, name: str) -> np.ndarray:
+        from onnx import numpy_helper
+
+        return np.asarray(numpy_helper.to_array(self.held[name]))
+
+    def hold(self, name: str, values: np.ndarray) -> str:
+        """Keep a constant by this name."""
+        from onnx import numpy_helper
+
+        self.held[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def add(self, chain: list[Any], source: dict[str, str], shape: dict[str, list[int]], inputs: int) -> None:
+        """The chain with the tensors of `source` replaced by feeds of these shapes; once for equal constants."""
+        constants = tuple(self.constant(n).tobytes() for one in chain for n in one.input if n in self.held)
         key = (tuple(one.op_type for one in chain), constants, tuple(sorted(source.values())))
-        if key in seen:
+        if key in self._seen:
             return
-        seen.add(key)
-        inner: dict[str, str] = dict(source)
+        self._seen.add(key)
+        inner = dict(source)
         for one in chain:
-            copy = onnx.NodeProto()
-            copy.CopyFrom(one)
-            copy.name = f"n{len(nodes)}"
-            for place, name in enumerate(copy.input):
-                copy.input[place] = inner.get(name, name)
-            for place, name in enumerate(copy.output):
-                inner[name] = copy.output[place] = f"v{len(nodes)}_{place}"
-            nodes.append(copy)
-            used.update(name for name in copy.input if name in held)
-        outputs.append(nodes[-1].output[0])
-        feeds.update(shape)
-        tried += inputs
+            node = _copy(one)
+            node.name = f"n{len(self.nodes)}"
+            for place, name in enumerate(node.input):
+                node.input[place] = inner.get(name, name)
+            for place, name in enumerate(node.output):
+                inner[name] = node.output[place] = f"v{len(self.nodes)}_{place}"
+            self.nodes.append(node)
+            self._used.update(name for name in node.input if name in self.held)
+        self._outputs.append(self.nodes[-1].output[0])
+        self._feeds.update(shape)
+        self.tried += inputs
 
+    def save(self, target: Path) -> None:
+        """One file with all chains side by side."""
+        import onnx
+        from onnx import TensorProto, helper
+
+        feeds = sorted(self._feeds.items())
+        ports = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in feeds]
+        ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in self._outputs]
+        held = [self.held[name] for name in sorted(self._used)]
+        made = helper.make_graph(self.nodes, "nodes", ports, ends, held)
+        sets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+        onnx.save(helper.make_model(made, opset_imports=sets, ir_version=10), target)
+
+
+def take_bytes(chosen: Chosen, graph: Any, counts: dict[str, int]) -> None:
+    """What takes and gives bytes, alone or with the DequantizeLinear and QuantizeLinear around it."""
+    from onnx import helper
+
+    from compressor.onnx_graph import functions, links
+
+    makers, users = links.makers(graph), links.users(graph)
     for node in graph.node:
         kind = node.op_type
         if kind in ("QLinearAdd", "QLinearMul"):
-            flat = {"a": [65536], "b": [65536]}
             first, second = node.input[0], node.input[3]
-            add([node], {first: "a", second: "a" if first == second else "b"}, flat, 65536)
+            pairs = {"a": [65536], "b": [65536]}
+            chosen.add([node], {first: "a", second: "a" if first == second else "b"}, pairs, 65536)
         elif kind in ("QLinearSigmoid", "QLinearLeakyRelu"):
-            add([node], {node.input[0]: "t"}, {"t": [256]}, 256)
+            chosen.add([node], {node.input[0]: "t"}, {"t": [256]}, 256)
         elif kind == "QLinearConcat":
-            copy = onnx.NodeProto()
-            copy.CopyFrom(node)
-            next(one for one in copy.attribute if one.name == "axis").i = 0
-            add([copy], dict.fromkeys(node.input[2::3], "t"), {"t": [256]}, 256 * len(node.input[2::3]))
+            flat = _copy(node)
+            next(one for one in flat.attribute if one.name == "axis").i = 0
+            given = node.input[2::3]
+            chosen.add([flat], dict.fromkeys(given, "t"), {"t": [256]}, 256 * len(given))
         else:
             source, sinks = makers.get(node.input[0]) if node.input else None, users.get(node.output[0], [])
             if source is None or source.op_type != "DequantizeLinear" or len(sinks) != 1:
                 continue
             if sinks[0].op_type != "QuantizeLinear":
                 continue
-            chain = [source, node, sinks[0]]
             if functions.of(node):
-                add(chain, {source.input[0]: "t"}, {"t": [256]}, 256)
+                chosen.add([source, node, sinks[0]], {source.input[0]: "t"}, {"t": [256]}, 256)
             elif kind == "ReduceMean" and counts.get(node.name, MOST + 1) <= MOST:
                 count = counts[node.name]
-                mean = helper.make_node("ReduceMean", [node.input[0], "axes"], [node.output[0]], keepdims=1)
-                held["axes"] = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
-                rows = 255 * count + 1
-                add([source, mean, sinks[0]], {source.input[0]: f"s{count}"}, {f"s{count}": [1, rows, count, 1]}, rows)
-    for node in [one for one in graph.node if one.op_type == "QuantizeLinear" and one.input[1] in held]:
-        scale, zero = (numpy_helper.to_array(held[name]) for name in node.input[1:3])
+                axes = chosen.hold("axes", np.array([2, 3], np.int64))
+                mean = helper.make_node("ReduceMean", [node.input[0], axes], [node.output[0]], keepdims=1)
+                rows, feed_name = 255 * count + 1, f"s{count}"
+                chain = [source, mean, sinks[0]]
+                chosen.add(chain, {source.input[0]: feed_name}, {feed_name: [1, rows, count, 1]}, rows)
+
+
+def take_borders(chosen: Chosen, graph: Any) -> None:
+    """Every QuantizeLinear, on the borders between its bytes."""
+    from onnx import helper
+
+    for node in [one for one in graph.node if one.op_type == "QuantizeLinear" and one.input[1] in chosen.held]:
+        scale, zero = (chosen.constant(name) for name in node.input[1:3])
         if scale.size == 1 and zero.dtype == np.uint8:
             made = borders(float(scale), int(zero))
-            name = f"borders{len(held)}"
-            held[name] = numpy_helper.from_array(made, name)
-            add([helper.make_node("QuantizeLinear", [name, *node.input[1:3]], ["y"])], {}, {}, made.size)
-    scaled = [one for one in graph.node if one.op_type == "QLinearConv" and one.input[4] in held]
+            name = chosen.hold(f"borders{len(chosen.held)}", made)
+            chosen.add([helper.make_node("QuantizeLinear", [name, *node.input[1:3]], ["y"])], {}, {}, made.size)
+
+
+def take_scalings(chosen: Chosen, graph: Any) -> None:
+    """The scaling of integer sums that ends a convolution, of some of them."""
+    from onnx import helper
+
+    scaled = [one for one in graph.node if one.op_type == "QLinearConv" and one.input[4] in chosen.held]
     for node in scaled[:: max(1, len(scaled) // CONVOLUTIONS)][:CONVOLUTIONS]:
-        given, weights, out = (numpy_helper.to_array(held[node.input[place]]) for place in (1, 4, 6))
-        zero = numpy_helper.to_array(held[node.input[7]])
+        given, weights, out, zero = (chosen.constant(node.input[place]) for place in (1, 4, 6, 7))
         weight = np.float32(np.sort(weights.reshape(-1))[weights.size // 2])
         ratio = float(given) * float(weight) / float(out)
         count = min(CHANNELS, int(257 / ratio / 256) + 1)
         biases = np.arange(count, dtype=np.int32) * 256 - int((int(zero) + 1) / ratio)
-        names = []
-        for value in (given, np.uint8(0), np.ones((count, 1, 1, 1), np.int8), weight, np.int8(0), out, zero, biases):
-            names.append(f"c{len(held)}")
-            held[names[-1]] = numpy_helper.from_array(np.asarray(value), names[-1])
-        add([helper.make_node("QLinearConv", ["p", *names], ["y"])], {}, {"p": [1, 1, 16, 16]}, 256 * count)
-    ports = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in sorted(feeds.items())]
-    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in outputs]
-    made = helper.make_graph(nodes, "nodes", ports, ends, [held[name] for name in sorted(used)])
-    sets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
-    onnx.save(helper.make_model(made, opset_imports=sets, ir_version=10), target)
-    return tried if nodes else 0
+        ones = np.ones((count, 1, 1, 1), np.int8)
+        names = [
+            chosen.hold(f"c{len(chosen.held)}", np.asarray(value))
+            for value in (given, np.uint8(0), ones, weight, np.int8(0), out, zero, biases)
+        ]
+        chosen.add([helper.make_node("QLinearConv", ["p", *names], ["y"])], {}, {"p": [1, 1, 16, 16]}, 256 * count)
+
+
+def _copy(node: Any) -> Any:
+    copied = type(node)()
+    copied.CopyFrom(node)
+    return copied
 
 
 def borders(scale: float, zero: int) -> np.ndarray:

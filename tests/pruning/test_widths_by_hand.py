@@ -35,6 +35,12 @@ def test_one_layer_of_two_channels_is_a_choice_and_one_of_one_is_none() -> None:
     assert (caught.value.below, caught.value.above) == (None, 1.0)
 
 
+def test_less_than_the_least_of_one_layer_is_out_of_reach() -> None:
+    with pytest.raises(OutOfReachError) as caught:
+        widths.choose(apart([2], [1]), 0.1, [[1, 1]])
+    assert (caught.value.below, caught.value.above) == (None, 0.5)
+
+
 def test_a_layer_that_is_not_to_be_pruned_counts_with_what_is_fixed_in_it() -> None:
     """Axis 0 has 6 channels, 2 of the family; axis 1 has the family's 2 alone; axis 2 is a family of 2 by itself.
 
