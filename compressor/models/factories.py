@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from compressor.errors import CompressError, InputError
+from compressor.models import copies
 from compressor.models.names import did_you_mean
 
 
@@ -53,11 +54,11 @@ def from_factory(factory: str, args: Mapping[str, Any], base: Path | None) -> nn
 
 
 def _check_plain(model: nn.Module, where: str) -> None:
-    """Refuse what can be neither changed nor written as a graph.
+    """Refuse what can be neither changed, copied nor written as a graph.
 
     Raises:
-        InputError: a TorchScript program or a layer without a size somewhere in the network, or `torch.compile` or
-            DataParallel around it.
+        InputError: a TorchScript program or a layer without a size somewhere in the network, `torch.compile` or
+            DataParallel around it, or an attribute that cannot be copied.
     """
     script = next((name for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)), None)
     if script is not None:
@@ -72,6 +73,7 @@ def _check_plain(model: nn.Module, where: str) -> None:
         if any(nn.parameter.is_lazy(value) for value in held):
             what = f"its part `{name}` ({type(part).__name__}) has no size until a first sample goes through it"
             raise InputError(where, what, "send one through it in the factory, or give the size, as in `nn.Linear`")
+    copies.check(model, where)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def check(
     Raises:
         InputError: its shapes, its state or its answers would make what is trained something else than what ships.
     """
-    from compressor.models import final_activation, neighbours, plain
+    from compressor.models import copies, final_activation, neighbours, plain
     from compressor.training import samples
 
     inputs = samples.few(context.task, SAMPLES)
@@ -38,6 +38,7 @@ def check(
         with _at(node):
             _check_building(node, context, inputs)
             neighbours.check(network, inputs)
+            copies.check(network)
     if node.status != "reuse" and trains(node.spec):
         _check_training(network, node, context, inputs)
         with _at(node):

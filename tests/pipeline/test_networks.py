@@ -11,7 +11,7 @@ import pytest
 Compress = Callable[..., tuple[int, str, str]]
 
 NETS = """
-import numpy as np
+import numpy as np, threading
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -182,6 +182,23 @@ class Lookup(nn.Module):
 class Standardised(Base):
     def forward(self, x):
         return super().forward((x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True))
+class Locked(Base):
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+        if how == "built":
+            self.conv.lock = threading.Lock()
+        elif how == "hooked":
+            self.conv.register_forward_hook(Logger())
+    def forward(self, x):
+        if self.how == "answering" and not hasattr(self, "lock"):
+            self.lock = threading.Lock()
+        return super().forward(x)
+class Logger:
+    def __init__(self):
+        self.lines = (line for line in "ab")
+    def __call__(self, *_):
+        pass
 """
 
 
@@ -231,6 +248,10 @@ def ends(compress: Compress, folder: Path, model: str, more: str = "", task: str
         ("Anneal", "", "training changes its attribute `tau`"),
         ("Running", "", "training changes its attribute `mean`"),
         ("Strange", "", "holds 'object', which cannot be kept"),
+        # What cannot be copied.
+        ("Locked", "how: built", "its attribute `conv.lock` (lock) cannot be copied (cannot pickle '_thread.lock'"),
+        ("Locked", "how: answering", "its attribute `lock` (lock) cannot be copied"),
+        ("Locked", "how: hooked", "its attribute `conv._forward_hooks` (OrderedDict) cannot be copied"),
         # No loss, or a failure.
         ("Auxiliary", "", "in training mode it answers with a tuple, where one tensor is needed"),
         ("Chosen", "", "the network answers with numbers of the type int64"),
@@ -244,6 +265,19 @@ def test_a_network_that_would_not_ship_as_trained_is_refused_before(
     assert code == 2, said
     assert "steps.net.model: " in said
     assert words in said
+
+
+def test_a_loaded_network_that_cannot_be_copied_is_refused_before_anything_is_kept(
+    nets: Path, compress: Compress
+) -> None:
+    path = nets / "p.yaml"
+    path.write_text(
+        "version: 1\nname: n\ntask: {type: image-classification, data: digits}\nsteps:\n"
+        "  net: {stage: load, model: {factory: 'trialnets:Locked', args: {how: answering}}}\n"
+    )
+    code, _, said = compress("run", path, "--store", nets / "store", "--out", nets / "out")
+    assert code == 2, said
+    assert "steps.net.model: its attribute `lock` (lock) cannot be copied" in said
 
 
 @pytest.mark.parametrize("name", ["Checked", "Lookup", "Standardised"])
