@@ -9,10 +9,17 @@ SPREAD = 0.05
 
 
 @torch.no_grad()
-def nudge(model: nn.Module) -> nn.Module:
-    """The model itself, its weights changed in place, always by the same numbers."""
+def nudge(model: nn.Module, spread: float = SPREAD) -> nn.Module:
+    """The model itself, its weights changed in place, always by the same numbers.
+
+    spread: as a share of a tensor's root mean square, or of 1 / sqrt(inputs of a layer) where that is larger, as where
+    it begins at zero; so deep and wide networks stay as loud as they are.
+    """
     made = torch.Generator().manual_seed(0)
     for value in model.parameters():
-        if value.is_floating_point():
-            value.add_(torch.randn(value.shape, generator=made).to(value.dtype), alpha=SPREAD)
+        if value.is_floating_point() and value.numel():
+            inputs = max(1, value[0].numel()) if value.dim() > 1 else 1
+            size = max(float(value.float().square().mean().sqrt()), inputs**-0.5)
+            drawn = torch.randn(value.shape, generator=made).to(value.device, value.dtype)
+            value.add_(drawn, alpha=spread * size)
     return model

@@ -37,8 +37,8 @@ def check(
     if new:
         with _at(node):
             _check_building(node, context, inputs)
-            neighbours.check(network, inputs)
             copies.check(network)
+            neighbours.check(network, inputs)
     if node.status != "reuse" and trains(node.spec):
         _check_training(network, node, context, inputs)
         with _at(node):

@@ -194,6 +194,13 @@ class Locked(Base):
         if self.how == "answering" and not hasattr(self, "lock"):
             self.lock = threading.Lock()
         return super().forward(x)
+class Gain(Base):
+    def __init__(self, begin):
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((8,), begin))
+    def forward(self, x):
+        y = self.features(x)
+        return self.fc(y + self.gain * y.mean(0))
 class Logger:
     def __init__(self):
         self.lines = (line for line in "ab")
@@ -238,6 +245,8 @@ def ends(compress: Compress, folder: Path, model: str, more: str = "", task: str
         ("Odd", "", "a batch of 1 is answered otherwise"),
         ("Rolled", "", "`roll` at trialnets.py"),
         ("ZeroHead", "", "`mean` at trialnets.py"),
+        ("Gain", "begin: 0.0", "`mean` at trialnets.py"),
+        ("Gain", "begin: 1.0e-6", "`mean` at trialnets.py"),
         # What is trained could not be read back.
         ("Drawn", "how: plain", "its attribute `proj` is drawn anew"),
         ("Drawn", "how: numpy", 'register_buffer("proj"'),
