@@ -23,7 +23,7 @@ from compressor.models.names import Reference
 PLAIN = ("state_dict", "model", "model_state_dict", "net", "network", "weights", "params", "module", "net_state_dict")
 AVERAGED = (
     "state_dict_ema", "model_ema", "ema", "ema_model", "ema_state_dict", "model_ema_state_dict", "params_ema",
-    "swa_model", "swa_state_dict", "averaged_model",
+    "swa_model", "swa_state_dict", "averaged_model", "shadow",
 )  # fmt: skip
 SUFFIXES = (".safetensors", ".pt", ".th", ".pth", ".ckpt", ".bin", ".tar")
 _OPTIMIZER = re.compile("optim|sched|scaler|rng|random", re.IGNORECASE)
@@ -191,6 +191,9 @@ def _select(held: Any, key: str | None, where: str, say: Say) -> dict[str, Any]:
             what = f"it holds weights at {' and '.join(others)}"
             raise InputError(where, what, f"name the place with `key`, such as `key: {others[0]}`")
         found = ", ".join(map(str, list(held)[:8])) or "nothing"
+        if "param_groups" in held or (held and all(_OPTIMIZER.search(str(name)) for name in held)):
+            what = f"it holds what an optimizer keeps and no network ({found})"
+            raise InputError(where, what, "name the file that the network's state_dict() was saved to")
         what = f"there are no weights at the usual places; it holds {found}"
         raise InputError(where, what, "name the place with `key`")
     rest = [place for place in places if place != chosen]

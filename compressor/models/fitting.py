@@ -6,14 +6,15 @@ import copy
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import InputError
-from compressor.models import computed, heads, library_forms, plain
+from compressor.errors import CompressError, InputError, short_of_memory
+from compressor.models import computed, heads, library_forms, plain, tensors
 from compressor.models.names import Reference
 
 State = Mapping[str, Any]
@@ -51,13 +52,14 @@ def put(
     Raises:
         InputError: weights of another architecture or of whole numbers, or weights that are not finite numbers.
     """
+    state = tensors.dense(where, state)
     head = heads.names(model, input_shape)
     spare = set(head) if new_head else set()
     inner, notes = _unwrapped(model, state, spare)
-    fit = _Fit(model, inner, head, new_head)
+    fit = _Fit(model, inner, head, new_head, where)
     channels = input_shape[0] if input_shape is not None else None
     if fit.wrong and ref is not None and (other := library_forms.today(ref, model, inner, channels)) is not None:
-        translated = _Fit(model, other, head, new_head)
+        translated = _Fit(model, other, head, new_head, where)
         fit = min(translated, fit, key=lambda one: one.wrong)
         if not translated.wrong and (sized := _resized(inner, translated.given)):
             notes.append(
@@ -67,7 +69,7 @@ def put(
         computed_state, words = computed.plain(state)
         if plain.bake(model) or words:
             inner, notes = _unwrapped(model, computed_state, spare)
-            fit = _Fit(model, inner, head, new_head)
+            fit = _Fit(model, inner, head, new_head, where)
             notes += [f"computed from what {where} holds: {_shortly(words)}"] if words else []
     if fit.wrong:
         raise fit.misfit(where)
@@ -75,8 +77,9 @@ def put(
     own = model.state_dict()
     for name, value in fit.given.items():
         if isinstance(value, Tensor) and (name not in own or own[name].is_floating_point()):
-            _check_numbers(f"{where}: {name}", value, infinite=name in free)
-    model.load_state_dict(fit.given, strict=False)
+            tensors.check_numbers(f"{where}: {name}", value, infinite=name in free)
+    with _own_loading(where):
+        model.load_state_dict(fit.given, strict=False)
     with torch.no_grad():
         own = model.state_dict()
         for name in fit.kept:
@@ -91,17 +94,17 @@ def put(
 class _Fit:
     """What the network's own loading says about weights, tried on a copy without memory."""
 
-    def __init__(self, model: nn.Module, state: State, head: Sequence[str], new_head: bool) -> None:
+    def __init__(self, model: nn.Module, state: State, head: Sequence[str], new_head: bool, where: str) -> None:
         self.own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
         self.head = [name for name in head if name in self.own]
         self.kept: list[str] = []
         given = _with_twins(model, state)
-        missing, unexpected, shapes = _tried(model, given)
+        missing, unexpected, shapes = _tried(model, given, where)
         if new_head and any(name in missing or name in shapes for name in self.head):
             self.kept = self.head
             for name in self.head:
                 given.pop(name, None)
-            missing, unexpected, shapes = _tried(model, given)
+            missing, unexpected, shapes = _tried(model, given, where)
         self.beside = [name for name in unexpected if _is_beside(name, self.own)]
         self.unexpected = [name for name in unexpected if name not in self.beside]
         self.missing = [name for name in missing if name not in self.kept and not name.endswith(_OPTIONAL)]
@@ -151,10 +154,10 @@ def _size(value: Tensor | None) -> str:
     return f" {list(value.shape)}" if isinstance(value, Tensor) else ""
 
 
-def _tried(model: nn.Module, given: OrderedDict[str, Any]) -> tuple[list[str], list[str], list[str]]:
+def _tried(model: nn.Module, given: OrderedDict[str, Any], where: str) -> tuple[list[str], list[str], list[str]]:
     """Names that are missing, that are unexpected, and that have another shape, by `load_state_dict` and its hooks."""
     trial = copy.deepcopy(model).to("meta")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _own_loading(where):
         warnings.simplefilter("ignore")  # of copying into a network without memory, which is what is meant
         if getattr(given, "_metadata", None) is None:
             try:
@@ -163,6 +166,28 @@ def _tried(model: nn.Module, given: OrderedDict[str, Any]) -> tuple[list[str], l
                 # Some layers refuse weights without a version; without one they are taken to be today's.
                 given._metadata = getattr(model.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
         return _answered(trial, given)
+
+
+@contextmanager
+def _own_loading(where: str) -> Iterator[None]:
+    """Hooks of the network's own may raise anything.
+
+    Raises:
+        InputError: with what was raised.
+    """
+    try:
+        yield
+    except CompressError:
+        raise
+    except Exception as problem:
+        if short_of_memory(problem):
+            raise
+        reason = " ".join(str(problem).split())[:200]
+        raise InputError(
+            where,
+            f"the network's own loading fails on them ({type(problem).__name__}: {reason})",
+            "mend its `load_state_dict` and the hooks of its layers, or save the weights with today's network",
+        ) from problem
 
 
 def _answered(trial: nn.Module, given: State) -> tuple[list[str], list[str], list[str]]:
@@ -262,18 +287,3 @@ def _is_beside(name: str, own: State) -> bool:
 def _shortly(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _check_numbers(where: str, value: Tensor, *, infinite: bool) -> None:
-    """Refuse what cannot stand in for float weights. infinite: a buffer may hold infinity, as masks do.
-
-    Raises:
-        InputError: whole numbers, NaN, or infinity.
-    """
-    if not value.is_floating_point():
-        what = f"it holds {str(value.dtype).removeprefix('torch.')}, and the network computes with float weights"
-        raise InputError(where, what, "give the float weights, from before they were quantized or converted")
-    wrong = int((value.isnan() if infinite else ~value.isfinite()).sum())
-    if wrong:
-        what = f"{wrong:,} of its {value.numel():,} values are not finite numbers"
-        raise InputError(where, what, "give weights from before the training went wrong, or train them again")

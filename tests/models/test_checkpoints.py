@@ -428,3 +428,40 @@ def test_a_networks_own_loading_sees_versions_and_extra_state(tmp_path: Path, pr
         checkpoints.load_into(model, tmp_path / f"{name}.pth")
         assert torch.equal(model.new.weight, wanted.new.weight)
         assert model.scale == scale
+
+
+@pytest.mark.parametrize("form", ["to_sparse", "to_sparse_csr"])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_sparse_tensors_are_written_out(tmp_path: Path, form: str) -> None:
+    layer = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    held = dict(layer.state_dict())
+    held["1.weight"] = getattr(held["1.weight"], form)()
+    torch.save(held, tmp_path / "w.pt")
+    fresh = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    checkpoints.load_into(fresh, tmp_path / "w.pt")
+    assert torch.equal(fresh[1].weight, layer[1].weight)
+
+
+def test_tensors_without_numbers_are_refused_by_name(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save({name: value.to("meta") for name, value in state.items()}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"w\.pt: \S+: it has a shape and no numbers"):
+        checkpoints.load_into(toy_model(), tmp_path / "w.pt")
+
+
+class _Raising(nn.Linear):
+    def _load_from_state_dict(self, *_: Any) -> None:
+        raise TypeError("from another time")
+
+
+def test_loading_of_the_networks_own_that_raises_is_told() -> None:
+    words = r"own loading fails on them \(TypeError: from another time\); mend its `load_state_dict`"
+    with pytest.raises(InputError, match=words):
+        fitting.put(_Raising(4, 3), nn.Linear(4, 3).state_dict(), "weights w.pt")
+
+
+def test_what_an_optimizer_keeps_is_no_network(tmp_path: Path) -> None:
+    optimizer = torch.optim.SGD(toy_model().parameters(), 0.1, momentum=0.9)
+    for held in (optimizer.state_dict(), {"optimizer": optimizer.state_dict(), "lr_scheduler": {"last_epoch": 3}}):
+        torch.save(held, tmp_path / "w.pt")
+        with pytest.raises(InputError, match=r"it holds what an optimizer keeps and no network"):
+            checkpoints.read(tmp_path / "w.pt")
