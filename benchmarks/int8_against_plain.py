@@ -26,7 +26,7 @@ from compressor.latency import experiment
 from compressor.onnx_graph import operators
 from compressor.pipeline.plan import Node
 from compressor.pipeline.prepare import Prepared, Wanted, prepare
-from compressor.report.statistics import ratio_interval
+from compressor.statistics import ratio_interval
 from compressor.tasks import make
 
 RESULTS = Path(__file__).resolve().parent / "results" / "int8_against_plain"

@@ -14,16 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks", ""}
-GROUND = {"errors", "printable", "runner", "scarce", "store", "unfinished"}
+GROUND = {"errors", "machine", "printable", "runner", "scarce", "seeds", "statistics", "store", "unfinished"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
 OUTCOME = {"report", "bundle"}
 MAY_IMPORT = {
     "store": {"errors", "printable", "unfinished"},
     "scarce": {"errors"},
     "errors": {"printable"},
-    "printable": set(),
-    "unfinished": set(),
-    "runner": set(),
+    **{name: set() for name in ("machine", "printable", "runner", "seeds", "statistics", "unfinished")},
     **dict.fromkeys(OUTCOME, GROUND | OUTCOME | {"onnx_graph.kinds"}),
     **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
     "tasks": {"tasks", "data", "distillation", "report.details"} | GROUND,

@@ -32,11 +32,12 @@ from typing import Any
 import nets
 import summary
 
-from compressor.latency import experiment, machine
+from compressor import machine
+from compressor.latency import experiment
 from compressor.report.evidence import Latencies
 from compressor.report.report import Limit
-from compressor.report.statistics import process_ratios
 from compressor.report.verdict import state_of
+from compressor.statistics import process_ratios
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "latency_truth"
 TRUTH = experiment.Settings(processes=40, rounds=160, min_seconds=8.0)

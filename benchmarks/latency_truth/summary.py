@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from math import comb
+from math import comb, inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compressor.latency.summary import time_interval
-from compressor.report.statistics import median_interval, wilson
+from compressor.statistics import median_interval, time_interval, wilson
 
 Record = dict[str, Any]
 _DRAWS = 200_000
@@ -90,8 +89,9 @@ def _rates(group: Sequence[Record], truths: dict[tuple[str, str], Record]) -> di
 
 def _time(one: Record) -> dict[str, float]:
     """The first file's median, and the interval that the product gives it."""
-    low, high = time_interval(one["process_p50_ms"]) or (float("-inf"), float("inf"))
-    return {"p50_ms": float(np.median(one["process_p50_ms"])), "low_ms": low, "high_ms": high}
+    found = time_interval(one["process_p50_ms"])
+    low, high = (-inf, inf) if found.low is None or found.high is None else (found.low, found.high)
+    return {"p50_ms": found.value, "low_ms": low, "high_ms": high}
 
 
 def _holding(group: Sequence[Record], role: str, truths: dict[tuple[str, str], Record]) -> list[bool]:

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from compressor import machine
 from compressor.errors import ResourceError, StepError, address_limit, is_shortage
-from compressor.latency import machine, plan, summary
+from compressor.latency import plan, summary
 from compressor.runner import runner
 
 _PACKAGES = Path(__file__).resolve().parents[2]

@@ -7,45 +7,18 @@ and an interval is over processes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import comb
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from compressor import statistics
+
 # A percentile needs ten runs beyond it, else it is the story of one interruption.
 SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
 
-DRIFT = 0.005
-"""Share of a time by which a machine's pace moves between experiments, as `compressor.report.statistics` has it."""
-
 Rounds = Sequence[np.ndarray]
 """One process: milliseconds of each inference, an array a round."""
-
-
-def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """The order-statistic interval of the median: the k-th smallest and k-th largest value, with the largest k whose
-    coverage (binomial, p = 1/2) is at least `confidence`. None where there are too few values for any.
-
-    Of 6 values the 1st and 6th, of 10 the 2nd and 9th, of 20 the 6th and 15th.
-    """
-    n, ordered = len(values), sorted(values)
-    tail, k = 0.0, 0
-    while k < n and tail + comb(n, k) / 2**n <= (1 - confidence) / 2:
-        tail += comb(n, k) / 2**n
-        k += 1
-    return (ordered[k - 1], ordered[n - k]) if k else None
-
-
-def time_interval(medians: Sequence[float]) -> tuple[float, float] | None:
-    """What a repeat of the experiment may say of a time: the interval of the median, and `DRIFT` on either side.
-
-    >>> low, high = time_interval([2.0, 1.0, 3.0, 4.0, 5.0, 6.0]) or (0, 0)
-    >>> round(low, 3), round(high, 3)
-    (0.995, 6.03)
-    """
-    interval = median_interval(medians)
-    return (interval[0] * (1 - DRIFT), interval[1] * (1 + DRIFT)) if interval else None
 
 
 def percentile(samples: np.ndarray, percent: int) -> float | None:
@@ -58,24 +31,23 @@ def percentile(samples: np.ndarray, percent: int) -> float | None:
 def row(threads: int, batch: int, processes: Sequence[Rounds]) -> dict[str, Any]:
     """The figures of one model at one setting.
 
-    p50_ms is the median of the processes' medians and [low_ms, high_ms] its `time_interval`; the other percentiles are
-    those of all runs together.
+    p50_ms is the median of the processes' medians with its `time_interval`, [low_ms, high_ms]; the other percentiles
+    are those of all runs together.
     """
     medians = [process_median(rounds) for rounds in processes]
     samples = np.concatenate([samples for rounds in processes for samples in rounds])
-    middle = median(medians)
-    low, high = time_interval(medians) or (None, None)
+    found = statistics.time_interval(medians)
     return {
         "threads": threads,
         "batch": batch,
-        "p50_ms": middle,
-        "low_ms": low,
-        "high_ms": high,
+        "p50_ms": found.value,
+        "low_ms": found.low,
+        "high_ms": found.high,
         **{f"p{percent}_ms": percentile(samples, percent) for percent in SAMPLES_NEEDED},
         "samples": len(samples),
         "rounds": sum(len(rounds) for rounds in processes),
         "processes": len(processes),
-        "throughput_per_s": batch / (middle / 1000),
+        "throughput_per_s": batch / (found.value / 1000),
     }
 
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from compressor import machine
 from compressor.errors import short_of_memory
-from compressor.latency import machine, memory
+from compressor.latency import memory
 from compressor.latency.session import fixed_batch, make_feed, open_session
 
 SHORTEST_ROUND_S = 0.010  # a hundred thousand times the clock's step, and longer than a scheduler's tick

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor import seeds
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
 from compressor.models import modes, names, size
 from compressor.models.factories import from_factory
 from compressor.models.names import Reference
 from compressor.models.small_resnets import SmallResNet
-from compressor.training import seeds
 
 SMALLEST = 4
 """Pixels a side that the own networks need: two stages halve them."""

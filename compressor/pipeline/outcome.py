@@ -7,7 +7,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from compressor.latency import machine
+from compressor import machine
 from compressor.pipeline.prepare import installed
 from compressor.pipeline.run_folder import RunFolder
 from compressor.report.build import build

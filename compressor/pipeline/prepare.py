@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor import machine
 from compressor.errors import InputError
-from compressor.latency import machine
 from compressor.models import names
 from compressor.pipeline import plan as planning
 from compressor.pipeline import smoke, spec

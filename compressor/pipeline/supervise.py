@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from compressor.errors import CompressError, Exit, Interrupted, ResourceError, address_limit, is_shortage
-from compressor.latency.machine import default_threads
+from compressor.machine import default_threads
 from compressor.pipeline import events
 
 OnEvent = Callable[[dict[str, Any]], None]

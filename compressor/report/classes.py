@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compressor.report import statistics
+from compressor import statistics
 from compressor.report.details import (
     LARGEST_MATRIX,
     MOST_NAMED,

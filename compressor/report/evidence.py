@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from compressor import statistics
 from compressor.errors import IntegrityError
-from compressor.report import statistics
 from compressor.report.rows import Drop, LatencyRow, Measured
 from compressor.report.verdict import Finding
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from compressor.report import statistics
+from compressor import statistics
 from compressor.report.report import Limit, Needed, Statement, StatementState, VerdictState
 from compressor.report.rows import LatencyRow, ModelRow
 

@@ -88,7 +88,8 @@ class BenchmarkSpec(SettledSpec):
 
 def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Write latency.json and rounds.json; tell how many rounds were disturbed and what could not be measured."""
-    from compressor.latency import experiment, machine
+    from compressor import machine
+    from compressor.latency import experiment
 
     models, names = [], {}
     for role, artifact in inputs.items():

@@ -150,7 +150,7 @@ def _predict(subject: Subject, split: Split, context: Context, before: int, tota
     """`outputs`, `targets` and `indices` of a whole split, in its order."""
     import numpy as np
 
-    from compressor.latency import machine
+    from compressor import machine
     from compressor.onnx_graph import session
 
     targets: list[np.ndarray] = []

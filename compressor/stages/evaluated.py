@@ -55,7 +55,7 @@ def quality(scores: Mapping[str, np.ndarray], unseen: np.ndarray | None) -> dict
 
 def _intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | int | None]]:
     """Wilson's interval for shares, else a bootstrap."""
-    from compressor.report import statistics
+    from compressor import statistics
     from compressor.report.evidence import is_share
 
     found: dict[str, dict[str, float | int | None]] = {}

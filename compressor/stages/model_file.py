@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor import unfinished
+from compressor import machine, unfinished
 from compressor.bundle.bundle import translated
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
-from compressor.latency import machine
 from compressor.runner import apart, runner
 from compressor.stages import evaluated
 

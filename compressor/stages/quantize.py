@@ -70,7 +70,7 @@ class QuantizeSpec(StageSpec, TrainingFields):
 
 def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Write core.onnx; tell the method, the curves, on which CPUs the quality holds and whether the bits do."""
-    from compressor.latency import machine
+    from compressor import machine
     from compressor.onnx_graph import bits
     from compressor.quantization import ptq
 

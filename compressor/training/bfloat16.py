@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from compressor import seeds
 from compressor.errors import short_of_memory
 from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
-from compressor.training import optimizer, precision, seeds
+from compressor.training import optimizer, precision
 from compressor.training.evaluation import memory_errors, place, to_device
 from compressor.training.trial import duplicate
 from compressor.training.wanted import Objective, Problem, Settings, Surroundings

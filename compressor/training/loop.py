@@ -14,9 +14,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from compressor import seeds
 from compressor.errors import InputError, StepError
 from compressor.models import state
-from compressor.training import checkpoint, optimizer, precision, schedule, seeds, threads
+from compressor.training import checkpoint, optimizer, precision, schedule, threads
 from compressor.training.checkpoint import Position
 from compressor.training.evaluation import evaluate, memory_errors, place, to_device
 from compressor.training.wanted import Objective, Problem, SetMode, Settings, Surroundings

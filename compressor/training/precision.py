@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compressor.latency import machine
+from compressor import machine
 
 
 def resolve(wanted: str, device: str) -> str:

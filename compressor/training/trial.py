@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor import seeds
 from compressor.models import modes
-from compressor.training import seeds
 from compressor.training.evaluation import place
 
 RATE = 1e-3

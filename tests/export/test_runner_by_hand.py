@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.report import statistics
+from compressor import statistics
 from compressor.runner import runner
 
 run = runner()

@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from compressor import machine
 from compressor.errors import ResourceError, StepError
-from compressor.latency import experiment, machine, memory, worker
+from compressor.latency import experiment, memory, worker
 from compressor.latency.session import make_feed, open_session
 
 
@@ -195,7 +196,7 @@ def test_figures_are_over_the_processes(
 def test_what_the_third_process_finds_wrong_ends_the_experiment(
     tmp_path: Path, models: list[experiment.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = 'print(json.dumps({"error": "Fail: no such kernel"})); sys.exit(1)'
+    wrong = 'print(json.dumps({"error": "Fail: no such kernel", "short": False})); sys.exit(1)'
     stand_in(monkeypatch, tmp_path, f"if request['process'] == 2: {wrong}", ANSWER)
     with pytest.raises(StepError, match="no such kernel"):
         experiment.measure(models[:2], experiment.Settings(processes=6, rounds=18))

@@ -4,35 +4,6 @@ import numpy as np
 import pytest
 
 from compressor.latency import summary
-from compressor.report import statistics
-
-
-@pytest.mark.parametrize(
-    ("count", "rank"),
-    [
-        (5, None),
-        (6, 1),
-        (8, 1),
-        (9, 2),
-        (10, 2),
-        (20, 6),
-        (30, 10),
-        (100, 40),
-    ],  # P(Bin(n, 1/2) < rank) <= 0.025, from the binomial table
-)
-def test_interval_of_the_median_takes_the_ranks_of_the_binomial_table(count: int, rank: int | None) -> None:
-    values = [float(value) for value in range(1, count + 1)]
-    expected = None if rank is None else (float(rank), float(count - rank + 1))
-    assert summary.median_interval(values[::-1]) == expected
-
-
-def test_interval_covers_the_true_median_at_least_95_times_in_100() -> None:
-    random = np.random.default_rng(1)
-    hits = 0
-    for _ in range(2000):
-        low, high = summary.median_interval(list(random.exponential(size=25))) or (0, 0)
-        hits += low <= np.log(2) <= high
-    assert 0.945 <= hits / 2000 <= 0.985
 
 
 @pytest.mark.parametrize(("percent", "needed"), [(90, 100), (95, 200), (99, 1000)])
@@ -50,10 +21,6 @@ def test_row_by_hand() -> None:
     assert row["throughput_per_s"] == pytest.approx(4 / 0.003)
     assert (row["samples"], row["rounds"], row["processes"], row["threads"], row["batch"]) == (12, 5, 3, 2, 4)
     assert (row["low_ms"], row["high_ms"], row["p90_ms"], row["p95_ms"], row["p99_ms"]) == (None,) * 5
-
-
-def test_a_report_allows_a_time_the_same_pace() -> None:
-    assert summary.DRIFT == statistics.DRIFT
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(6, 1.0, 6.0), (10, 2.0, 9.0), (20, 6.0, 15.0)])
@@ -84,10 +51,3 @@ def test_what_a_session_takes_that_comes_first() -> None:
 
 def test_a_session_that_comes_first_and_is_quicker_costs_the_others_nothing() -> None:
     assert summary.as_first({"a": [(0, 1.0), (1, 3.0)], "b": [(1, 2.0)]}) == {"a": 1.0, "b": 2.0}
-
-
-def test_the_coverage_may_be_what_was_asked_for() -> None:
-    """Both of two values lie on one side of the median half of the time: the interval covers it in the other half."""
-    assert summary.median_interval([2.0, 1.0], confidence=0.5) == (1.0, 2.0)
-    assert summary.median_interval([2.0, 1.0], confidence=0.51) is None
-    assert summary.median_interval([3.0]) is None

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.report import breakdown, statistics
+from compressor import statistics
+from compressor.report import breakdown
 from compressor.report.evidence import (
     Evaluation,
     Latencies,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.report import statistics, words
+from compressor import statistics
+from compressor.report import words
 from compressor.report.report import Limit, Statement
 from compressor.report.rows import LatencyRow, ModelRow
 from compressor.report.verdict import Evidence, Finding, state_of, statements, verdict_of

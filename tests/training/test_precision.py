@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from compressor.latency import machine
+from compressor import machine
 from compressor.training import precision
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.report import statistics
-from compressor.report.statistics import Z
+from compressor import statistics
+from compressor.statistics import Z
 
 Z2 = Z * Z
 
@@ -97,6 +98,41 @@ def test_an_interval_of_a_time_does_not_shrink_below_the_machines_pace() -> None
     assert at(100_000) == statistics.Interval(100.0, 99.0, 101.0)
     assert statistics.samples_needed(at, 10, 100.5) is None, "no number of processes decides this"
     assert statistics.samples_needed(at, 10, 98.5) == 41
+
+
+def bounds(values: Sequence[float]) -> tuple[float | None, float | None]:
+    found = statistics.median_interval(values)
+    return found.low, found.high
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"),
+    [
+        (5, None),
+        (6, 1),
+        (8, 1),
+        (9, 2),
+        (10, 2),
+        (20, 6),
+        (30, 10),
+        (100, 40),
+    ],  # P(Bin(n, 1/2) < rank) <= 0.025, from the binomial table
+)
+def test_interval_of_the_median_takes_the_ranks_of_the_binomial_table(count: int, rank: int | None) -> None:
+    values = [float(value) for value in range(1, count + 1)]
+    expected = (None, None) if rank is None else (float(rank), float(count - rank + 1))
+    assert bounds(values[::-1]) == expected
+
+
+def test_interval_covers_the_true_median_at_least_95_times_in_100() -> None:
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(2000):
+        low, high = bounds(list(random.exponential(size=25)))
+        assert low is not None
+        assert high is not None
+        hits += low <= np.log(2) <= high
+    assert 0.945 <= hits / 2000 <= 0.985
 
 
 def test_median_interval_takes_the_order_statistics() -> None:

@@ -128,6 +128,20 @@ def median_interval(values: Sequence[float]) -> Interval:
     return Interval(middle, ordered[place - 1], ordered[n - place])
 
 
+def time_interval(medians: Sequence[float]) -> Interval:
+    """What a repeat of an experiment may say of a time: the median of the processes' medians, its order statistics, and
+    `DRIFT` on either side.
+
+    >>> found = time_interval([2.0, 1.0, 3.0, 4.0, 5.0, 6.0])
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (3.5, 0.995, 6.03)
+    """
+    found = median_interval(medians)
+    if found.low is None or found.high is None:
+        return found
+    return Interval(found.value, found.low * (1 - DRIFT), found.high * (1 + DRIFT))
+
+
 def _order_place(n: int) -> int:
     """The largest k for which the k-th smallest and k-th largest of n enclose the median with 95 %; 0 for none."""
     place = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compressor.latency import machine
+from compressor import machine
 
 HASWELL = "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3"
 CASCADE = HASWELL + " avx512f avx512bw avx512cd avx512dq avx512vl avx512_vnni"
@@ -92,7 +92,7 @@ def test_description_is_of_this_machine_and_needs_only_the_standard_library() ->
     assert str(about["cores"]) in machine.identity()
     assert machine.isa_level() in machine.identity()
     heavy = "('numpy', 'pydantic', 'torch', 'onnxruntime')"
-    code = f"import sys, compressor.latency.machine as m; m.describe(); print([n for n in {heavy} if n in sys.modules])"
+    code = f"import sys, compressor.machine as m; m.describe(); print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
