@@ -873,13 +873,17 @@ class Model:
             count = len(part)
             if self.fixed_batch and count < size:
                 part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
-            try:
-                parts.append(self.session.run(None, {self.source["name"]: part})[0][:count])
-            except Exception as error:  # onnxruntime has a dozen exception types without a common one
-                if short_of_memory(error):
-                    raise
-                raise altered(MODEL, f"onnxruntime cannot run it ({str(error).strip()[:200]!r})") from None
+            parts.append(self.run(part)[:count])
         return np.concatenate(parts)
+
+    def run(self, feed: np.ndarray) -> np.ndarray:
+        """The first output for one batch; Refused (4) where onnxruntime cannot run the graph."""
+        try:
+            return self.session.run(None, {self.source["name"]: feed})[0]
+        except Exception as error:  # onnxruntime has a dozen exception types without a common one
+            if short_of_memory(error):
+                raise
+            raise altered(MODEL, f"onnxruntime cannot run it ({str(error).strip()[:200]!r})") from None
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """float64 [n, classes], from outputs [n, classes]; they sum to one unless the graph ends in a sigmoid."""
@@ -1579,10 +1583,11 @@ def _fresh(folder: Path, threads: int, batch: int, rounds: int) -> dict[str, Any
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
         return dict(json.loads(done.stdout))
-    said = (done.stderr.strip().splitlines() or ["no words"])[-1][:300]
+    said = (done.stderr.strip().splitlines() or ["no words"])[-1].removeprefix(f"{RUNNER}: ")[:300]
     how = f"died by {signal.Signals(-done.returncode).name}" if done.returncode < 0 else f"ended: {said}"
     code = done.returncode if done.returncode in (NOT_A_BUNDLE, ALTERED) else RESOURCES
-    raise Refused(code, str(folder), f"a process that was to be timed {how}", "end other programs, and measure again")
+    todo = "end other programs, and measure again" if code == RESOURCES else "see that `--check` finds it whole"
+    raise Refused(code, str(folder), f"a process that was to be timed {how}", todo)
 
 
 def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int, rounds: int) -> dict[str, Any]:
@@ -1594,7 +1599,7 @@ def probe(folder: Path, facts: Mapping[str, Any], threads: int, batch: int, roun
     begin = time.perf_counter()
     model = Model(folder, facts, threads)
     loaded = time.perf_counter()
-    model.session.run(None, {model.source["name"]: feed})
+    model.run(feed)
     ended = time.perf_counter()
     return {
         "load_ms": (loaded - begin) * 1e3, "first_ms": (ended - loaded) * 1e3, "peak_memory_bytes": _peak_memory(),

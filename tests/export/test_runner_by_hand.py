@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -255,6 +256,37 @@ def test_a_row_of_a_bench_by_hand() -> None:
     assert (six["p50_ms"], six["low_ms"], six["high_ms"]) == (3.5, 0.995, pytest.approx(6.03))
     assert six["peak_memory_bytes"] is None
     assert run.DRIFT == statistics.DRIFT
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "todo"),
+    [
+        (4, 4, "see that `--check`"),
+        (2, 2, "see that `--check`"),
+        (7, 7, "end other"),
+        (1, 7, "end other"),
+        (-9, 7, "end"),
+    ],
+)
+def test_a_process_of_a_bench_that_ends_early_is_told(
+    ended: int, code: int, todo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = SimpleNamespace(returncode=ended, stdout="", stderr="x\nrun.py: m: cannot be run\n")
+    monkeypatch.setattr(run.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(run.Refused) as caught:
+        run._fresh(Path("b"), 1, 1, 1)
+    assert caught.value.code == code
+    assert ("died by SIGKILL" if ended < 0 else "was to be timed ended: m: cannot be run") in str(caught.value)
+    assert caught.value.todo.startswith(todo)
+
+
+def test_a_graph_that_onnxruntime_cannot_run_is_an_altered_one() -> None:
+    def refuse(_: np.ndarray) -> np.ndarray:
+        raise ValueError("Got invalid dimensions for input")
+
+    with pytest.raises(run.Refused, match="onnxruntime cannot run it") as caught:
+        network(refuse).run(np.zeros((1, 2), np.float32))
+    assert caught.value.code == 4
 
 
 def test_rounds_of_one_process_are_one_draw() -> None:
