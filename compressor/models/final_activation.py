@@ -89,6 +89,13 @@ def refuse(model: nn.Module, inputs: Tensor) -> None:
         return
     maker, named = _ending(model, inputs[:SAMPLES], training)
     call = named or maker
+    if kind == "sigmoid" and call is not None and named is None:
+        raise InputError(
+            "",
+            f"{call.words()} keeps the answers between 0 and 1, whatever the weights, and the softmax that training"
+            " takes of such scores is never sure",
+            "return scores without these bounds from `forward`: those before it, or these times a scale (`10 * x`)",
+        )
     mode = " in training mode" if training else ""
     meant = {"softmax": f"probabilities of the answers{mode} (each row sums to one)",
              "sigmoid": f"probabilities of the answers{mode} (each between 0 and 1, whatever the weights)"}  # fmt: skip

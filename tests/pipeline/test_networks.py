@@ -201,6 +201,9 @@ class Gain(Base):
     def forward(self, x):
         y = self.features(x)
         return self.fc(y + self.gain * y.mean(0))
+class Clamped(Base):
+    def forward(self, x):
+        return super().forward(x).clamp(0, 1)
 class Logger:
     def __init__(self):
         self.lines = (line for line in "ab")
@@ -257,6 +260,8 @@ def ends(compress: Compress, folder: Path, model: str, more: str = "", task: str
         ("Anneal", "", "training changes its attribute `tau`"),
         ("Running", "", "training changes its attribute `mean`"),
         ("Strange", "", "holds 'object', which cannot be kept"),
+        # Scores that are bounded.
+        ("Clamped", "", "keeps the answers between 0 and 1, whatever the weights"),
         # What cannot be copied.
         ("Locked", "how: built", "its attribute `conv.lock` (lock) cannot be copied (cannot pickle '_thread.lock'"),
         ("Locked", "how: answering", "its attribute `lock` (lock) cannot be copied"),
