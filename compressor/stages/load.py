@@ -91,7 +91,8 @@ def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, f
     """
     from compressor.models import final_activation, modes
     from compressor.training import samples
-    from compressor.training.evaluation import evaluate, memory_errors, place
+    from compressor.training.evaluation import evaluate, memory_errors
+    from compressor.training.placing import place
 
     scoring = final_activation.as_logits(model, samples.few(context.task, final_activation.SAMPLES))
     with memory_errors(context.step, BATCH_SIZE):

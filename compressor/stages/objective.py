@@ -50,7 +50,7 @@ def of(spec: Any, teacher: nn.Module | None, context: Context) -> Objective:
 
     from compressor.distillation import hinton
     from compressor.models import modes
-    from compressor.training.evaluation import place
+    from compressor.training.placing import place
 
     task = context.task
 

@@ -114,14 +114,16 @@ def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
     """Sizes of the loss's gradients over the first training samples in the training's own order."""
     from compressor.models import modes
     from compressor.pruning import importance
-    from compressor.training.evaluation import memory_errors, place, to_device
+    from compressor.training.evaluation import memory_errors
+    from compressor.training.placing import layout, place, to_device
 
     task = context.task
     limit = TAYLOR_BATCH if context.smoke else TAYLOR_SAMPLES
-    place(modes.in_eval(model), context.device)
+    form = layout(model, task.signature.inputs[0].shape, context.device)
+    place(modes.in_eval(model), context.device, form)
     with memory_errors(context.step, TAYLOR_BATCH):
         batches = task.batches("train", TAYLOR_BATCH, seed=context.seed, limit=limit)
-        given = (to_device(batch, context.device) for batch in batches)
+        given = (to_device(batch, context.device, form) for batch in batches)
         gradients = importance.gradients(model, (task.loss(model(batch.inputs), batch) for batch in given))
     model.to("cpu")
     return {name: gradient.cpu() for name, gradient in gradients.items()}

@@ -21,7 +21,8 @@ from compressor.errors import short_of_memory
 from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
 from compressor.training import optimizer, precision
-from compressor.training.evaluation import memory_errors, place, to_device
+from compressor.training.evaluation import memory_errors
+from compressor.training.placing import layout, place, to_device
 from compressor.training.trial import duplicate
 from compressor.training.wanted import Objective, Problem, Settings, Surroundings
 
@@ -107,7 +108,7 @@ class _Trial:
 
     def _pass(self, wanted: str, found: _Outcome) -> None:
         """Take a copy through the batch; `found` holds what is seen on the way. Raises what the network raises."""
-        copied = place(duplicate(self.model, self.batch.inputs), self.context.device)
+        copied = place(duplicate(self.model, self.batch.inputs), self.context.device, self._form())
         copied.train()
         for part in optimizer.frozen_parts(copied, self.settings.freeze, self.context.step):
             part.eval()
@@ -121,10 +122,13 @@ class _Trial:
                 found.call = watch.failed(problem)
                 raise
 
+    def _form(self) -> torch.memory_format:
+        return layout(self.model, self.batch.inputs.shape[1:], self.context.device)
+
     def one_batch(self, copied: nn.Module, wanted: str) -> str | None:
         """What is not a number: the answer, the loss, or a gradient; None where all are. Raises what they raise."""
         device = self.context.device
-        batch = to_device(self.batch, device)
+        batch = to_device(self.batch, device, self._form())
         with precision.autocast(wanted, device):
             loss = self.objective(copied, batch)
         if not torch.isfinite(loss):

@@ -19,7 +19,8 @@ from compressor.errors import InputError, StepError
 from compressor.models import state
 from compressor.training import checkpoint, optimizer, precision, schedule, threads
 from compressor.training.checkpoint import Position
-from compressor.training.evaluation import evaluate, memory_errors, place, to_device
+from compressor.training.evaluation import evaluate, memory_errors
+from compressor.training.placing import layout, place, to_device
 from compressor.training.wanted import Objective, Problem, SetMode, Settings, Surroundings
 
 CHECKPOINT_SECONDS = 60.0
@@ -81,7 +82,8 @@ class _Training:
             where = f"steps.{context.step}.early_stopping"
             raise InputError(where, "there is no validation split to stop by", "give task.validation, or leave it out")
         self.batch_size, self.steps_per_epoch = self._steps()
-        self.model = place(model, context.device)
+        self.form = layout(model, task.signature.inputs[0].shape, context.device)
+        self.model = place(model, context.device, self.form)
         self.resting = optimizer.frozen_parts(self.model, settings.freeze, context.step)
         self.optimizer = optimizer.make(self.model, settings)
         self.average = optimizer.Average(self.model, settings.ema) if settings.ema else None
@@ -183,7 +185,7 @@ class _Training:
             batch = next(batches, None)
             if batch is None:
                 raise RuntimeError(f"the task gave {position.batch} of {self.steps_per_epoch} batches")
-            rate = self._batch(to_device(batch, context.device))
+            rate = self._batch(to_device(batch, context.device, self.form))
             if position.batch < self.steps_per_epoch and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
                 self._save()
         row: dict[str, Any] = {"epoch": position.epoch + 1, "train_loss": position.loss_sum / position.samples}

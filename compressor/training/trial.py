@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compressor import seeds
 from compressor.models import modes
-from compressor.training.evaluation import place
+from compressor.training.placing import formed, layout, place
 
 RATE = 1e-3
 
@@ -24,8 +24,8 @@ def step(model: nn.Module, task: Any, inputs: Tensor, freeze: Callable[[nn.Modul
     """
     with seeds.kept([]):
         seeds.begin(0)
-        copied = place(duplicate(model, inputs), "cpu")
-        given = inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
+        form = layout(model, inputs.shape[1:], "cpu")
+        copied, given = place(duplicate(model, inputs), "cpu", form), formed(inputs, form)
         copied.train()
         for resting in freeze(copied):
             resting.eval()

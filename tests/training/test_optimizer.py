@@ -13,7 +13,8 @@ from torch import nn
 from compressor.errors import InputError, ResourceError
 from compressor.stages.base import TrainingFields
 from compressor.training import optimizer
-from compressor.training.evaluation import evaluate, memory_errors, to_device
+from compressor.training.evaluation import evaluate, memory_errors
+from compressor.training.placing import to_device
 from tests.toy import ToyTask
 
 
