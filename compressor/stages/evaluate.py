@@ -255,6 +255,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx", "bundle"}), "core": frozenset({"onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
-    revision=4,
+    revision=5,
     isa=True,
 )

@@ -264,6 +264,6 @@ STAGE = Stage(
     takes={"from": frozenset({"model", "onnx"})},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("onnx", "onnxruntime", "numpy", "pillow"),
-    revision=8,
+    revision=9,
     isa=True,
 )
