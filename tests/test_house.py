@@ -6,6 +6,8 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks"
 GROUND = {"errors", "machine", "printable", "runner", "scarce", "seeds", "statistics", "store", "unfinished"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
 OUTCOME = {"report", "bundle"}
+FACE = {"", "__main__", "cli"}
+"""What may know everything."""
 MAY_IMPORT = {
     "store": {"errors", "printable", "unfinished"},
     "scarce": {"errors"},
@@ -24,6 +28,7 @@ MAY_IMPORT = {
     **{name: set() for name in ("machine", "printable", "runner", "seeds", "statistics", "unfinished")},
     **dict.fromkeys(OUTCOME, GROUND | OUTCOME | {"onnx_graph.kinds"}),
     **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
+    "data": {"store.keys"} | GROUND - {"store"},
     "tasks": {"tasks", "data", "distillation", "report.details"} | GROUND,
     "stages": {"stages", "tasks.base"} | CRAFTS | GROUND | OUTCOME,
     "pipeline": {"pipeline", "stages", "tasks", "models", "training", "latency"} | GROUND | OUTCOME,
@@ -32,6 +37,7 @@ MAY_IMPORT = {
 words; `report.details` is the form of what a task tells the report."""
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -74,15 +80,12 @@ def room_of(module: str) -> str:
 @pytest.mark.parametrize("module", modules())
 def test_a_room_knows_only_the_rooms_below_it(module: str) -> None:
     room = room_of(module)
-    allowed = MAY_IMPORT.get(room)
-    if allowed is None:
-        return  # the face may know everything
-    known = modules()
-    for name in imports(modules()[module], whole=True):
-        if name.startswith("compressor.") and name in known:
-            other = room_of(name)
-            inside = ".".join(name.split(".")[1:3])
-            assert other == room or other in allowed or inside in allowed, f"{module} imports {name}"
+    if room in FACE:
+        return
+    for name in imports(modules()[module], whole=True, types=True):
+        if name.startswith("compressor.") and name in modules():
+            other, inside = room_of(name), ".".join(name.split(".")[1:3])
+            assert {other, inside} & {room, *MAY_IMPORT[room]}, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if room_of(name) in LIGHT_ROOMS])
@@ -91,25 +94,23 @@ def test_light_rooms_load_nothing_heavy(module: str) -> None:
     assert not heavy
 
 
-def test_there_is_no_circle_of_imports() -> None:
-    """Neither when files are loaded, nor inside of functions, nor for types alone."""
-    known = modules()
-    graph = {}
-    for name, path in known.items():
-        found = {other for other in imports(path, whole=True, types=True) if other in known}
-        # `from package import file` is about the file; about the package where it takes something of its own.
-        graph[name] = {one for one in found if not any(other.startswith(f"{one}.") for other in found)}
-    done: set[str] = set()
+def known_by(path: Path) -> set[str]:
+    """The files of ours that a file knows: when loaded, inside of functions, and for types alone."""
+    found = {other for other in imports(path, whole=True, types=True) if other in modules()}
+    # `from package import file` is about the file; about the package where it takes something of its own.
+    return {one for one in found if not any(other.startswith(f"{one}.") for other in found)}
 
-    def walk(name: str, trail: tuple[str, ...]) -> None:
-        assert name not in trail, " -> ".join([*trail, name])
-        if name not in done:
-            for other in graph[name] - {name}:
-                walk(other, (*trail, name))
-            done.add(name)
 
-    for name in graph:
-        walk(name, ())
+@pytest.mark.parametrize("by", ["file", "room"])
+def test_nothing_knows_what_knows_it(by: str) -> None:
+    graph: dict[str, set[str]] = {}
+    for name, path in modules().items():
+        mine, others = (name, known_by(path)) if by == "file" else (room_of(name), set(map(room_of, known_by(path))))
+        graph.setdefault(mine, set()).update(others - {mine})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("module", modules())

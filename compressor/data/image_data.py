@@ -19,8 +19,9 @@ from compressor.data.splits import count, few, hold_out
 from compressor.errors import InputError
 
 if TYPE_CHECKING:
-    from compressor.tasks.base import FileDigests, Split
-    from compressor.tasks.image_classification import ImageClassificationSpec
+    from compressor.data.contents import FileDigests, Split
+    from compressor.data.settings import Validation
+    from compressor.data.source import Source
 
 MEMORY_LIMIT = 2_000_000_000
 """Bytes of prepared pixels, all splits together, up to which they are kept in memory."""
@@ -43,24 +44,23 @@ class ImageData:
 
 
 def load(
-    spec: ImageClassificationSpec, *, base: Path, smoke: bool, steps: Steps,
+    source: Source, validation: Validation, *, smoke: bool, steps: Steps, augment: Steps,
     digests: FileDigests | None, cache: Path | None,
 ) -> ImageData:  # fmt: skip
-    """Everything that the settings ask for, checked. steps: the resolved preprocessing.
+    """Everything that the settings ask for, checked. steps, augment: the resolved preprocessing and augmentation.
 
     Raises:
         InputError: data that is missing, broken, too few, or not what the preprocessing takes.
     """
-    if spec.data.name is None:
-        found, size, steps = _from_folder(spec, base, steps, digests, cache)
+    if source.name is None:
+        found, size, steps = _from_folder(source, validation, steps, digests, cache)
         channels = channels_of(steps)
     else:
-        found = digits.load() if spec.data.name == "digits" else torchvision_sets.load(spec.data.name, spec.root(base))
-        found = _reordered(found, spec.given_classes(base))
+        found = digits.load() if source.name == "digits" else torchvision_sets.load(source.name, source.root())
+        found = _reordered(found, source.given_classes())
         size, channels = _shape_of(found.train, steps)
-    augment = spec.augment_steps()
     _check_augment(augment, size, channels)
-    chosen, unseen = _split(spec, found)
+    chosen, unseen = _split(validation, found)
     whole: dict[Split, int] = {split: len(one.targets) for split, one in chosen.items()}
     if smoke:
         chosen, unseen = _smaller(chosen, unseen)
@@ -86,22 +86,22 @@ def _reordered(found: DataSet, order: tuple[str, ...] | None) -> DataSet:
 
 
 def _from_folder(
-    spec: ImageClassificationSpec, base: Path, steps: Steps, digests: FileDigests | None, cache: Path | None
+    source: Source, validation: Validation, steps: Steps, digests: FileDigests | None, cache: Path | None
 ) -> tuple[DataSet, tuple[int, int], Steps]:
-    found = spec.scan(base)
+    found = source.scan()
     trained = len(found.train)
     known = image_folder.digests_of(found, digests) if digests is not None else None
-    memory, skip = Memory(cache, known), spec.data.broken == "skip"
+    memory, skip = Memory(cache, known), source.settings.broken == "skip"
     checked = check([*found.train, *(found.test or ())], steps, memory, skip_broken=skip)
     whole = set(checked.files)
     # The steps may only depend on pictures that are in the key of whatever is measured with them.
-    looked_at = found.test if found.test is not None and spec.validation.from_ == "test" else checked.files
+    looked_at = found.test if found.test is not None and validation.from_ == "test" else checked.files
     steps, deep = _with_bits(steps, [checked.deep[one] for one in looked_at if one in checked.deep])
     train = from_files([file for file in found.train[:trained] if file in whole])
     if found.test is not None:
         test = from_files([file for file in found.test if file in whole])
     else:
-        share = spec.data.test if isinstance(spec.data.test, int | float) else TEST_SHARE
+        share = source.settings.test if isinstance(source.settings.test, int | float) else TEST_SHARE
         held = _held(train.targets, share, "folder/test", "task.data.test")
         train, test = train.chosen(np.flatnonzero(~held)), train.chosen(np.flatnonzero(held))
     notes = [f"classes in order: {_few_names(found.classes)}", *found.notes, *checked.notes, *deep]
@@ -163,8 +163,7 @@ def _check_augment(augment: Steps, size: tuple[int, int], channels: int) -> None
         raise InputError("task.augment", what, f"use a padding below {min(size)}")
 
 
-def _split(spec: ImageClassificationSpec, found: DataSet) -> tuple[dict[Split, Pictures], np.ndarray | None]:
-    wanted = spec.validation
+def _split(wanted: Validation, found: DataSet) -> tuple[dict[Split, Pictures], np.ndarray | None]:
     source = found.train if wanted.from_ == "train" else found.test
     held = _held(source.targets, wanted.size, f"validation/{wanted.from_}", "task.validation")
     validation = source.chosen(np.flatnonzero(held))

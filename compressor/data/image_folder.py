@@ -15,7 +15,7 @@ from compressor.errors import InputError, unspelled
 from compressor.printable import printable
 
 if TYPE_CHECKING:
-    from compressor.tasks.base import FileDigests
+    from compressor.data.contents import FileDigests
 
 FORMATS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 SYSTEM = frozenset(

@@ -21,8 +21,8 @@ from compressor.store.artifact import Artifact
 if TYPE_CHECKING:
     import numpy as np
 
+    from compressor.data.contents import Split
     from compressor.models.answer_kinds import Kind
-    from compressor.tasks.base import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FACTS = ("precision", "size_bytes", "float_convolutions", "float_matmuls")

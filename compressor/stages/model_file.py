@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
+    from compressor.data.contents import Split
     from compressor.onnx_graph.finish import Port
-    from compressor.tasks.base import Split, Task
+    from compressor.tasks.base import Task
 
 BATCH = 64
 SAMPLES = 8

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor.data.contents import FileDigests
 from compressor.tasks import classification
-from compressor.tasks.base import FileDigests, TaskKind, TaskSpec
+from compressor.tasks.base import TaskKind, TaskSpec
 from compressor.tasks.image_classification import ImageClassificationSpec
 
 if TYPE_CHECKING:

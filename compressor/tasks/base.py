@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+from compressor.data.contents import FileDigests, Split
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
-
-Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,6 @@ class Task(Protocol):
 
     def raw(self, split: Split, index: int) -> RawSample:
         """One sample as a device meets it."""
-
-
-class FileDigests(Protocol):
-    """What a fingerprint asks for; the store's remembers large files by path, size and time."""
-
-    def file(self, path: Path) -> str:
-        """SHA-256 of a file's bytes, in hex."""
-
-    def files(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
-        """The same for many files below a folder, by their names relative to it, with `/`."""
 
 
 class TaskSpec(BaseModel):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.data import torchvision_sets
+from compressor.data.contents import FileDigests, PlainDigests, Split
 from compressor.errors import InputError
 from compressor.report.details import LARGEST_MATRIX
 from compressor.store.keys import digest
-from compressor.tasks.base import Batch, FileDigests, RawSample, Signature, Split, TensorSpec
+from compressor.tasks.base import Batch, RawSample, Signature, TensorSpec
 from compressor.tasks.image_classification import ImageClassificationSpec
 
 if TYPE_CHECKING:
@@ -25,8 +24,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 def fetch(spec: ImageClassificationSpec, base: Path) -> None:
     """Download the named set that the file asked for."""
-    assert spec.data.name is not None
-    torchvision_sets.fetch(spec.data.name, spec.root(base))
+    spec.source(base).fetch()
 
 
 def make(
@@ -43,8 +41,11 @@ def make(
     from compressor.data.image_data import load
 
     steps = spec.resolved_steps(declared)
-    data = load(spec, base=base, smoke=smoke, steps=steps, digests=digests, cache=cache)
-    parts = spec.fingerprint(base, digests or _PlainDigests())
+    augment = spec.augment_steps()
+    data = load(
+        spec.source(base), spec.validation, smoke=smoke, steps=steps, augment=augment, digests=digests, cache=cache
+    )
+    parts = spec.fingerprint(base, digests or PlainDigests())
     return ImageClassification(spec, data, fingerprint=digest({**parts, "preprocess": data.steps}))
 
 
@@ -201,14 +202,3 @@ class ImageClassification:
             raise IndexError(f"{split} has {len(data)} samples, no sample {index}")
         pixels = np.ascontiguousarray(data.pixels(np.array([index]))[0])
         return RawSample(data.pictures.encoded(index), pixels, int(data.targets[index]))
-
-
-class _PlainDigests:
-    """Digests that nobody remembers."""
-
-    def file(self, path: Path) -> str:
-        with path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-
-    def files(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
-        return {name: self.file(folder / name) for name in names}

@@ -8,15 +8,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from compressor.data import class_order, digits, image_folder, torchvision_sets
-from compressor.data.split_folders import TEST_SHARE
+from compressor.data import digits, image_folder, torchvision_sets
+from compressor.data.contents import FileDigests
+from compressor.data.settings import Validation
+from compressor.data.source import SPLIT_REVISION, Source
 from compressor.errors import InputError
-from compressor.store.keys import digest
-from compressor.tasks.base import FileDigests, TaskSpec
-from compressor.tasks.image_settings import Augment, Data, HowMany, PreprocessItem, Validation
-
-SPLIT_REVISION = 1
-"""Raised by hand when a split of the same files changes."""
+from compressor.tasks.base import TaskSpec
+from compressor.tasks.image_settings import Augment, Data, HowMany, PreprocessItem
 
 
 class ImageClassificationSpec(TaskSpec):
@@ -73,7 +71,7 @@ class ImageClassificationSpec(TaskSpec):
         Raises:
             InputError: data that is not there or not laid out as it must be.
         """
-        train, test = self._contents(base, digests)
+        train, test = self.source(base).contents(digests)
         validation = {"from": self.validation.from_, "size": self.validation.size, "split": SPLIT_REVISION}
         from_train = self.validation.from_ == "train"
         return {
@@ -86,8 +84,7 @@ class ImageClassificationSpec(TaskSpec):
 
     def variables(self) -> tuple[str, ...]:
         """COMPRESS_DATA where it alone tells where a named set lies."""
-        asks = self.data.name not in (None, "digits") and self.data.root is None
-        return (torchvision_sets.VARIABLE,) if asks else ()
+        return self.source(Path()).variables()
 
     def libraries(self) -> Mapping[str, tuple[str, ...]]:
         """numpy draws splits and orders; Pillow decodes and resizes; torchvision has TrivialAugment."""
@@ -145,71 +142,14 @@ class ImageClassificationSpec(TaskSpec):
         """`[{name: settings}]` in order, defaults filled in."""
         return [item.step() for item in self.augment]
 
+    def source(self, base: Path) -> Source:
+        """Where the pictures are."""
+        return Source(self.data, base)
+
     def class_names(self, base: Path) -> tuple[str, ...] | None:
         """The classes in the order of the outputs; None for a set that only its own file can tell."""
-        if self.data.name is None:
-            return self.scan(base).classes
-        if self.data.classes is not None:
-            return self.given_classes(base)
-        return digits.CLASSES if self.data.name == "digits" else torchvision_sets.SETS[self.data.name].classes
-
-    def scan(self, base: Path) -> image_folder.Folder:
-        """The pictures of the user's folder, none of them opened."""
-        assert self.data.folder is not None
-        return image_folder.scan(
-            base / self.data.folder.expanduser(),
-            test=self.data.test,
-            classes=self.given_classes(base),
-            skip_broken=self.data.broken == "skip",
-        )
-
-    def given_classes(self, base: Path) -> tuple[str, ...] | None:
-        """The order that the file gives, itself or in another file."""
-        return class_order.given(self.data.classes, base)
-
-    def root(self, base: Path) -> Path:
-        """The folder in which torchvision keeps the named set."""
-        return torchvision_sets.root_folder(base, self.data.root)
+        return self.source(base).classes()
 
     def needs_download(self, base: Path) -> bool:
         """Whether the file asks for a download of a set that is not there."""
-        name = self.data.name
-        return self.data.download and name is not None and not torchvision_sets.present(name, self.root(base))
-
-    def _contents(self, base: Path, digests: FileDigests) -> tuple[dict[str, Any], dict[str, Any]]:
-        name = self.data.name
-        if name is None:
-            return self._folder_contents(base, digests)
-        if self.data.classes is None:
-            return self._named_contents(name, base, digests)
-        known = digits.CLASSES if name == "digits" else torchvision_sets.SETS[name].classes
-        order = self.given_classes(base) or ()
-        if known is not None:
-            class_order.ordered(known, order, "class")
-        train, test = self._named_contents(name, base, digests)
-        return {**train, "classes": list(order)}, {**test, "classes": list(order)}
-
-    def _named_contents(self, name: str, base: Path, digests: FileDigests) -> tuple[dict[str, Any], dict[str, Any]]:
-        if name == "digits":
-            both = {"data": name, "files": [digests.file(digits.path())], "split": SPLIT_REVISION}
-            return both, both
-        root = self.root(base)
-        if self.needs_download(base):
-            waiting = {"data": name, "files": "to be downloaded"}
-            return waiting, waiting
-        torchvision_sets.require(name, root)
-        files = torchvision_sets.files(name, root)
-        train, test = ([digests.file(file) for file in files[part]] for part in ("train", "test"))
-        return {"data": name, "files": train}, {"data": name, "files": test}
-
-    def _folder_contents(self, base: Path, digests: FileDigests) -> tuple[dict[str, Any], dict[str, Any]]:
-        found = self.scan(base)
-        common: dict[str, Any] = {"classes": list(found.classes), "broken": self.data.broken}
-        known = image_folder.digests_of(found, digests)
-        train = digest(image_folder.identity(found.train, known))
-        if found.test is not None:
-            test = digest(image_folder.identity(found.test, known))
-            return {**common, "pictures": train}, {**common, "pictures": test}
-        held = {"size": self.data.test or TEST_SHARE, "split": SPLIT_REVISION}
-        heap = {**common, "pictures": train, "test": held}
-        return heap, heap
+        return self.source(base).needs_download()

@@ -16,7 +16,7 @@ def test_zeros_begin_to_count_and_weights_move_by_a_share_of_their_size() -> Non
     before = copy.deepcopy(layer)
     assert nudge(layer) is layer
     # A root mean square of 2, so 0.05 * 2 of it; a bias of zeros by 0.05 * 1.
-    assert abs(float((layer.weight - before.weight).std()) - 0.1) < 0.002
+    assert abs(float((layer.weight - before.weight).detach().std()) - 0.1) < 0.002
     assert (layer.bias != 0).all()
     assert float(layer.bias.abs().max()) < 0.3
     nn.init.zeros_(layer.weight)
