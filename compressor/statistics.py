@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Z = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
@@ -96,6 +98,8 @@ def _binomial_tail(k: int, n: int) -> float:
 
 def bootstrap_mean(scores: np.ndarray, *, seed: int = 0) -> Interval:
     """Percentile bootstrap of a mean. scores: float [samples]; for a drop, the paired differences."""
+    import numpy as np
+
     n = len(scores)
     if n == 0:
         raise ValueError("no scores")

@@ -15,9 +15,9 @@ from compressor.errors import InputError, ResourceError
 from compressor.models import names
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import spec, yaml_file, yaml_nodes
-from compressor.pipeline.budget import MEASURES
 from compressor.pipeline.document import Document, together
 from compressor.pipeline.words import meant, quote
+from compressor.report.measures import MEASURES
 from compressor.tasks import TASKS
 
 SCHEMA_FILE = "pipeline.schema.json"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compressor.cli.describe import summary, takes
-from compressor.pipeline.budget import MEASURES, Bounds, MetricBounds
+from compressor.pipeline.budget import Bounds, MetricBounds
 from compressor.pipeline.fields import Row, rows
 from compressor.pipeline.roles import KINDS
 from compressor.pipeline.schema import DECIDE
 from compressor.pipeline.spec import PipelineFile
+from compressor.report.measures import MEASURES
 from compressor.stages import STAGES, WRITABLE
 from compressor.stages.base import TrainingFields
 from compressor.tasks import TASKS

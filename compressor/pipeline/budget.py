@@ -12,6 +12,7 @@ from pydantic import Field
 from compressor.pipeline.document import Document, Mistake, Place
 from compressor.pipeline.explain import check
 from compressor.pipeline.words import meant, quote
+from compressor.report.measures import MEASURES
 from compressor.stages.base import Frozen
 
 Bound = Literal["min", "max", "max_drop"]
@@ -26,28 +27,6 @@ class Limit:
     measure: str
     kind: Bound
     value: float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a budget can limit, beside the task's metrics."""
-
-    meaning: str
-    timed: bool = False
-
-
-MEASURES: Mapping[str, Measure] = {
-    "latency_p50_ms": Measure(
-        "Median latency in milliseconds, at the first thread count and batch size of `benchmark`.", True
-    ),
-    "latency_p99_ms": Measure("99th percentile of the latency in milliseconds, measured as the median is.", True),
-    "size_mb": Measure("Size of `model.onnx` in MB of 10^6 bytes."),
-    "peak_memory_mb": Measure("Largest memory of a fresh process that runs the model, in MB of 10^6 bytes.", True),
-    "params": Measure("Number of parameters."),
-    "macs": Measure("Multiply-accumulate operations for one sample."),
-    "speedup": Measure("The baseline's median latency over the shipped model's, in the same rounds.", True),
-    "size_ratio": Measure("The baseline's size over the shipped model's."),
-}
 
 
 class Bounds(Frozen):

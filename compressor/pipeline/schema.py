@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from compressor.pipeline.budget import MEASURES, Bounds, MetricBounds
+from compressor.pipeline.budget import Bounds, MetricBounds
 from compressor.pipeline.spec import PipelineFile
 from compressor.pipeline.steps import STEP_NAME
+from compressor.report.measures import MEASURES
 from compressor.stages import WRITTEN
 from compressor.tasks import TASKS
 

@@ -18,6 +18,7 @@ from compressor.report.evidence import (
     read_json,
 )
 from compressor.report.facts import Row, RunFacts
+from compressor.report.finding import Evidence, Finding
 from compressor.report.report import (
     Environment,
     PipelineText,
@@ -30,7 +31,7 @@ from compressor.report.report import (
     Verdict,
 )
 from compressor.report.rows import Bits, Drop, ModelRow, Parity, Speedup
-from compressor.report.verdict import Evidence, Finding, statements, verdict_of
+from compressor.report.verdict import statements, verdict_of
 
 
 def build(facts: RunFacts) -> Report:

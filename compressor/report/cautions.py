@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from compressor.report import words
 from compressor.report.evidence import Evaluation, Latencies
+from compressor.report.finding import Finding
+from compressor.report.measures import MEASURES
 from compressor.report.report import Statement, StatementState
 from compressor.report.rows import ModelRow
-from compressor.report.verdict import Finding, state_of
+from compressor.report.verdict import state_of
 
 if TYPE_CHECKING:
     from compressor.report.facts import Row
@@ -149,7 +151,7 @@ def _by_point(report: Report) -> Iterator[str]:
     if len(unsure) > 1:
         across = f"intervals of {named} reach across their limits"
     samples = report.task.samples.test_unseen or report.task.samples.test
-    if samples and not any(one.measure in words.LABELS for one in unsure):
+    if samples and not any(one.measure in MEASURES for one in unsure):
         across += f", which {samples:,} test samples cannot decide"
     yield f"the budget is decided by the values alone (decide: point): the {across}"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from compressor.report.measures import MEASURES
 from compressor.report.report import Limit, Report, Statement, VerdictState
 from compressor.report.rows import LatencyRow, Measured, ModelRow
 
@@ -13,22 +14,7 @@ NONE = "—"
 FIXED = "\u00a0"
 """A space that no line ends at, between a number and its unit."""
 
-LABELS = {
-    "latency_p50_ms": "median latency",
-    "latency_p99_ms": "99th percentile of latency",
-    "size_mb": "file size",
-    "peak_memory_mb": "peak memory",
-    "params": "parameters",
-    "macs": "multiply-accumulates",
-    "speedup": "speed-up over the baseline",
-    "size_ratio": "times smaller than the baseline",
-}
-_UNITS = {"latency_p50_ms": "ms", "latency_p99_ms": "ms", "size_mb": "MB", "peak_memory_mb": "MB"}
 _SHARES = ("accuracy", "recall", "precision", "f1", "top")
-_TIMES = ("speedup", "size_ratio")
-EXACT = ("size_mb", "size_ratio", "params", "macs")
-"""Measures that are counted, so that no interval is missing where there is none."""
-
 TITLES: dict[VerdictState, str] = {
     "pass": "Pass",
     "fail": "Fail",
@@ -44,7 +30,7 @@ def is_share(measure: str) -> bool:
 
 def label(measure: str) -> str:
     """A measure's name for people."""
-    return LABELS.get(measure, measure.replace("_", " "))
+    return MEASURES[measure].label if measure in MEASURES else measure.replace("_", " ")
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -73,12 +59,18 @@ def number(measure: str, value: float | None, *, unit: bool = True) -> str:
         return NONE
     if is_share(measure):
         return f"{100 * value:.2f}{f'{FIXED}%' if unit else ''}"
-    if measure in _TIMES:
-        return f"{significant(value)}{'×' if unit else ''}"
-    if measure in ("params", "macs"):
+    named = _unit(measure)
+    if named == "count":
         return count(value)
-    named = _UNITS.get(measure)
-    return f"{significant(value)}{FIXED}{named}" if named and unit else significant(value)
+    return f"{significant(value)}{_behind(named) if unit else ''}"
+
+
+def _unit(measure: str) -> str:
+    return MEASURES[measure].unit if measure in MEASURES else ""
+
+
+def _behind(unit: str) -> str:
+    return unit if unit in ("", "×") else f"{FIXED}{unit}"
 
 
 def drop(measure: str, value: float | None) -> str:
@@ -109,10 +101,8 @@ def limit(measure: str, given: Limit) -> str:
     kind = "at least" if given.min is not None else "at most"
     if is_share(measure):
         return f"{kind} {100 * given.value:g}{FIXED}%"
-    if measure in ("params", "macs"):
-        return f"{kind} {given.value:,.0f}"
-    unit = "×" if measure in _TIMES else f"{FIXED}{_UNITS[measure]}" if measure in _UNITS else ""
-    return f"{kind} {given.value:g}{unit}"
+    unit = _unit(measure)
+    return f"{kind} {given.value:,.0f}" if unit == "count" else f"{kind} {given.value:g}{_behind(unit)}"
 
 
 def subject(statement: Statement) -> str:
@@ -138,7 +128,8 @@ def value(statement: Statement) -> str:
 def interval(statement: Statement) -> str:
     """A statement's interval: `exact` for what is counted, a dash where nothing was measured."""
     if statement.value is not None and statement.low is None:
-        return "exact" if statement.measure in EXACT else "none"
+        exact = statement.measure in MEASURES and MEASURES[statement.measure].exact
+        return "exact" if exact else "none"
     return span(statement.measure, statement.low, statement.high, is_drop=statement.limit.max_drop is not None)
 
 

@@ -20,7 +20,7 @@ from compressor.report.evidence import (
     paired,
     quality_finding,
 )
-from compressor.report.verdict import Finding
+from compressor.report.finding import Finding
 
 
 def test_right_and_wrong_answers_are_a_share() -> None:

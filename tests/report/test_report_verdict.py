@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from compressor import statistics
 from compressor.report import words
+from compressor.report.finding import Evidence, Finding
 from compressor.report.report import Limit, Statement
 from compressor.report.rows import LatencyRow, ModelRow
-from compressor.report.verdict import Evidence, Finding, state_of, statements, verdict_of
+from compressor.report.verdict import state_of, statements, verdict_of
 
 
 def row(**facts: Any) -> ModelRow:
