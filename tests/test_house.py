@@ -153,3 +153,10 @@ def test_every_shipped_pipeline_is_valid_and_carries_the_modeline(path: Path, mo
     monkeypatch.setenv("COMPRESS_DATA", "data")
     assert spec.load(path).steps
     assert path.read_text().startswith("# yaml-language-server: $schema=")
+
+
+@pytest.mark.parametrize("room", sorted({room_of(module) for module in modules()} - FACE))
+def test_the_documents_know_every_room(room: str) -> None:
+    name = f"{room}/" if (PACKAGE / room).is_dir() else f"{room}.py"
+    assert f"`{name}`" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert name.endswith(".py") or f"  {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
