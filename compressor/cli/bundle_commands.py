@@ -13,7 +13,7 @@ from compressor.models.answer_kinds import ANSWERS, NAMES
 from compressor.printable import in_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from compressor.pipeline.spec import Pipeline
     from compressor.tasks.base import Task
@@ -23,7 +23,8 @@ Limits = tuple[int, int] | None
 LANGUAGES = ("python",)
 AT_ONCE = 64  # samples of a batch
 SIDES = ("exact", "shortest", "longest", "to")
-BYTES_A_PIXEL = 12  # three float numbers
+GEOMETRIC = ("resize", "pad", "center_crop")
+BYTES_A_PIXEL, BYTES_READ = 12, 3  # three float numbers in a batch, three bytes before
 
 
 def verify(bundle: Path, limits: Limits = None) -> None:
@@ -109,17 +110,21 @@ def _check_sides(where: str, steps: Sequence[Mapping[str, Any]], limits: Limits)
     from compressor.runner import runner
 
     memory_mb = limits[1] if limits else runner().Limits().memory_mb
-    for item in steps:
-        ((name, value),) = item.items()
-        if name not in ("resize", "pad", "center_crop"):
-            continue
-        named = value if name == "center_crop" else next(size for key, size in value.items() if key in SIDES)
-        sides = [named, named] if isinstance(named, int) else named
-        wanted = AT_ONCE * sides[0] * sides[1] * BYTES_A_PIXEL // 10**6
-        if wanted > memory_mb:
-            made = f"{AT_ONCE} pictures of {sides[0]:,} x {sides[1]:,} pixels ({name})"
-            what = f"its preprocessing makes {made} at once, more than {memory_mb:,} MB of memory"
+    sizes = [(next(iter(item)), _sides(item)) for item in steps if next(iter(item)) in GEOMETRIC]
+    for place, (name, (height, width)) in enumerate(sizes):
+        last = place == len(sizes) - 1  # the others are made of one picture after the other
+        count, bytes_each = (AT_ONCE, BYTES_A_PIXEL) if last else (1, BYTES_READ)
+        if count * height * width * bytes_each // 10**6 > memory_mb:
+            made = f"{f'{count} pictures' if last else 'a picture'} of {height:,} x {width:,} pixels ({name})"
+            what = f"its preprocessing makes {made}{' at once' if last else ''}, more than {memory_mb:,} MB of memory"
             raise IntegrityError(where, what, "allow more with --max-memory-mb if you trust it")
+
+
+def _sides(item: Mapping[str, Any]) -> tuple[int, int]:
+    """The size that a geometric step asks for, at least."""
+    ((name, value),) = item.items()
+    named = value if name == "center_crop" else next(size for key, size in value.items() if key in SIDES)
+    return (named, named) if isinstance(named, int) else (named[0], named[1])
 
 
 def _check_depth(where: str, asked: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> None:
@@ -206,6 +211,7 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
         InputError: no such language, or a folder that holds something else. IntegrityError: the bundle was altered.
         ResourceError: the folder cannot be written.
     """
+    from compressor.bundle.bundle import CARD, MODEL, SAMPLES
     from compressor.bundle.copies import equip
     from compressor.bundle.verify import verify as checks_of
 
@@ -215,14 +221,18 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
     source, target = bundle.resolve(), to.resolve()
     if source == target or source in target.parents:
         raise InputError("--to", f"{to} is the bundle itself or lies in it", "name another folder")
-    _check_replaceable(target)
     beside, aside = (target.with_name(f".{target.name}.{name}") for name in ("new", "old"))
+    for left in (beside, aside):  # of an export that was killed
+        _check_own(left, _held(left), (MODEL, CARD, SAMPLES))
     try:
+        if aside.is_dir() and not target.exists():
+            aside.rename(target)  # where a kill came between the two below
+        _check_replaceable(target)
         shutil.rmtree(beside, ignore_errors=True)
         made = equip(source, beside)
         shutil.rmtree(aside, ignore_errors=True)
         if target.is_dir():
-            target.rename(aside)  # in one piece, so that a kill leaves an old copy or a new one
+            target.rename(aside)
         beside.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
@@ -241,16 +251,25 @@ def _check_replaceable(target: Path) -> None:
     Raises:
         InputError: it holds something that is no part of a bundle.
     """
-    from compressor.bundle.bundle import MANIFEST, RUNNER, read
+    from compressor.bundle.bundle import MANIFEST, read
 
-    if target.exists() and not target.is_dir():
-        raise InputError("--to", f"{target} is a file", "name a folder")
-    held = sorted(entry.name for entry in target.iterdir()) if target.is_dir() else []
-    if not held:
-        return
-    if MANIFEST not in held:
+    held = _held(target)
+    if held and MANIFEST not in held:
         raise InputError("--to", f"{target} holds {held[0]} and is no bundle", "name an empty or a new folder")
-    known = {MANIFEST, RUNNER, *read(target).manifest.files}
-    foreign = [name for name in held if name not in known]
+    if held:
+        _check_own(target, held, read(target).manifest.files)
+
+
+def _held(folder: Path) -> list[str]:
+    if folder.exists() and not folder.is_dir():
+        raise InputError("--to", f"{folder} is a file", "name a folder")
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+
+def _check_own(folder: Path, held: Sequence[str], files: Iterable[str]) -> None:
+    """InputError where a folder that would be removed holds more than a bundle's files, its list and the runner."""
+    from compressor.bundle.bundle import MANIFEST, RUNNER
+
+    foreign = [name for name in held if name not in {MANIFEST, RUNNER, *files}]
     if foreign:
-        raise InputError("--to", f"{target} holds {foreign[0]}, which is no part of its bundle", "move it elsewhere")
+        raise InputError("--to", f"{folder} holds {foreign[0]}, which is no part of its bundle", "move it elsewhere")

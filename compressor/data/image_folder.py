@@ -98,7 +98,7 @@ def scan(
         notes += (f"{folder.name}/{validation[0]}/ is not read: validation is split off as task.validation says",)
     if others := [name for name in splits.unread if name not in validation]:
         verb = "is" if len(others) == 1 else "are"
-        notes += (f"{_listed(others)} in {folder.name}/, neither training nor test, {verb} not read",)
+        notes += (f"{_listed(others)} in {folder.name}/ {verb} not read",)
     return Folder(folder, tuple(found), train, pictures, notes)
 
 

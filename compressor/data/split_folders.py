@@ -22,7 +22,7 @@ _ROLES = {
     role: re.compile(rf"\d*[\W_]*(?:{_THINGS}[\W_]*)?(?:{words})[\W_]*{_THINGS}?[\W_]*\d*")
     for role, words in _WORDS.items()
 }
-_FIRST_WORD = re.compile(r"[^\W_]+[\W_]+")
+_FIRST_WORD = re.compile(r"([^\W_]+)[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _roles(names: Sequence[str]) -> dict[str, list[str]]:
     """The names by their roles. A word that all begin with is no part of them (`seg_train`, `seg_test`), where training
     and another role are then among them: `toy_train` beside `toy_car` is a class."""
     plain = _by_role(names, "")
-    words = {word[0] if (word := _FIRST_WORD.match(name)) else "" for name in names}
+    words = {word[1] if (word := _FIRST_WORD.match(name)) else "" for name in names}
     if any(plain.values()) or len(words) != 1:
         return plain
     shorter = _by_role(names, words.pop())
@@ -97,8 +97,8 @@ def _beside(folder: Path, train: str, test: str, names: Sequence[str]) -> Splits
 def _named(folder: Path, names: Sequence[str], train: Sequence[str], test: str) -> Splits:
     where = "task.data.test"
     if test not in names:
-        alike = [name for name in names if role_of(name) == (role_of(test) or "test")]
-        near = get_close_matches(test, names, n=1) or alike
+        others = [name for name in names if name not in train]
+        near = get_close_matches(test, others, n=1) or _by_role(others, "")[role_of(test) or "test"]
         todo = f"did you mean {near[0]}" if near else "write the name of a folder in it, a share, or a count"
         raise InputError(where, f"{str(folder)!r} holds no folder {test!r}", todo)
     others = [name for name in train if name != test]

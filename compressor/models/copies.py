@@ -7,31 +7,51 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from compressor.errors import InputError
+from compressor.errors import InputError, short_of_memory
 
 _REGISTERED = frozenset({"_parameters", "_buffers", "_modules"})
 
 
 def check(model: nn.Module, where: str = "") -> None:
-    """Copy all that the modules hold beside parameters, buffers, modules and tensors: attributes and hooks.
+    """Copy the network as Python copies it, but for the numbers of its parameters and buffers.
 
     Raises:
-        InputError: one cannot be copied, a lock or an open file say; names it.
+        InputError: an attribute or a hook cannot be copied, a lock or an open file say; names it.
     """
-    kept: tuple[Any, ...] = (*model.modules(), *model.parameters(), *model.buffers())
-    memo: dict[int, Any] = {id(part): part for part in kept}
+    numbers: dict[int, Any] = {id(part): part for part in (*model.parameters(), *model.buffers())}
+    try:
+        copy.deepcopy(model, dict(numbers))
+    except Exception as problem:  # whatever the classes of the user's code raise
+        if short_of_memory(problem):
+            raise
+        _refuse(model, numbers, where)
+
+
+def _refuse(model: nn.Module, numbers: dict[int, Any], where: str) -> None:
+    """InputError that names the first attribute which cannot be copied. Tensors of a pass with gradients are none:
+    they are gone after the next one without."""
+    memo = numbers | {id(part): part for part in model.modules()}
     for name, module in model.named_modules():
         for attribute, value in vars(module).items():
             if attribute in _REGISTERED or isinstance(value, Tensor):
                 continue
             try:
-                copy.deepcopy(value, memo)
+                copy.deepcopy(value, dict(memo))
             except Exception as problem:  # whatever the classes of the user's code raise
                 reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
                 place = f"{name}.{attribute}" if name else attribute
                 what = f"its attribute `{place}` ({type(value).__name__}) cannot be copied ({reason})"
-                raise InputError(
-                    where,
-                    f"{what}, and every step works on a copy of the network",
-                    "keep it outside of the network, in a variable of its module say",
-                ) from problem
+                todo = "keep it outside of the network, in a variable of its module say"
+                if _of_a_pass(value):
+                    what = f"its attribute `{place}` keeps what a pass with gradients left, which cannot be copied"
+                    todo = "send samples through it under `torch.no_grad()`"
+                raise InputError(where, f"{what}, and every step works on a copy of the network", todo) from problem
+
+
+def _of_a_pass(value: object) -> bool:
+    """Whether a tensor that gradients flow through is somewhere in it."""
+    if isinstance(value, dict):
+        return any(map(_of_a_pass, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_of_a_pass, value))
+    return isinstance(value, Tensor) and value.grad_fn is not None

@@ -72,7 +72,11 @@ def _check_plain(model: nn.Module, where: str) -> None:
         held = (*part.parameters(recurse=False), *part.buffers(recurse=False))
         if any(nn.parameter.is_lazy(value) for value in held):
             what = f"its part `{name}` ({type(part).__name__}) has no size until a first sample goes through it"
-            raise InputError(where, what, "send one through it in the factory, or give the size, as in `nn.Linear`")
+            raise InputError(
+                where,
+                what,
+                "send one through it in the factory, under `torch.no_grad()`, or give the size, as in `nn.Linear`",
+            )
     copies.check(model, where)
 
 

@@ -171,7 +171,7 @@ def _drawn(model: nn.Module, seed: int, spread: float, around: float) -> nn.Modu
     other, made = copy.deepcopy(model), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in other.parameters():
-            if value.is_floating_point():
+            if value.is_floating_point() and value.numel():
                 inputs = max(1, value[0].numel()) if value.dim() > 1 else 1
                 drawn = torch.randn(value.shape, generator=made).to(value.dtype)
                 value.mul_(around).add_(drawn, alpha=spread / inputs**0.5)

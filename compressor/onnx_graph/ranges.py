@@ -19,6 +19,13 @@ from compressor.onnx_graph import links
 DEEPEST = 50
 """Nodes that are looked at one behind the other."""
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
+_ROOM: Mapping[int, tuple[float, float]] = {
+    TensorProto.FLOAT16: (65504.0, 2.0**-10),
+    TensorProto.BFLOAT16: (3.38e38, 2.0**-7),
+    TensorProto.FLOAT: (3.4e38, 2.0**-23),
+    TensorProto.DOUBLE: (1.79e308, 2.0**-52),
+}
+"""Of a float type the largest number, and the share by which it may round one."""
 _WHOLE = frozenset({
     "Shape", "Size", "ArgMax", "ArgMin", "NonZero", "QuantizeLinear", "Equal", "Greater", "GreaterOrEqual", "Less",
     "LessOrEqual", "And", "Or", "Not", "Xor",
@@ -75,7 +82,7 @@ class Ranges:
             values = numpy_helper.to_array(self._held[name])
             return _of_values(values) if values.dtype.kind in "fiub" else None
         if node is None:
-            return None if name not in self._kinds else Range(-inf, inf, whole=self._kinds[name] not in _FLOATS)
+            return _of_type(self._kinds[name]) if name in self._kinds else None
         if depth > DEEPEST:
             return None
         return self._made(node, [self.of(one, depth + 1) if one else None for one in node.input])
@@ -85,7 +92,7 @@ class Ranges:
         if kind in _WHOLE:
             return WHOLE
         if kind == "Cast":
-            return given[0] if int(links.attributes(node)["to"]) in _FLOATS else WHOLE
+            return _cast(given[0], int(links.attributes(node)["to"]))
         if kind == "DequantizeLinear":
             return self._dequantized(node, given[1])
         if kind in _ALL:
@@ -111,6 +118,28 @@ class Ranges:
             return None
         reach = 255 * max(abs(scale.low), abs(scale.high))
         return Range(-reach, reach) if isfinite(reach) else None
+
+
+def _of_type(kind: int) -> Range:
+    """Of all numbers of a type."""
+    if kind in _FLOATS:
+        return Range(-inf, inf)
+    numbers = np.dtype(helper.tensor_dtype_to_np_dtype(kind))
+    if numbers.kind not in "iu":
+        return WHOLE
+    room = np.iinfo(numbers)
+    return Range(float(room.min), float(room.max), whole=True)
+
+
+def _cast(given: Range | None, to: int) -> Range | None:
+    """After a Cast: a float type of fewer bits rounds, and makes infinity of what it has no room for."""
+    if to not in _FLOATS:
+        return _of_type(to)
+    if given is None:
+        return None
+    most, step = _ROOM[to]
+    low, high = (value + sign * abs(value) * step for value, sign in ((given.low, -1), (given.high, 1)))
+    return Range(low if abs(low) <= most else -inf, high if abs(high) <= most else inf)
 
 
 def _of_values(values: np.ndarray) -> Range | None:

@@ -83,7 +83,7 @@ class Execution:
             began = time.monotonic()
             folder = self._store.staging(key)
             try:
-                facts = self._run_stage(node, self._context(node, folder))
+                facts = self._run_stage(node, self._context(node, folder, self._store.work(key)))
                 seconds = time.monotonic() - began
                 self._store.commit(
                     key, folder, kind=node.stage.makes, stage=node.stage.name, settings=node.settings,
@@ -128,18 +128,18 @@ class Execution:
         if (short := shortage(problem, f"step {node.name}")) is not None:
             raise short from problem
 
-    def _context(self, node: Node, folder: Any) -> Context:
+    def _context(self, node: Node, folder: Path, work: Path) -> Context:
         pipeline = self._pipeline
         return Context(
             task=self.task, seed=node.seed, device=self._prepared.device, folder=folder,
-            work=self._store.work(node.key), progress=StepProgress(self._events, node.name), step=node.name,
+            work=work, progress=StepProgress(self._events, node.name), step=node.name,
             base=pipeline.base, opset=pipeline.onnx.opset, smoke=self._prepared.wanted.smoke,
             pipeline={"name": pipeline.name, "sha256": pipeline.sha256, "step_key": node.key},
         )  # fmt: skip
 
     def _context_to_check(self, node: Node) -> Context:
         """A context for sketches, which write nothing."""
-        return self._context(node, self._store.root)
+        return self._context(node, self._store.root, self._store.root)
 
     def _record(self, node: Node, seconds: float) -> dict[str, Any]:
         import torch

@@ -125,6 +125,8 @@ def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
         batches = task.batches("train", TAYLOR_BATCH, seed=context.seed, limit=limit)
         given = (to_device(batch, context.device, form) for batch in batches)
         gradients = importance.gradients(model, (task.loss(model(batch.inputs), batch) for batch in given))
+        for batch in task.batches("train", 2, limit=2):  # what a network keeps of a pass with gradients is never copied
+            modes.answer(model, to_device(batch, context.device, form).inputs)
     model.to("cpu")
     return {name: gradient.cpu() for name, gradient in gradients.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp
     assert (target / "bundle.json").read_bytes() == (tmp_path / "again" / "bundle.json").read_bytes()
 
 
-def test_an_export_that_a_kill_ends_leaves_the_old_copy_or_the_new_one(
+def test_an_export_that_a_kill_ends_leaves_a_whole_copy_there_or_beside_it(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -87,9 +88,20 @@ def test_an_export_that_a_kill_ends_leaves_the_old_copy_or_the_new_one(
         with monkeypatch.context() as patched, contextlib.suppress(Killed):
             patched.setattr(Path, "rename", until)
             commands.export(bundle, "python", target)
+        whole = target if target.exists() else tmp_path / ".device.old"
+        assert {path.name for path in whole.iterdir()} == names
         commands.export(bundle, "python", target)
         assert {path.name for path in target.iterdir()} == names
         assert [path.name for path in tmp_path.iterdir()] == ["device"]
+
+
+@pytest.mark.parametrize("name", [".device.old", ".device.new"])
+def test_export_removes_no_folder_of_others(name: str, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"holds thesis\.txt"):
+        commands.export(bundle, "python", tmp_path / "device")
+    assert (tmp_path / name / "thesis.txt").exists()
 
 
 def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path) -> None:
@@ -214,15 +226,25 @@ def test_a_bundle_whose_pictures_have_no_room_is_refused(step: dict[str, Any]) -
     commands._check_sides("b", [{"resize": {"shortest": 1024}}, {"center_crop": [1024, 1024]}], (120, 4096))
 
 
-def test_pictures_are_bounded_before_any_is_made(bundle: Path, pipeline: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("steps", "memory_mb", "words"),
+    [
+        ([{"resize": {"exact": [16_384, 16_384]}}], 4096, "64 pictures of 16,384 x 16,384 pixels (resize) at once"),
+        ([{"resize": {"shortest": 16_384}}, {"center_crop": [8, 8]}], 500, "a picture of 16,384 x 16,384 pixels"),
+        ([{"resize": {"shortest": 500}}, {"center_crop": [8, 8]}], 500, None),
+    ],
+)
+def test_pictures_are_bounded_before_any_is_made(
+    steps: list[dict[str, object]], memory_mb: int, words: str | None, bundle: Path, pipeline: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
     facts = json.loads((copy / "bundle.json").read_text())
-    facts["preprocess"] = [{"resize": {"exact": [16_384, 16_384]}}, {"center_crop": [8, 8]}, *facts["preprocess"]]
+    facts["preprocess"] = [*steps, *facts["preprocess"]]
     facts["digest"] = runner().manifest_digest(facts)
     (copy / "bundle.json").write_text(json.dumps(facts))
-    with pytest.raises(IntegrityError, match="16,384 x 16,384 pixels"):
-        evaluate_file(copy, pipeline)
+    with pytest.raises(IntegrityError, match=re.escape(words)) if words else contextlib.nullcontext():
+        evaluate_file(copy, pipeline, (60, memory_mb))
 
 
 def test_a_file_of_weights_is_bounded_before_it_is_read(pipeline: Path, tmp_path: Path) -> None:

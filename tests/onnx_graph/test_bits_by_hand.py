@@ -142,18 +142,24 @@ BOUND: dict[str, Any] = {"low": np.array(-3, np.float32), "high": np.array(300.7
         (["Shape"], TensorProto.INT8, True),  # among integers it is the same everywhere
         (["Concat x half"], TensorProto.INT32, False),
         (["Concat half one"], TensorProto.INT32, True),
+        (["Cast x 7", "Cast - 1"], TensorProto.INT32, False),  # int64 in float32 has more than int32
+        (["Cast b 1"], TensorProto.INT32, True),
+        (["ArgMax x", "Cast - 1", "Floor"], TensorProto.INT8, False),
+        (["Clip x wide_low wide_high", "Cast - 10"], TensorProto.INT32, False),  # float16 makes infinity of 100,000
+        (["Clip x low high", "Cast - 10"], TensorProto.INT32, True),
     ],
 )
 def test_a_float_number_becomes_an_integer_only_where_there_is_room(before: list[str], to: int, proven: bool) -> None:
     nodes, last = [], "x"
     for place, words in enumerate(before):
         operator, *given = words.split()
+        more = {"axis": 0} if operator == "Concat" else {"to": int(given.pop())} if operator == "Cast" else {}
         inputs = [last, *given[1:]] if given[:1] in ([], ["-"]) else given
         inputs = ["" if one == "-" else one for one in inputs]
-        nodes.append(helper.make_node(operator, inputs, [last := f"t{place}"], axis=0) if operator == "Concat" else
-                     helper.make_node(operator, inputs, [last := f"t{place}"]))  # fmt: skip
+        nodes.append(helper.make_node(operator, inputs, [last := f"t{place}"], **more))
     nodes.append(helper.make_node("Cast", [last], ["y"], to=to))
     held = {**HELD, **BOUND, "zero_float": np.array(0, np.float32), "full": np.array(255, np.float32)}
+    held |= {"wide_low": np.array(-1e5, np.float32), "wide_high": np.array(1e5, np.float32)}
     tensors = [numpy_helper.from_array(value, name) for name, value in held.items()]
     ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4]),
              helper.make_tensor_value_info("b", TensorProto.UINT8, [4])]  # fmt: skip

@@ -204,6 +204,27 @@ class Gain(Base):
 class Clamped(Base):
     def forward(self, x):
         return super().forward(x).clamp(0, 1)
+class Keeps(Base):
+    def __init__(self):
+        super().__init__()
+        self.acts = {}
+    def forward(self, x):
+        self.acts["features"] = y = self.features(x)
+        return self.fc(y)
+class Renewed(Base):
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.lock = threading.Lock()
+class Warmed(Base):
+    def __init__(self, grad):
+        super().__init__()
+        with torch.set_grad_enabled(grad):
+            self.acts = [self.features(torch.zeros(1, 1, 8, 8))]
 class Logger:
     def __init__(self):
         self.lines = (line for line in "ab")
@@ -292,6 +313,26 @@ def test_a_loaded_network_that_cannot_be_copied_is_refused_before_anything_is_ke
     code, _, said = compress("run", path, "--store", nets / "store", "--out", nets / "out")
     assert code == 2, said
     assert "steps.net.model: its attribute `lock` (lock) cannot be copied" in said
+
+
+@pytest.mark.parametrize("name", ["Keeps", "Renewed"])
+def test_a_network_that_can_be_copied_in_its_own_way_goes_through_every_step(
+    name: str, nets: Path, compress: Compress
+) -> None:
+    more = (
+        "  slim: {stage: prune, from: net, keep: {macs: 0.75}, round_to: 1, importance: taylor, epochs: 1, "
+        "batch_size: 256}\n"
+        "  qat: {stage: quantize, from: slim, method: qat, epochs: 1, batch_size: 256, calibration_samples: 64}\n"
+    )
+    code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}", more)
+    assert code == 0, said
+
+
+def test_a_network_that_keeps_what_a_pass_with_gradients_left_is_told_so(nets: Path, compress: Compress) -> None:
+    code, said = ends(compress, nets, "{factory: 'trialnets:Warmed', args: {grad: true}}")
+    assert code == 2
+    assert "`acts` keeps what a pass with gradients left" in said
+    assert "torch.no_grad()" in said
 
 
 @pytest.mark.parametrize("name", ["Checked", "Lookup", "Standardised"])
