@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.cli.console import say
-from compressor.errors import InputError, IntegrityError, ResourceError
+from compressor.errors import InputError, IntegrityError, ResourceError, unspelled
 from compressor.models.answer_kinds import ANSWERS, NAMES
 from compressor.printable import in_json
 
@@ -36,6 +36,7 @@ def verify(bundle: Path, limits: Limits = None) -> None:
     from compressor.bundle import bundle as bundles
     from compressor.bundle.verify import verify_read as checks_of
 
+    _check_spelling(bundle)
     found = bundles.read(bundle)
     checks = checks_of(found, limits=limits)
     width = max(len(check.name) for check in checks)
@@ -74,6 +75,7 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
     from compressor.unfinished import sweep_folders
 
     sweep_folders()
+    _check_spelling(path)
     pipeline = spec.load(pipeline_file)
     bundle = None
     if path.is_dir():
@@ -99,6 +101,12 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
         raise
     about = {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name}
     return {"file": path.name, "task": about, **found}
+
+
+def _check_spelling(path: Path) -> None:
+    """onnxruntime is given a path as text in UTF-8."""
+    if wrong := unspelled(str(path)):
+        raise wrong
 
 
 def _check_sides(where: str, steps: Sequence[Mapping[str, Any]], limits: Limits) -> None:
@@ -217,6 +225,7 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
 
     if language not in LANGUAGES:
         raise InputError("--to", f'no runner for "{language}"', f"there is one for {', '.join(LANGUAGES)}")
+    _check_spelling(bundle)
     checks_of(bundle, limits=limits)
     source, target = bundle.resolve(), to.resolve()
     if source == target or source in target.parents:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from compressor.errors import InputError, ResourceError
+from compressor.errors import InputError, ResourceError, unspelled
 from compressor.models import names
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import spec, yaml_file, yaml_nodes
@@ -78,6 +78,8 @@ def pipeline_text(
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     if _NOT_IN_A_COMMENT.search(str(out)):
+        if isinstance(blamed := unspelled(str(out)), ResourceError):
+            raise blamed
         raise InputError("FILE", f"{str(out)!a} has a character that no text can hold", "give another name")
     if checkpoint is not None and model is None:
         raise InputError("--checkpoint", "weights alone do not say which network they are for", "add --model NAME")

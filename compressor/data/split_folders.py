@@ -22,7 +22,9 @@ _ROLES = {
     role: re.compile(rf"\d*[\W_]*(?:{_THINGS}[\W_]*)?(?:{words})[\W_]*{_THINGS}?[\W_]*\d*")
     for role, words in _WORDS.items()
 }
-_FIRST_WORD = re.compile(r"([^\W_]+)[\W_]+")
+_TRAINING = re.compile("training|train|trn")
+_COUNTERPARTS = {"test": ("test", "testing", "tst"), "validation": ("val", "valid", "validation", "dev", "eval")}
+_SETS = {"train": "a training set", "test": "a test set"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def find(folder: Path, names: Sequence[str], test: float | str | None, classes: 
     Raises:
         InputError: names that could be either, a split without its counterpart, two of one kind, a wrong `test`.
     """
-    roles = _roles(names)
+    plain = _by_role(names)
+    roles = plain if any(plain.values()) else _paired(names)
     if isinstance(test, str):
         return _named(folder, names, roles["train"], test)
     taken = [name for role in roles.values() for name in role]
@@ -60,6 +63,11 @@ def find(folder: Path, names: Sequence[str], test: float | str | None, classes: 
     for role in ("train", "test"):
         if len(roles[role]) > 1:
             one, other = roles[role][:2]
+            if roles is not plain:
+                looks = f"has {one}/ and {other}/, which look like parts of {_SETS[role]}"
+                todo = "put the class folders into one train/ and one test/; if they are classes, write "
+                todo += _as_classes(names)
+                raise InputError(WHERE, f"{str(folder)!r} {looks}", todo)
             todo = "leave one of them in the folder"
             raise InputError(WHERE, f"{str(folder)!r} has both {one}/ and {other}/, which mean the same", todo)
     if not (roles["train"] and roles["test"]):
@@ -71,21 +79,24 @@ def find(folder: Path, names: Sequence[str], test: float | str | None, classes: 
     return _beside(folder, train, tested, names)
 
 
-def _roles(names: Sequence[str]) -> dict[str, list[str]]:
-    """The names by their roles. A word that all begin with is no part of them (`seg_train`, `seg_test`), where training
-    and another role are then among them: `toy_train` beside `toy_car` is a class."""
-    plain = _by_role(names, "")
-    words = {word[1] if (word := _FIRST_WORD.match(name)) else "" for name in names}
-    if any(plain.values()) or len(words) != 1:
-        return plain
-    shorter = _by_role(names, words.pop())
-    return shorter if shorter["train"] and (shorter["test"] or shorter["validation"]) else plain
+def _paired(names: Sequence[str]) -> dict[str, list[str]]:
+    """Names of training that stand there with `test` in its place too (`seg_train`, `seg_test`; `trainA`, `testA`)."""
+    found: dict[str, list[str]] = {role: [] for role in _WORDS}
+    folded = {name.casefold(): name for name in sorted(names)}
+    for name, shown in folded.items():
+        for word in _TRAINING.finditer(name):
+            for role, others in _COUNTERPARTS.items():
+                beside = (folded.get(name[: word.start()] + other + name[word.end() :]) for other in others)
+                if one := next(filter(None, beside), None):
+                    found["train"].append(shown)
+                    found[role].append(one)
+    return {role: list(dict.fromkeys(held)) for role, held in found.items()}
 
 
-def _by_role(names: Sequence[str], begin: str) -> dict[str, list[str]]:
+def _by_role(names: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {role: [] for role in _WORDS}
     for name in sorted(names):
-        if role := role_of(name.removeprefix(begin)):
+        if role := role_of(name):
             found[role].append(name)
     return found
 
@@ -98,7 +109,7 @@ def _named(folder: Path, names: Sequence[str], train: Sequence[str], test: str) 
     where = "task.data.test"
     if test not in names:
         others = [name for name in names if name not in train]
-        near = get_close_matches(test, others, n=1) or _by_role(others, "")[role_of(test) or "test"]
+        near = get_close_matches(test, others, n=1) or _by_role(others)[role_of(test) or "test"]
         todo = f"did you mean {near[0]}" if near else "write the name of a folder in it, a share, or a count"
         raise InputError(where, f"{str(folder)!r} holds no folder {test!r}", todo)
     others = [name for name in train if name != test]
@@ -119,8 +130,11 @@ def _half(folder: Path, roles: dict[str, list[str]], others: Sequence[str], name
     elif train and not others:
         todo += f", or name the folder of class folders itself and say test: {TEST_SHARE}"
     if others:
-        shown = ", ".join([*names[:5], *(["…"] if len(names) > 5 else [])])
-        todo += f"; if it is a class, write classes: [{shown}]"
+        todo += f"; if it is a class, write {_as_classes(names)}"
     return InputError(
         WHERE, f"{str(folder)!r} has {' and '.join(f'{name}/' for name in there)} but no {missing}/", todo
     )
+
+
+def _as_classes(names: Sequence[str]) -> str:
+    return f"classes: [{', '.join([*sorted(names)[:5], *(['…'] if len(names) > 5 else [])])}]"

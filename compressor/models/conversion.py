@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+_TENSOR = (
+    "tensor = lambda v: v if isinstance(v, torch.Tensor) else torch.tensor(v)"
+    " if type(v).__name__ == 'ndarray' and v.dtype.kind in 'fiub' else None"
+)
+
 
 def lines(path: Path, places: Sequence[str], *, script: bool = False) -> str:
     """What to do about a file that only running its code can read; each line is a whole statement of Python.
@@ -24,14 +29,15 @@ def lines(path: Path, places: Sequence[str], *, script: bool = False) -> str:
             "inside = lambda x: x.state_dict() if hasattr(x, 'state_dict') else x if isinstance(x, dict) else {}",
             f"usual = [inside(file)[place] for place in {list(places)!r} if place in inside(file)]",
             "rest = [file, *inside(file).values()]; rest += [y for x in rest[1:] for y in inside(x).values()]",
-            "count = lambda x: sum(isinstance(v, torch.Tensor) for v in inside(x).values())",
+            f"{_TENSOR}; count = lambda x: sum(tensor(v) is not None for v in inside(x).values())",
             "held = [inside(x) for x in usual + sorted(rest, key=count, reverse=True)]",
         ]
     return "\n    ".join(
         [
             "if you trust it, convert it once in Python and name the new file:",
             *found,
-            "tensors = [{k: v.detach().clone().contiguous() for k, v in x.items() if isinstance(v, torch.Tensor)}"
+            *([_TENSOR] if script else []),
+            "tensors = [{k: tensor(v).detach().clone().contiguous() for k, v in x.items() if tensor(v) is not None}"
             " for x in held]",
             "state = next(filter(None, tensors), None) or exit('no tensors were found in it')",
             f"safetensors.torch.save_file(state, {new!r}); print(len(state), 'tensors, the first', next(iter(state)))",

@@ -42,7 +42,12 @@ def _refuse(model: nn.Module, numbers: dict[int, Any], where: str) -> None:
                 place = f"{name}.{attribute}" if name else attribute
                 what = f"its attribute `{place}` ({type(value).__name__}) cannot be copied ({reason})"
                 todo = "keep it outside of the network, in a variable of its module say"
-                if _of_a_pass(value):
+                if attribute == "_flat_weights":
+                    what = (
+                        f"`{name}` ({type(module).__name__}) has weights that an old weight or spectral norm computes"
+                    )
+                    todo = "call `torch.nn.utils.remove_weight_norm` or `remove_spectral_norm` on it in the factory"
+                elif _of_a_pass(value):
                     what = f"its attribute `{place}` keeps what a pass with gradients left, which cannot be copied"
                     todo = "send samples through it under `torch.no_grad()`"
                 raise InputError(where, f"{what}, and every step works on a copy of the network", todo) from problem

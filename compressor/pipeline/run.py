@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -49,7 +50,7 @@ class Log:
                 self._early.append(line)
             else:
                 # A full disk ends the run where a result is lost by it, and not for a line of the log.
-                with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+                with suppress(OSError), open(self._path, "a", encoding="utf-8", opener=_without_waiting) as file:
                     file.write(line)
             if event["event"] != "output":
                 self._on_event(event)
@@ -58,9 +59,14 @@ class Log:
         """Begin the file, with what was kept so far."""
         with self._lock:
             if self._path is None:
-                with suppress(OSError):
-                    path.write_text("".join(self._early), encoding="utf-8")
+                with suppress(OSError), open(path, "w", encoding="utf-8", opener=_without_waiting) as file:
+                    file.write("".join(self._early))
                 self._path = path
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file, and of what is none, a pipe that nobody reads say, fails at once."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "") -> Outcome:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from compressor.errors import InputError
+from compressor.errors import InputError, unspelled
 from compressor.pipeline.document import Mistake, Place, dotted
 from compressor.pipeline.words import quote
 
@@ -147,6 +147,8 @@ def value_of(text: str, where: str) -> Any:
     try:
         node = Loader(text).get_single_node()
     except yaml.YAMLError as error:
+        if wrong := unspelled(text):
+            raise wrong from None
         raise InputError(where, f"{quote(text)} is not YAML ({problem_of(error)})", "put text in quotes") from None
     if node is None:
         return None

@@ -59,6 +59,14 @@ def test_help_and_mistakes_are_text_to_the_last_letter(folder: Path, words: list
     assert b"b''" not in out + said
 
 
+@pytest.mark.parametrize("words", [["evaluate", "mé.onnx", "--task", "p.yaml"], ["init", "ñ.yaml"], ["verify", "é"],
+                                   ["plan", "p.yaml", "--set", "task.data={folder: ñ}"]])  # fmt: skip
+def test_a_locale_that_cannot_spell_a_name_is_blamed(folder: Path, words: list[str]) -> None:
+    code, _, said = call(folder, *words, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert code == 7, said
+    assert b"this locale (its encoding is ascii) cannot spell the name" in said
+
+
 def test_a_stand_in_is_as_near_as_the_alphabet_allows() -> None:
     from compressor.cli import streams  # noqa: F401  # registers the handler
 

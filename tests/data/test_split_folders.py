@@ -49,8 +49,30 @@ def test_what_all_names_begin_with_is_no_part_of_them() -> None:
     found = find(HERE, ["seg_train", "seg_test", "seg_pred"], None, None)
     assert found == Splits(HERE / "seg_train", HERE / "seg_test", ("seg_pred",))
     assert "test: imagenet_val} to test on imagenet_val/" in refusal(["imagenet_train", "imagenet_val"])
+    for one, other in (
+        ("train-jpg", "test-jpg"),
+        ("a_b_train", "a_b_test"),
+        ("Train.v2", "Test.v2"),
+        ("trainA", "testA"),
+    ):
+        assert find(HERE, [one, other], None, None) == Splits(HERE / one, HERE / other, ())
+        assert find(HERE, [one, other], None, [one, other]) is None
+    assert find(HERE, ["seg_train", "seg_val"], "seg_val", None) == Splits(HERE / "seg_train", HERE / "seg_val", ())
     assert find(HERE, ["toy_train", "toy_car"], None, None) is None
+    assert find(HERE, ["constrain", "contest"], None, None) is None
     assert find(HERE, ["freight_train", "bullet_train"], None, None) is None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["trainA", "trainB", "testA", "testB"], ["cats_train", "cats_test", "dogs_train", "dogs_test"],
+     ["Train cats", "Test cats", "Train dogs", "Test dogs"]],
+)  # fmt: skip
+def test_parts_of_sets_are_no_classes(names: list[str]) -> None:
+    said = refusal(names)
+    assert "which look like parts of a training set; put the class folders into one train/ and one test/" in said
+    assert f"write classes: [{', '.join(sorted(names))}]" in said
+    assert find(HERE, names, None, names) is None
 
 
 def test_folders_of_other_names_are_classes() -> None:

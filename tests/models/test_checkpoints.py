@@ -244,6 +244,17 @@ def test_the_lines_of_a_refusal_work_on_every_form(
     assert "average" not in form or "ema" in capsys.readouterr().out
 
 
+def test_the_lines_take_arrays_of_numpy(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    arrays = {name: value.numpy() for name, value in state.items()}
+    torch.save({"state_dict": arrays, "best": np.float64(0.5)}, tmp_path / "n.pt")
+    with pytest.raises(InputError) as caught:
+        checkpoints.read(tmp_path / "n.pt")
+    exec("\n".join(line.strip() for line in caught.value.todo.splitlines()[1:]), {})
+    model = toy_model()
+    checkpoints.load_into(model, tmp_path / "n.safetensors")
+    assert same(model, state)
+
+
 def test_the_lines_work_for_a_script_and_write_nothing_where_there_are_no_tensors(
     tmp_path: Path, state: dict[str, Tensor]
 ) -> None:

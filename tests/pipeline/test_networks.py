@@ -211,6 +211,15 @@ class Keeps(Base):
     def forward(self, x):
         self.acts["features"] = y = self.features(x)
         return self.fc(y)
+def recurrent():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = nn.utils.weight_norm(nn.GRU(8, 8, batch_first=True), "weight_hh_l0")
+            self.fc = nn.Linear(8, 10)
+        def forward(self, x):
+            return self.fc(self.gru(x[:, 0])[0][:, -1])
+    return Net()
 class Renewed(Base):
     def __init__(self):
         super().__init__()
@@ -326,6 +335,13 @@ def test_a_network_that_can_be_copied_in_its_own_way_goes_through_every_step(
     )
     code, said = ends(compress, nets, f"{{factory: 'trialnets:{name}'}}", more)
     assert code == 0, said
+
+
+def test_an_old_weight_norm_of_a_recurrent_layer_is_told_the_call_that_helps(nets: Path, compress: Compress) -> None:
+    code, said = ends(compress, nets, "{factory: 'trialnets:recurrent'}")
+    assert code == 2
+    assert "`gru` (GRU) has weights that an old weight or spectral norm computes" in said
+    assert "torch.nn.utils.remove_weight_norm" in said
 
 
 def test_a_network_that_keeps_what_a_pass_with_gradients_left_is_told_so(nets: Path, compress: Compress) -> None:
