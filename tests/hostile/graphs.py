@@ -201,7 +201,9 @@ def _attribute(chance: random.Random, model: ModelProto) -> None:
         attribute.t.CopyFrom(TensorProto(data_type=chance.choice(TYPES[:-1]), dims=[chance.choice(SIZES)]))
     elif kind == "g":
         attribute.type = AttributeProto.GRAPH
-        attribute.g.CopyFrom(model.graph)
+        whole = GraphProto()
+        whole.CopyFrom(model.graph)  # first: protobuf dies of copying a message into a part of itself
+        attribute.g.CopyFrom(whole)
     elif kind == "many":
         attribute.type, attribute.ints[:] = AttributeProto.INTS, [1] * 100_000
     elif kind == "type":
