@@ -16,6 +16,7 @@ from compressor.models import modes
 from compressor.models.answer_kinds import NAMES, Kind, fitting
 from compressor.models.calls import Call, watched
 from compressor.models.neighbours import SHAPES
+from compressor.models.nudge import inputs_of
 
 SAMPLES = 4
 _LOUDER = 30.0
@@ -172,9 +173,8 @@ def _drawn(model: nn.Module, seed: int, spread: float, around: float) -> nn.Modu
     with torch.no_grad():
         for value in other.parameters():
             if value.is_floating_point() and value.numel():
-                inputs = max(1, value[0].numel()) if value.dim() > 1 else 1
                 drawn = torch.randn(value.shape, generator=made).to(value.dtype)
-                value.mul_(around).add_(drawn, alpha=spread / inputs**0.5)
+                value.mul_(around).add_(drawn, alpha=spread / inputs_of(value) ** 0.5)
     return other
 
 

@@ -18,8 +18,12 @@ def nudge(model: nn.Module, spread: float = SPREAD) -> nn.Module:
     made = torch.Generator().manual_seed(0)
     for value in model.parameters():
         if value.is_floating_point() and value.numel():
-            inputs = max(1, value[0].numel()) if value.dim() > 1 else 1
-            size = max(float(value.float().square().mean().sqrt()), inputs**-0.5)
+            size = max(float(value.float().square().mean().sqrt()), inputs_of(value) ** -0.5)
             drawn = torch.randn(value.shape, generator=made).to(value.device, value.dtype)
             value.add_(drawn, alpha=spread * size)
     return model
+
+
+def inputs_of(weights: torch.Tensor) -> int:
+    """How many numbers one output of a layer with these weights, none of them empty, is a sum of."""
+    return weights[0].numel() if weights.dim() > 1 else 1

@@ -12,12 +12,12 @@ from pydantic import Field
 from compressor.pipeline.document import Document, Mistake, Place
 from compressor.pipeline.explain import check
 from compressor.pipeline.words import meant, quote
+from compressor.report.finding import Decide
 from compressor.report.measures import MEASURES
 from compressor.stages.base import Frozen
 
 Bound = Literal["min", "max", "max_drop"]
 BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
-Decide = Literal["interval", "point"]
 
 
 @dataclass(frozen=True)

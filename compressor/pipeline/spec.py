@@ -17,11 +17,12 @@ from compressor.errors import InputError
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import explain, roles
 from compressor.pipeline import steps as reading
-from compressor.pipeline.budget import Budget, Decide, Limit
+from compressor.pipeline.budget import Budget, Limit
 from compressor.pipeline.document import Document, Mistake, together
 from compressor.pipeline.roles import MODEL_MAKING, Step
 from compressor.pipeline.words import listing, meant, quote
 from compressor.pipeline.yaml_file import scan, text_of
+from compressor.report.finding import Decide
 from compressor.stages import WRITTEN
 from compressor.stages.base import Frozen, Stage, StageSpec
 from compressor.stages.benchmark import BenchmarkSpec

@@ -10,8 +10,8 @@ import numpy as np
 from compressor.report import classes
 from compressor.report.details import Details, Histogram, Rounds, Worst
 from compressor.report.evidence import Evaluation, Latencies, finite
+from compressor.report.finding import Decide
 from compressor.report.rows import ModelRow
-from compressor.report.verdict import Decide
 
 _BINS = 24
 

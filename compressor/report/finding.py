@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from compressor.statistics import Interval
 
 
+Decide = Literal["interval", "point"]
+"""Whether the whole interval decides about a limit, or the value alone."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One measured value: its interval, where it comes from, and what more of the same would decide.

@@ -7,14 +7,13 @@ open otherwise. With `decide: point` the value alone decides. What is exact (a s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from compressor import statistics
-from compressor.report.finding import Evidence, Finding
+from compressor.report.finding import Decide, Evidence, Finding
 from compressor.report.measures import MEASURES
 from compressor.report.report import Limit, Needed, Statement, StatementState, VerdictState
 
-Decide = Literal["interval", "point"]
 LIMITS = ("min", "max", "max_drop")
 
 

@@ -83,9 +83,9 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     scores = task.score(test["outputs"], test["targets"])
     arrays |= {f"score_{name}": np.asarray(values, np.float64) for name, values in scores.items()}
     np.savez(context.folder / evaluated.PREDICTIONS, **arrays)
-    activation = _activation(subject, source, core, test["outputs"])
-    counted, size = operators.count(subject.graph), subject.graph.stat().st_size
     reference = None if core is None else evaluated.facts(core)
+    activation = _activation(subject, source, reference, test["outputs"])
+    counted, size = operators.count(subject.graph), subject.graph.stat().st_size
     costs = {name: reference[name] for name in COSTS} if source.kind == "bundle" and reference else None
     costs = costs or cost.count(subject.graph)
     evaluation = {
@@ -214,7 +214,9 @@ def _torch_outputs(source: Artifact, context: Context) -> tuple[np.ndarray, np.n
     return np.concatenate(outputs), np.concatenate([batch.indices.numpy() for batch in batches])
 
 
-def _activation(subject: Subject, source: Artifact, core: Artifact | None, outputs: np.ndarray) -> Kind | None:
+def _activation(
+    subject: Subject, source: Artifact, reference: Mapping[str, Any] | None, outputs: np.ndarray
+) -> Kind | None:
     """What the answers come out of: as the bundle says, as in the graph that this one was made of, or as seen."""
     import onnx
 
@@ -222,11 +224,10 @@ def _activation(subject: Subject, source: Artifact, core: Artifact | None, outpu
 
     if source.kind == "bundle":
         return subject.activation
-    return (
-        evaluated.final_activation(core)
-        if core is not None
-        else seen.find(onnx.load(str(subject.graph)).graph, outputs)
-    )
+    if reference is None:
+        return seen.find(onnx.load(str(subject.graph)).graph, outputs)
+    known: Kind | None = reference["final_activation"]
+    return known
 
 
 def _warnings(

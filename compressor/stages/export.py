@@ -85,7 +85,7 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     folder.mkdir()
     core, evaluation = inputs["core"], evaluated.facts(inputs["core"])
     fixed = None if spec.batch_size == "dynamic" else spec.batch_size
-    activation = evaluated.final_activation(core)
+    predictions, activation = evaluated.predictions(core), evaluation["final_activation"]
     wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version, activation)
     finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
     check_interface(finished, spec, context)
@@ -93,15 +93,16 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     form = {"pixels": spec.input != "float", "channels_first": spec.input != "pixels_nhwc"}
     few = single.samples(context.task, **form)
     single.check(folder / bundles.MODEL, few)
-    parity = _parity(spec, inputs, folder / bundles.MODEL, (activation, finished.activation), context)
+    parity = _parity(spec, inputs, evaluation, folder / bundles.MODEL, (activation, finished.activation), context)
     if not context.smoke:
         chain.check(parity, spec.parity.limits(evaluation["precision"]))
     found = bits.judge(folder / bundles.MODEL)
-    manifest = _manifest(spec, finished, core, {"parity": parity, "bits": found}, context)
+    found_here = {"parity": parity, "bits": found, "precision": evaluation["precision"]}
+    manifest = _manifest(spec, finished, predictions, found_here, context)
     context.progress.say(bits.sentence(found))
     single.check_runner(folder / bundles.MODEL, runner().Model(folder, manifest.facts()), few)
     if spec.samples:
-        _write_samples(folder, manifest, core, context)
+        _write_samples(folder, manifest, predictions, context)
     bundle = bundles.write(folder, manifest)
     ports = bundle.manifest.facts()
     return {
@@ -143,14 +144,15 @@ def warnings(precision: str, weight_bits: int | None) -> list[str]:
 
 
 def _parity(
-    spec: ExportSpec, inputs: Mapping[str, Artifact], shipped: Path, ends: Sequence[Kind | None], context: Context
-) -> dict[str, Any]:
+    spec: ExportSpec, inputs: Mapping[str, Artifact], evaluation: Mapping[str, Any], shipped: Path,
+    ends: Sequence[Kind | None], context: Context,
+) -> dict[str, Any]:  # fmt: skip
     """Every link of the chain; None for one that is not there. ends: what core and shipped file end in."""
     from compressor.onnx_graph import chain, parity
 
     core, ancestor, task = inputs["core"], inputs["float"], context.task
     quantized = None
-    if evaluated.facts(core)["precision"] != "float32":
+    if evaluation["precision"] != "float32":
         name = "validation_outputs"
         reference, found = (evaluated.predictions(one, name)[name] for one in (ancestor, core))
         quantized = parity.compare(reference, found, task.answer)
@@ -174,14 +176,18 @@ def _parity(
 
 
 def _manifest(
-    spec: ExportSpec, finished: Finished, core: Artifact, found: Mapping[str, Any], context: Context
+    spec: ExportSpec,
+    finished: Finished,
+    predictions: Mapping[str, np.ndarray],
+    found: Mapping[str, Any],
+    context: Context,
 ) -> Manifest:
     from importlib.metadata import version
 
     from compressor.bundle.bundle import Manifest
     from compressor.onnx_graph.finish import oldest_onnxruntime
 
-    task, predictions = context.task, evaluated.predictions(core)
+    task = context.task
     meaning = MEANINGS[finished.activation] if finished.activation else task.signature.outputs[0].meaning
     oldest = oldest_onnxruntime(finished.opset, finished.ir_version)
     scores = {name.removeprefix("score_"): row for name, row in predictions.items() if name.startswith("score_")}
@@ -193,7 +199,6 @@ def _manifest(
         "preprocess": [dict(item) for item in task.preprocess],
         "in_graph": list(finished.in_graph),
         "answers": list(task.answers),
-        "precision": evaluated.facts(core)["precision"],
         "weight_bits": finished.weight_bits,
         "opset": finished.opset,
         "ir_version": finished.ir_version,
@@ -207,7 +212,7 @@ def _manifest(
     return Manifest.model_validate(facts)
 
 
-def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Context) -> None:
+def _write_samples(folder: Path, manifest: Manifest, predictions: Mapping[str, np.ndarray], context: Context) -> None:
     """samples.npz: pictures of the test set, what the shipped file got of them, and what it answered, computed here."""
     import numpy as np
 
@@ -216,7 +221,7 @@ def _write_samples(folder: Path, manifest: Manifest, core: Artifact, context: Co
     from compressor.onnx_graph.allowance import allowance
     from compressor.runner import runner
 
-    predictions, facts = evaluated.predictions(core), manifest.facts()
+    facts = manifest.facts()
     model, source = runner().Model(folder, facts), facts["inputs"][0]
     bytes_each = int(np.prod(source["shape"][1:])) * np.dtype(source["dtype"]).itemsize
     places = golden.choose(predictions["test_targets"], bytes_each)
