@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.data.contents import FileDigests, PlainDigests, Split
 from compressor.errors import InputError
-from compressor.report.details import LARGEST_MATRIX
 from compressor.store.keys import digest
 from compressor.tasks.base import Batch, RawSample, Signature, TensorSpec
 from compressor.tasks.image_classification import ImageClassificationSpec
@@ -167,6 +166,8 @@ class ImageClassification:
         classes have `"cells": {targets, answers, counts}` in place of the matrix: its cells that are not zero.
         """
         import numpy as np
+
+        from compressor.report.details import LARGEST_MATRIX
 
         n, answers = len(self.answers), self.answer(outputs)
         codes, counts = np.unique(targets.astype(np.int64) * n + answers, return_counts=True)
