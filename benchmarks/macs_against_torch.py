@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compressor.models import catalogue
 from compressor.onnx_graph import cost, exporter
-from compressor.tasks.base import Signature, TensorSpec
+from compressor.problem.signature import Signature, TensorSpec
 
 TABLE = Path(__file__).parent / "results" / "macs_against_torch.csv"
 FIELDS = ("network", "pixels", "onnx_macs", "torch_macs", "by_hand", "ratio", "reason", "unknown")

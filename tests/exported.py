@@ -13,11 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compressor.problem.context import Context
+from compressor.problem.task import Task
 from compressor.stages import evaluate, export
-from compressor.stages.base import Context
 from compressor.store.artifact import Artifact
 from compressor.tasks import make
-from compressor.tasks.base import Task
 from compressor.tasks.image_classification import ImageClassificationSpec
 from tests.toy import Listener
 

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks", ""}
-GROUND = {"errors", "machine", "printable", "runner", "scarce", "seeds", "statistics", "store", "unfinished"}
+GROUND = {
+    "errors", "machine", "printable", "progress", "runner", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
+}  # fmt: skip
+INTERFACES = {"problem"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
 OUTCOME = {"report", "bundle"}
 FACE = {"", "__main__", "cli"}
@@ -25,16 +28,19 @@ MAY_IMPORT = {
     "store": {"errors", "printable", "unfinished"},
     "scarce": {"errors"},
     "errors": {"printable"},
-    **{name: set() for name in ("machine", "printable", "runner", "seeds", "statistics", "unfinished")},
+    **{
+        name: set()
+        for name in ("machine", "printable", "progress", "runner", "seeds", "statistics", "strict", "unfinished")
+    },
+    "problem": {"problem", "progress"},
     **dict.fromkeys(OUTCOME, GROUND | OUTCOME | {"onnx_graph.kinds"}),
-    **{room: CRAFTS | GROUND - {"store"} | {"tasks.base", "stages.base"} for room in CRAFTS},
-    "data": {"store.keys"} | GROUND - {"store"},
-    "tasks": {"tasks", "data", "distillation", "report.details"} | GROUND,
-    "stages": {"stages", "tasks.base"} | CRAFTS | GROUND | OUTCOME,
-    "pipeline": {"pipeline", "stages", "tasks", "models", "training", "latency"} | GROUND | OUTCOME,
+    **{room: CRAFTS | INTERFACES | GROUND - {"store"} for room in CRAFTS},
+    "data": {"store.keys"} | INTERFACES | GROUND - {"store"},
+    "tasks": {"tasks", "data", "distillation", "report.details"} | INTERFACES | GROUND,
+    "stages": {"stages"} | CRAFTS | INTERFACES | GROUND | OUTCOME,
+    "pipeline": {"pipeline", "stages", "tasks", "models", "training", "latency"} | INTERFACES | GROUND | OUTCOME,
 }
-"""Room -> rooms it may know. `tasks.base` and `stages.base` are the interfaces, not the rooms, and `onnx_graph.kinds` is
-words; `report.details` is the form of what a task tells the report."""
+"""Room -> rooms it may know. `onnx_graph.kinds` is words; `report.details` is the form of what a task tells the report."""
 
 
 @cache

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compressor.distillation import hinton
-from compressor.stages.base import Context
+from compressor.problem.context import Context
+from compressor.problem.signature import Signature, TensorSpec
+from compressor.problem.task import Batch
 from compressor.store.artifact import Artifact
-from compressor.tasks.base import Batch, Signature, TensorSpec
 
 SIZES = {"train": 48, "validation": 15, "test": 12}
 TOY_MODEL = {"name": "mlperf_resnet8", "widths": [4, 4, 8]}

@@ -15,8 +15,8 @@ import onnx
 
 from compressor.models import catalogue
 from compressor.onnx_graph import exporter
+from compressor.problem.signature import Signature, TensorSpec
 from compressor.quantization import ptq
-from compressor.tasks.base import Signature, TensorSpec
 
 CLASSES = 10
 _SAMPLES = 16

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from compressor.pipeline.spec import Pipeline
-    from compressor.tasks.base import Task
+    from compressor.problem.task import Task
 
 Limits = tuple[int, int] | None
 """Seconds that a graph may take for one answer, and MB of memory."""

@@ -12,8 +12,8 @@ from compressor.pipeline.schema import DECIDE
 from compressor.pipeline.spec import PipelineFile
 from compressor.report.measures import MEASURES
 from compressor.stages import STAGES, WRITABLE
-from compressor.stages.base import TrainingFields
 from compressor.tasks import TASKS
+from compressor.training.settings import TrainingFields
 
 HEAD = """\
 # Reference: the pipeline file

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Protocol
-
-Split = Literal["train", "validation", "test"]
+from typing import Protocol
 
 
 class FileDigests(Protocol):

@@ -19,9 +19,10 @@ from compressor.data.splits import count, few, hold_out
 from compressor.errors import InputError
 
 if TYPE_CHECKING:
-    from compressor.data.contents import FileDigests, Split
+    from compressor.data.contents import FileDigests
     from compressor.data.settings import Validation
     from compressor.data.source import Source
+    from compressor.problem.task import Split
 
 MEMORY_LIMIT = 2_000_000_000
 """Bytes of prepared pixels, all splits together, up to which they are kept in memory."""

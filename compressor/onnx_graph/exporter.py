@@ -14,7 +14,7 @@ from torch import nn
 from compressor.errors import StepError
 from compressor.models import modes
 from compressor.onnx_graph import clean
-from compressor.onnx_graph.ports import Signature
+from compressor.problem.signature import Signature
 
 BATCH = "batch"
 _EXAMPLES = 2

@@ -14,7 +14,7 @@ from compressor.pipeline.explain import check
 from compressor.pipeline.words import meant, quote
 from compressor.report.finding import Decide
 from compressor.report.measures import MEASURES
-from compressor.stages.base import Frozen
+from compressor.strict import Frozen
 
 Bound = Literal["min", "max", "max_drop"]
 BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")

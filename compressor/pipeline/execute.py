@@ -14,13 +14,13 @@ from compressor.pipeline import preflight, user_code
 from compressor.pipeline.events import Events, StepProgress
 from compressor.pipeline.plan import DAMAGED
 from compressor.pipeline.prepare import Prepared
-from compressor.stages.base import Context
+from compressor.problem.context import Context
 from compressor.store.disk import refusal
 
 if TYPE_CHECKING:
     from compressor.pipeline.plan import Node
+    from compressor.problem.task import Task
     from compressor.store.artifact import Artifact
-    from compressor.tasks.base import Task
 
 
 class Execution:

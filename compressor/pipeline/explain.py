@@ -14,7 +14,7 @@ from compressor.errors import InputError
 from compressor.pipeline.document import Document, Mistake, Place, dotted
 from compressor.pipeline.locate import LENGTHS, Located, locate, worth_telling
 from compressor.pipeline.words import Node, choices, closest, meant, quote, wanted
-from compressor.stages.base import as_written
+from compressor.strict import as_written
 
 Spec = TypeVar("Spec", bound=BaseModel)
 

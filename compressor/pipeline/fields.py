@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from compressor.pipeline.explain import json_schema
 from compressor.pipeline.words import Node, choices, quote, wanted
-from compressor.stages.base import TrainingFields
+from compressor.training.settings import TrainingFields
 
 REQUIRED = "required"
 

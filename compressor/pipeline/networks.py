@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from compressor.pipeline.plan import Node
-    from compressor.stages.base import Context
+    from compressor.problem.context import Context
 
 SAMPLES = 8
 OTHER_SEED = 1

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compressor.pipeline.plan import Node
-    from compressor.stages.base import Context
+    from compressor.problem.context import Context
+    from compressor.problem.task import Task
     from compressor.store.artifact import Artifact
-    from compressor.tasks.base import Task
 
 BATCH = 64
 

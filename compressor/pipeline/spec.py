@@ -24,9 +24,10 @@ from compressor.pipeline.words import listing, meant, quote
 from compressor.pipeline.yaml_file import scan, text_of
 from compressor.report.finding import Decide
 from compressor.stages import WRITTEN
-from compressor.stages.base import Frozen, Stage, StageSpec
+from compressor.stages.base import Stage, StageSpec
 from compressor.stages.benchmark import BenchmarkSpec
 from compressor.stages.export import ExportSpec
+from compressor.strict import Frozen
 from compressor.tasks.base import TaskSpec
 
 if TYPE_CHECKING:

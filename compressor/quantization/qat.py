@@ -8,17 +8,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from compressor.models import modes, plain
+from compressor.problem.context import Context
+from compressor.problem.task import Task
 from compressor.quantization import fake_quant, folding
 from compressor.training import loop
-from compressor.training.wanted import Objective, Problem, Settings, Surroundings
+from compressor.training.objective import Objective
+from compressor.training.settings import TrainingFields
 
 # The ranges follow the data for this share of the training, then stand still.
 _FOLLOWING = 0.5
 
 
 def train(
-    model: nn.Module, objective: Objective, task: Problem, settings: Settings, weight_bits: int, *,
-    example: tuple[Tensor, ...], context: Surroundings,
+    model: nn.Module, objective: Objective, task: Task, settings: TrainingFields, weight_bits: int, *,
+    example: tuple[Tensor, ...], context: Context,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:  # fmt: skip
     """The trained float network, batch norms folded, and the curves; rounded by `ptq.quantize` it is what was trained.
 
@@ -36,7 +39,7 @@ def train(
     return modes.in_eval(network), curves
 
 
-def _steps(task: Problem, settings: Settings, context: Surroundings) -> int:
+def _steps(task: Task, settings: TrainingFields, context: Context) -> int:
     if context.smoke:
         return loop.SMOKE_BATCHES
     return settings.epochs * (task.size("train") // settings.batch_size)

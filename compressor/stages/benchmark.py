@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from compressor.latency import plan
+from compressor.problem.context import Context
 from compressor.stages import evaluated
-from compressor.stages.base import Context, SettledSpec, Stage
+from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 SMOKE_ROUNDS = 2

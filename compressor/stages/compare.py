@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from compressor.problem.context import Context
 from compressor.stages import evaluated
-from compressor.stages.base import Context, SettledSpec, Stage
+from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:

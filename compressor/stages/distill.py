@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from compressor.problem.context import Context
 from compressor.stages import objective, starting
-from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
+from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
+from compressor.training.settings import TrainingFields
 
 
 class DistillSpec(TrainingFields, starting.StartFields, StageSpec):

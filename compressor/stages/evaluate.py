@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from compressor.models.answer_kinds import ANSWERS, MEANINGS, NAMES
+from compressor.problem.context import Context
 from compressor.runner import runner
 from compressor.stages import evaluated
-from compressor.stages.base import Context, SettledSpec, Stage
+from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from compressor.data.contents import Split
     from compressor.models.answer_kinds import Kind
+    from compressor.problem.task import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FACTS = ("precision", "size_bytes", "float_convolutions", "float_matmuls")

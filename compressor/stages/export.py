@@ -10,9 +10,11 @@ from pydantic import Field
 
 from compressor.errors import StepError
 from compressor.models.answer_kinds import MEANINGS
+from compressor.problem.context import Context
 from compressor.stages import evaluated, single
-from compressor.stages.base import Context, Frozen, SettledSpec, Stage
+from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
+from compressor.strict import Frozen
 
 if TYPE_CHECKING:
     import numpy as np

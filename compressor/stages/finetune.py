@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from compressor.problem.context import Context
 from compressor.stages import objective, starting
-from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
+from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
+from compressor.training.settings import TrainingFields
 
 
 class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):

@@ -9,9 +9,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compressor.errors import InputError, StepError
 from compressor.models import names
+from compressor.problem.context import Context
 from compressor.stages import starting
-from compressor.stages.base import Context, Frozen, ModelRef, Stage, StageSpec
+from compressor.stages.base import ModelRef, Stage, StageSpec
 from compressor.store.artifact import Artifact
+from compressor.strict import Frozen
 
 if TYPE_CHECKING:
     from torch import nn

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-    from compressor.data.contents import Split
     from compressor.onnx_graph.finish import Port
-    from compressor.tasks.base import Task
+    from compressor.problem.task import Split, Task
 
 BATCH = 64
 SAMPLES = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from compressor.stages.base import Context
+from compressor.problem.context import Context
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from compressor.problem.context import Context
 from compressor.stages import objective, starting
-from compressor.stages.base import Context, Frozen, Stage, StageSpec, TrainingFields
+from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
+from compressor.strict import Frozen
+from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from compressor.errors import InputError
+from compressor.problem.context import Context
 from compressor.stages import evaluated, objective
-from compressor.stages.base import Context, Stage, StageSpec, TrainingFields
+from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
+from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
     import numpy as np

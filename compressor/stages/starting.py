@@ -15,8 +15,11 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from compressor.errors import InputError, StepError
 from compressor.models import names
-from compressor.stages.base import FACTORY, Context, Frozen, ModelRef, TrainingFields
+from compressor.problem.context import Context
+from compressor.stages.base import FACTORY, ModelRef
 from compressor.store.artifact import Artifact
+from compressor.strict import Frozen
+from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from compressor.tasks.image_classification import ImageClassificationSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from compressor.tasks.base import Task
+    from compressor.problem.task import Task
 
 TASKS: dict[str, TaskKind] = {
     kind.name: kind

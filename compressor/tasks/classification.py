@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.data.contents import FileDigests, PlainDigests, Split
+from compressor.data.contents import FileDigests, PlainDigests
 from compressor.errors import InputError
+from compressor.problem.signature import Signature, TensorSpec
+from compressor.problem.task import Batch, RawSample, Split
 from compressor.store.keys import digest
-from compressor.tasks.base import Batch, RawSample, Signature, TensorSpec
 from compressor.tasks.image_classification import ImageClassificationSpec
 
 if TYPE_CHECKING:

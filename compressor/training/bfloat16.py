@@ -20,17 +20,20 @@ from compressor import seeds
 from compressor.errors import short_of_memory
 from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
+from compressor.problem.context import Context
+from compressor.problem.task import Task
 from compressor.training import optimizer, precision
 from compressor.training.evaluation import memory_errors
+from compressor.training.objective import Objective
 from compressor.training.placing import layout, place, to_device
+from compressor.training.settings import TrainingFields
 from compressor.training.trial import duplicate
-from compressor.training.wanted import Objective, Problem, Settings, Surroundings
 
 SAMPLES = 8
 
 
 def settled(
-    model: nn.Module, objective: Objective, task: Problem, settings: Settings, context: Surroundings
+    model: nn.Module, objective: Objective, task: Task, settings: TrainingFields, context: Context
 ) -> tuple[str, str]:
     """The precision to train in, and what made it another than the device's own (else empty).
 
@@ -48,7 +51,7 @@ def settled(
 
 
 def failing(
-    model: nn.Module, objective: Objective, task: Problem, settings: Settings, context: Surroundings
+    model: nn.Module, objective: Objective, task: Task, settings: TrainingFields, context: Context
 ) -> str | None:
     """What fails in bfloat16 and passes in float32: `` `index_add` at nets.py, line 24 fails (RuntimeError: …)``.
 
@@ -89,8 +92,8 @@ class _Trial:
     model: nn.Module
     objective: Objective
     batch: Any
-    settings: Settings
-    context: Surroundings
+    settings: TrainingFields
+    context: Context
 
     def run(self, wanted: str) -> _Outcome:
         """Forward and back in train mode, then an answer in eval mode."""

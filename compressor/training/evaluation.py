@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from compressor.errors import ResourceError, short_of_memory
+from compressor.problem.task import Task
 from compressor.training import precision as precisions
 from compressor.training.placing import to_device
-from compressor.training.wanted import Problem
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, task: Problem, split: Literal["train", "validation", "test"], *, batch_size: int,
+    model: nn.Module, task: Task, split: Literal["train", "validation", "test"], *, batch_size: int,
     device: str = "cpu", precision: str = "float32",
 ) -> dict[str, float]:  # fmt: skip
     """Mean loss (`loss`) and mean of each metric of the model, which is in eval mode and on the device already."""

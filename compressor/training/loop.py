@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from compressor import seeds
 from compressor.errors import InputError, StepError
 from compressor.models import state
+from compressor.problem.context import Context
+from compressor.problem.task import Task
 from compressor.training import checkpoint, optimizer, precision, schedule, threads
 from compressor.training.checkpoint import Position
 from compressor.training.evaluation import evaluate, memory_errors
+from compressor.training.objective import Objective
 from compressor.training.placing import layout, place, to_device
-from compressor.training.wanted import Objective, Problem, SetMode, Settings, Surroundings
+from compressor.training.settings import TrainingFields
 
 CHECKPOINT_SECONDS = 60.0
 SYNC_SECONDS = 10.0
@@ -35,8 +38,8 @@ _SETTINGS = (
 
 
 def fit(
-    model: nn.Module, objective: Objective, task: Problem, settings: Settings, *, context: Surroundings,
-    validate: bool = True, set_mode: SetMode | None = None, name: str = "train",
+    model: nn.Module, objective: Objective, task: Task, settings: TrainingFields, *, context: Context,
+    name: str = "train",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Train the model in place; what you get is one row an epoch: `epoch`, `train_loss`, `learning_rate`,
     `validation_loss`, `validation_<metric>`.
@@ -57,12 +60,12 @@ def fit(
         seeds.kept(devices),
         threads.limited(model, size, settings.batch_size),
     ):
-        training = _Training(model, objective, task, settings, context, validate, set_mode, name)
+        training = _Training(model, objective, task, settings, context, name)
         training.run()
         return training.position.curves
 
 
-def facts(curves: list[dict[str, Any]], settings: Settings, context: Surroundings) -> dict[str, Any]:
+def facts(curves: list[dict[str, Any]], settings: TrainingFields, context: Context) -> dict[str, Any]:
     """What an artifact says of its training: curves and the precision that was used."""
     return {"curves": curves, "precision": precision.resolve(settings.precision, context.device)}
 
@@ -71,13 +74,12 @@ class _Training:
     """The state of one call of `fit`."""
 
     def __init__(
-        self, model: nn.Module, objective: Objective, task: Problem, settings: Settings, context: Surroundings,
-        validate: bool, set_mode: SetMode | None, name: str,
+        self, model: nn.Module, objective: Objective, task: Task, settings: TrainingFields, context: Context,
+        name: str,
     ) -> None:  # fmt: skip
         self.task, self.settings, self.context, self.objective = task, settings, context, objective
         self.precision = precision.resolve(settings.precision, context.device)
-        self.set_mode: SetMode = set_mode or (lambda module, training: module.train(training))
-        self.validate = validate and task.size("validation") > 0
+        self.validate = task.size("validation") > 0
         if settings.early_stopping and not self.validate:
             where = f"steps.{context.step}.early_stopping"
             raise InputError(where, "there is no validation split to stop by", "give task.validation, or leave it out")
@@ -139,7 +141,7 @@ class _Training:
         if self.best:
             checkpoint.put(self.model, self.best)
             state.give_extra(self.model, self.position.best_extra, self.best_extra)
-        self.set_mode(self.model, False)
+        self.model.train(False)
         self.model.to("cpu")
 
     def _resume(self) -> None:
@@ -197,7 +199,7 @@ class _Training:
         self._save()
 
     def _train_mode(self) -> None:
-        self.set_mode(self.model, True)
+        self.model.train()
         for part in self.resting:
             part.eval()
 
@@ -234,7 +236,7 @@ class _Training:
         """The validation split's numbers, of the averaged weights where there are any; keeps the best, and stops."""
         if self.average is not None:
             self.average.swap(self.model)
-        self.set_mode(self.model, False)
+        self.model.train(False)
         found = evaluate(
             self.model,
             self.task,

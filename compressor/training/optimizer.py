@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from compressor.errors import InputError
-from compressor.training.wanted import Settings
+from compressor.training.settings import TrainingFields
 
 
 def frozen_parts(model: nn.Module, prefixes: Sequence[str], step: str) -> list[nn.Module]:
@@ -47,7 +47,7 @@ def groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def make(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+def make(model: nn.Module, settings: TrainingFields) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, or AdamW, over the model's trained parameters."""
     parts = [group for group in groups(model, settings.weight_decay) if group["params"]]
     if settings.optimizer == "adamw":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from compressor.tasks.base import Signature, TensorSpec
+from compressor.problem.signature import Signature, TensorSpec
 
 
 def signature(shape: tuple[int, ...] = (3, 12, 12), classes: int = 4) -> Signature:

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from compressor.pipeline import spec, yaml_file
 from compressor.pipeline.spec import Pipeline
-from compressor.stages.base import ModelRef, Stage, StageSpec, TrainingFields
+from compressor.stages.base import ModelRef, Stage, StageSpec
 from compressor.store.artifact import Kind
 from compressor.tasks.base import TaskKind, TaskSpec
+from compressor.training.settings import TrainingFields
 
 MODEL: frozenset[Kind] = frozenset({"model"})
 GRAPH: frozenset[Kind] = frozenset({"model", "onnx"})

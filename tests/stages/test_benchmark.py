@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from pydantic import ValidationError
 
-from compressor.stages.base import Context
+from compressor.problem.context import Context
 from compressor.stages.benchmark import STAGE, BenchmarkSpec, remarks, run
 from compressor.store.artifact import Artifact
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compressor.problem.task import RawSample
 from compressor.stages import compare
 from compressor.stages.compare import STAGE, CompareSpec
 from compressor.store.artifact import Artifact
-from compressor.tasks.base import RawSample
 from tests.toy import ToyTask, toy_context
 
 

@@ -15,12 +15,12 @@ from onnx import TensorProto, helper
 
 from compressor.errors import StepError
 from compressor.models import network
+from compressor.problem.task import Batch
 from compressor.stages import evaluate
 from compressor.stages.evaluate import STAGE, EvaluateSpec
 from compressor.stages.quantize import STAGE as QUANTIZE
 from compressor.stages.quantize import QuantizeSpec
 from compressor.store.artifact import Artifact
-from compressor.tasks.base import Batch
 from tests.toy import ToyTask, toy_artifact, toy_context
 
 

@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from compressor.cli.bundle_commands import described
 from compressor.errors import InputError, IntegrityError
 from compressor.onnx_graph import neighbours
+from compressor.problem.task import Batch
 from compressor.runner import runner
 from compressor.stages import model_file
 from compressor.stages.benchmark import BenchmarkSpec
-from compressor.tasks.base import Batch
 from tests.bundle import hostile
 from tests.toy import ToyTask
 

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from compressor.errors import InputError
+from compressor.problem.task import Batch, Task
 from compressor.runner import runner
 from compressor.tasks import ImageClassificationSpec, make
-from compressor.tasks.base import Batch, Task
 
 SMALL = [{"resize": {"shortest": 8}}, {"center_crop": [8, 8]}, {"scale": 255}]
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from compressor.models import factories, network
 from compressor.stages import STAGES
-from compressor.stages.base import TrainingFields
 from compressor.training import bfloat16, precision
+from compressor.training.settings import TrainingFields
 from tests.toy import ToyTask, toy_artifact, toy_context
 
 Compress = Callable[..., tuple[int, str, str]]

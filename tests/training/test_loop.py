@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, ResourceError, StepError
-from compressor.stages.base import TrainingFields
 from compressor.training import loop
 from compressor.training.evaluation import evaluate
+from compressor.training.settings import TrainingFields
 from tests.toy import ToyTask, toy_context, toy_model
 
 
@@ -57,9 +57,9 @@ def test_one_step_of_sgd_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
         return (model.weight * 3 + model.bias).sum()
 
     model = Slope(2.0, 1.0)
-    task = ToyTask(train=16)
+    task = ToyTask(train=16, validation=0)
     wanted = settings(epochs=1, learning_rate=0.1, momentum=0.5, weight_decay=0.2, schedule="constant")
-    curves = loop.fit(model, objective, task, wanted, context=toy_context(tmp_path, task), validate=False)
+    curves = loop.fit(model, objective, task, wanted, context=toy_context(tmp_path, task))
     # Nesterov's first step moves by rate * (1 + momentum) * gradient; only the matrix decays: gradient 3 + 0.2 * 2.
     assert model.weight.item() == pytest.approx(2 - 0.1 * 1.5 * 3.4)
     assert model.bias.item() == pytest.approx(1 - 0.1 * 1.5 * 1)
@@ -84,8 +84,8 @@ def test_the_average_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
     wanted = settings(
         epochs=1, batch_size=16, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", ema=0.25
     )
-    task = ToyTask(train=48)
-    loop.fit(model, lambda m, b: -m.weight.sum(), task, wanted, context=toy_context(tmp_path, task), validate=False)
+    task = ToyTask(train=48, validation=0)
+    loop.fit(model, lambda m, b: -m.weight.sum(), task, wanted, context=toy_context(tmp_path, task))
     # Weights 1, 2, 3; decays min(1/4, 1/10), min(1/4, 2/11), min(1/4, 3/12).
     average = 0.9 * 1
     average = average * 2 / 11 + 2 * 9 / 11
@@ -203,10 +203,8 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
 def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
     model = Slope(0.0)
     wanted = settings(epochs=1, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", clip_norm=0.5)
-    task = ToyTask(train=16)
-    loop.fit(
-        model, lambda m, b: -40 * m.weight.sum(), task, wanted, context=toy_context(tmp_path, task), validate=False
-    )
+    task = ToyTask(train=16, validation=0)
+    loop.fit(model, lambda m, b: -40 * m.weight.sum(), task, wanted, context=toy_context(tmp_path, task))
     assert model.weight.item() == pytest.approx(0.5, rel=1e-4)
 
 
@@ -222,15 +220,6 @@ def test_smoke_trains_two_batches(tmp_path: Path) -> None:
     wanted = settings(epochs=1, batch_size=1000)
     loop.fit(toy_model(), objective, ToyTask(), wanted, context=toy_context(tmp_path / "b", smoke=True))
     assert seen == [16, 16, 48]
-
-
-def test_a_network_that_refuses_train_and_eval_is_put_into_its_modes(tmp_path: Path) -> None:
-    modes = []
-    loop.fit(
-        toy_model(), labels, ToyTask(), settings(epochs=1), context=toy_context(tmp_path),
-        set_mode=lambda model, training: modes.append(training),
-    )  # fmt: skip
-    assert modes == [True, False, False]
 
 
 def test_bfloat16_computes_the_network_but_not_the_loss(tmp_path: Path) -> None:

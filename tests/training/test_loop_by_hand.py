@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compressor.stages.base import TrainingFields
 from compressor.training import loop
+from compressor.training.settings import TrainingFields
 from tests.toy import ToyTask, toy_context
 
 
@@ -30,10 +30,10 @@ def fit(folder: Path, task: Any = None, objective: Any = None, **changes: Any) -
         "epochs": 2, "batch_size": 16, "learning_rate": 1.0, "momentum": 0, "weight_decay": 0, "schedule": "constant",
         "precision": "float32", **changes,
     }  # fmt: skip
-    model, task = Slope(), task or ToyTask(train=48)
+    model, task = Slope(), task or ToyTask(train=48, validation=0)
     context = toy_context(folder, task)
     falling = objective or (lambda model, batch: -model.weight.sum())
-    curves = loop.fit(model, falling, task, TrainingFields(**fields), context=context, validate=False)
+    curves = loop.fit(model, falling, task, TrainingFields(**fields), context=context)
     return model.weight.item(), curves
 
 
@@ -51,7 +51,7 @@ def test_half_an_epoch_of_warmup_is_rounded_to_steps(tmp_path: Path) -> None:
 
 def test_an_incomplete_batch_at_the_end_of_an_epoch_is_left_out(tmp_path: Path) -> None:
     for size, steps in ((47, 2), (48, 3), (16, 1)):
-        assert fit(tmp_path / str(size), ToyTask(train=size))[0] == 2 * steps
+        assert fit(tmp_path / str(size), ToyTask(train=size, validation=0))[0] == 2 * steps
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_steps(tmp_path: Path) -> None:
@@ -66,15 +66,15 @@ def test_the_average_counts_its_steps_through_all_epochs(tmp_path: Path) -> None
     average = 0.0
     for weight, decay in ((1, 1 / 10), (2, 2 / 11), (3, 3 / 12), (4, 4 / 13)):
         average = decay * average + (1 - decay) * weight
-    assert fit(tmp_path, ToyTask(train=32), ema=0.5)[0] == pytest.approx(average)
+    assert fit(tmp_path, ToyTask(train=32, validation=0), ema=0.5)[0] == pytest.approx(average)
 
 
 def test_progress_is_told_at_the_first_and_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "PROGRESS_SECONDS", 3600.0)
-    task = ToyTask(train=48)
+    task = ToyTask(train=48, validation=0)
     context = toy_context(tmp_path, task)
     fields = TrainingFields(epochs=2, batch_size=16, learning_rate=0.5, precision="float32")
-    loop.fit(Slope(), lambda model, batch: -model.weight.sum(), task, fields, context=context, validate=False)
+    loop.fit(Slope(), lambda model, batch: -model.weight.sum(), task, fields, context=context)
     assert [step[:3] for step in context.progress.steps] == [(1, 6, "batches"), (6, 6, "batches")]
 
 

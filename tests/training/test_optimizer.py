@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from compressor.errors import InputError, ResourceError
-from compressor.stages.base import TrainingFields
 from compressor.training import optimizer
 from compressor.training.evaluation import evaluate, memory_errors
 from compressor.training.placing import to_device
+from compressor.training.settings import TrainingFields
 from tests.toy import ToyTask
 
 

@@ -14,9 +14,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from compressor.stages.base import TrainingFields
 from compressor.training import checkpoint, loop
 from compressor.training.checkpoint import Position
+from compressor.training.settings import TrainingFields
 from tests.toy import ToyTask, toy_context, toy_model
 
 
@@ -143,7 +143,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import sys
 from pathlib import Path
-from compressor.stages.base import TrainingFields
+from compressor.training.settings import TrainingFields
 from compressor.training import loop
 from tests.training.test_resume import train
 loop.CHECKPOINT_SECONDS = 0

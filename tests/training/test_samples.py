@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from compressor.tasks.base import Batch
+from compressor.problem.task import Batch
 from compressor.training import samples
 from tests.toy import ToyTask
 
