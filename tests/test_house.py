@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
-LIGHT_ROOMS = {"cli", "pipeline", "store", "report", "bundle", "stages", "tasks", ""}
+LIGHT_ROOMS = {"cli", "pipeline", "problem", "store", "report", "bundle", "stages", "tasks", ""}
 GROUND = {
     "errors", "machine", "printable", "progress", "runner", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
 }  # fmt: skip
