@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from compressor.problem.batch import Arrays, only
+
 if TYPE_CHECKING:
     import numpy as np
 
 Better = Literal["higher", "lower"]
 Unit = Literal["share", ""]
-Each = Callable[["np.ndarray", "np.ndarray"], "np.ndarray"]
-Value = Callable[["np.ndarray", "np.ndarray", "np.ndarray | None"], float]
+Each = Callable[[Arrays, Arrays], "np.ndarray"]
+Value = Callable[[Arrays, Arrays, "np.ndarray | None"], float]
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Metric:
     """How good outputs are, in one number.
 
     unit: `share` is shown in percent, and its drops in points. range: least and largest value that it can have.
-    value(outputs, targets, weights): the metric over all samples; weights: how often each sample counts, float64
-    [samples], None for once. each(outputs, targets): float64 [samples], where the metric is their mean.
+    value(outputs, targets, weights): the metric over all samples, from arrays by name; weights: how often each sample
+    counts, float64 [samples], None for once. each(outputs, targets): float64 [samples], where the metric is their mean.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Metric:
 def mean(name: str, each: Each, *, better: Better = "higher", unit: Unit = "", range: tuple[float, float]) -> Metric:
     """The metric that is the mean of what each sample gets."""
 
-    def value(outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
+    def value(outputs: Arrays, targets: Arrays, weights: np.ndarray | None) -> float:
         import numpy as np
 
         return float(np.average(each(outputs, targets), weights=weights))
@@ -51,11 +53,11 @@ def mean(name: str, each: Each, *, better: Better = "higher", unit: Unit = "", r
     return Metric(name, better, unit, range, value, each)
 
 
-def _right(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _right(outputs: Arrays, targets: Arrays) -> np.ndarray:
     import numpy as np
 
-    return np.asarray(outputs.argmax(axis=1) == targets, np.float64)
+    return np.asarray(only(outputs).argmax(axis=1) == only(targets), np.float64)
 
 
 ACCURACY = mean("accuracy", _right, unit="share", range=(0.0, 1.0))
-"""The share of samples, outputs [samples, classes], whose highest score is that of the target, int64 [samples]."""
+"""The share of samples whose highest score, of the output [samples, classes], is the target's, int64 [samples]."""
