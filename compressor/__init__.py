@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from compressor.bundle.bundle import LoadedBundle
-    from compressor.report.report import Report
+    from compressor.report.contract.report import Report
 
 __all__ = ["load_bundle", "run"]
 

@@ -29,7 +29,7 @@ def test_the_readme_quotes_the_committed_results() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
 def test_committed_reports_keep_the_contract(path: Path) -> None:
-    from compressor.report.report import Report
+    from compressor.report.contract.report import Report
 
     assert Report.load(path).models
 

@@ -36,11 +36,11 @@ MAY_IMPORT = {
     **dict.fromkeys(OUTCOME, GROUND | OUTCOME | {"onnx_graph.kinds"}),
     **{room: CRAFTS | INTERFACES | GROUND - {"store"} for room in CRAFTS},
     "data": {"store.keys"} | INTERFACES | GROUND - {"store"},
-    "tasks": {"tasks", "data", "distillation", "report.details"} | INTERFACES | GROUND,
+    "tasks": {"tasks", "data", "distillation", "report.contract"} | INTERFACES | GROUND,
     "stages": {"stages"} | CRAFTS | INTERFACES | GROUND | OUTCOME,
     "pipeline": {"pipeline", "stages", "tasks", "models", "training", "latency"} | INTERFACES | GROUND | OUTCOME,
 }
-"""Room -> rooms it may know. `onnx_graph.kinds` is words; `report.details` is the form of what a task tells the report."""
+"""Room -> rooms it may know. `onnx_graph.kinds` is words; `report.contract` is the form of what a task tells the report."""
 
 
 @cache
@@ -92,6 +92,13 @@ def test_a_room_knows_only_the_rooms_below_it(module: str) -> None:
         if name.startswith("compressor.") and name in modules():
             other, inside = room_of(name), ".".join(name.split(".")[1:3])
             assert {other, inside} & {room, *MAY_IMPORT[room]}, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) == "report"])
+def test_a_wing_of_the_report_knows_only_those_before_it(module: str) -> None:
+    wings = ["report", "contract", "judgement", "drawings", "pages"]
+    known = {wings.index(other.split(".")[2]) for other in known_by(modules()[module]) if room_of(other) == "report"}
+    assert max(known, default=0) <= wings.index(module.split(".")[min(2, module.count("."))])
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if room_of(name) in LIGHT_ROOMS])

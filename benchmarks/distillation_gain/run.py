@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 import compressor
-from compressor.report.report import Report
+from compressor.report.contract.report import Report
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "distillation_gain"

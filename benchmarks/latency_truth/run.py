@@ -34,9 +34,9 @@ import summary
 
 from compressor import machine
 from compressor.latency import experiment
-from compressor.report.evidence import Latencies
-from compressor.report.report import Limit
-from compressor.report.verdict import state_of
+from compressor.report.contract.report import Limit
+from compressor.report.judgement.evidence import Latencies
+from compressor.report.judgement.verdict import state_of
 from compressor.statistics import process_ratios
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "latency_truth"

@@ -58,7 +58,7 @@ def schema_text(which: str) -> str:
 
         made = pipeline_schema()
     elif which == "report":
-        from compressor.report.report import Report
+        from compressor.report.contract.report import Report
 
         made = Report.model_json_schema(by_alias=True, mode="serialization")
     else:

@@ -17,7 +17,7 @@ from compressor.pipeline import budget as budgets
 from compressor.pipeline import spec, yaml_file, yaml_nodes
 from compressor.pipeline.document import Document, together
 from compressor.pipeline.words import meant, quote
-from compressor.report.measures import MEASURES
+from compressor.report.judgement.measures import MEASURES
 from compressor.tasks import TASKS
 
 SCHEMA_FILE = "pipeline.schema.json"

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from compressor.cli.console import Console, styled
 from compressor.printable import each_printable, in_json, printable
-from compressor.report import words
+from compressor.report.judgement import words
 
 
 class Display(Protocol):

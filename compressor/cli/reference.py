@@ -10,7 +10,7 @@ from compressor.pipeline.fields import Row, rows
 from compressor.pipeline.roles import KINDS
 from compressor.pipeline.schema import DECIDE
 from compressor.pipeline.spec import PipelineFile
-from compressor.report.measures import MEASURES
+from compressor.report.judgement.measures import MEASURES
 from compressor.stages import STAGES, WRITABLE
 from compressor.tasks import TASKS
 from compressor.training.settings import TrainingFields

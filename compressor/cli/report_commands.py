@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from compressor.errors import InputError
 from compressor.printable import in_json
-from compressor.report.details import Device
-from compressor.report.part import write_whole
-from compressor.report.report import Report
-from compressor.report.save import pages
+from compressor.report.contract.details import Device
+from compressor.report.contract.part import write_whole
+from compressor.report.contract.report import Report
+from compressor.report.pages.save import pages
 
 _RUNNER = "give what `python run.py --bench` printed on the device"
 

@@ -12,14 +12,14 @@ from rich.text import Text
 
 from compressor.cli.console import Console, styled
 from compressor.cli.progress import typed
-from compressor.report import words
+from compressor.report.judgement import words
 
 if TYPE_CHECKING:
     from compressor.pipeline.estimate import Estimate
     from compressor.pipeline.prepare import Prepared
     from compressor.pipeline.run import Outcome
-    from compressor.report.report import Report, Statement
-    from compressor.report.rows import ModelRow
+    from compressor.report.contract.report import Report, Statement
+    from compressor.report.contract.rows import ModelRow
 
 STATUS_STYLE = {"run": "yellow", "resume": "cyan", "reuse": "green"}
 STATE_STYLE = {"holds": "green", "open": "yellow", "broken": "red"}

@@ -12,8 +12,8 @@ from pydantic import Field
 from compressor.pipeline.document import Document, Mistake, Place
 from compressor.pipeline.explain import check
 from compressor.pipeline.words import meant, quote
-from compressor.report.finding import Decide
-from compressor.report.measures import MEASURES
+from compressor.report.judgement.finding import Decide
+from compressor.report.judgement.measures import MEASURES
 from compressor.strict import Frozen
 
 Bound = Literal["min", "max", "max_drop"]

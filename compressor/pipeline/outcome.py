@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from compressor import machine
 from compressor.pipeline.prepare import installed
 from compressor.pipeline.run_folder import RunFolder
-from compressor.report.build import build
-from compressor.report.facts import Row, RunFacts
-from compressor.report.save import render
+from compressor.report.judgement.build import build
+from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.pages.save import render
 
 if TYPE_CHECKING:
     from compressor.pipeline.plan import Node
     from compressor.pipeline.prepare import Prepared
-    from compressor.report.report import Report
+    from compressor.report.contract.report import Report
     from compressor.store.artifact import Artifact
 
 LIBRARIES = (

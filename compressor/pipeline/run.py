@@ -19,7 +19,7 @@ from compressor.pipeline.prepare import Prepared, Wanted, located, needs_downloa
 from compressor.pipeline.run_folder import RunFolder
 from compressor.pipeline.supervise import ChildBug, Died, run_child
 from compressor.printable import each_printable, in_json
-from compressor.report.report import Report
+from compressor.report.contract.report import Report
 from compressor.store.disk import foreseen, writing
 from compressor.unfinished import sweep_folders
 

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from compressor.pipeline.budget import Bounds, MetricBounds
 from compressor.pipeline.spec import PipelineFile
 from compressor.pipeline.steps import STEP_NAME
-from compressor.report.measures import MEASURES
+from compressor.report.judgement.measures import MEASURES
 from compressor.stages import WRITTEN
 from compressor.tasks import TASKS
 

@@ -56,7 +56,7 @@ def quality(scores: Mapping[str, np.ndarray], unseen: np.ndarray | None) -> dict
 def _intervals(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | int | None]]:
     """Wilson's interval for shares, else a bootstrap."""
     from compressor import statistics
-    from compressor.report.evidence import is_share
+    from compressor.report.judgement.evidence import is_share
 
     found: dict[str, dict[str, float | int | None]] = {}
     for name, values in scores.items():

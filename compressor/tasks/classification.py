@@ -168,7 +168,7 @@ class ImageClassification:
         """
         import numpy as np
 
-        from compressor.report.details import LARGEST_MATRIX
+        from compressor.report.contract.details import LARGEST_MATRIX
 
         n, answers = len(self.answers), self.answer(outputs)
         codes, counts = np.unique(targets.astype(np.int64) * n + answers, return_counts=True)

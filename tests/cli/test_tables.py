@@ -10,8 +10,8 @@ import pytest
 from compressor.cli import tables
 from compressor.cli.console import Console
 from compressor.pipeline.run import Outcome
-from compressor.report.report import Limit, Needed, PipelineText, Report, Statement, TaskFacts, Verdict
-from compressor.report.rows import LatencyRow, Measured, ModelRow, Speedup
+from compressor.report.contract.report import Limit, Needed, PipelineText, Report, Statement, TaskFacts, Verdict
+from compressor.report.contract.rows import LatencyRow, Measured, ModelRow, Speedup
 
 
 def row(step: str, **facts: Any) -> ModelRow:

@@ -136,7 +136,7 @@ def test_wrong_requests_are_exit_2(device: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_bench_prints_rows_of_the_report(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from compressor.report.rows import LatencyRow
+    from compressor.report.contract.rows import LatencyRow
 
     assert run("--bundle", device, "--bench", "--rounds", 20, "--batch", 2) == 0
     said = json.loads(capsys.readouterr().out)

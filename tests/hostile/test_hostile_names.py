@@ -15,7 +15,7 @@ import yaml
 
 from compressor.errors import CompressError, Exit, InputError
 from compressor.pipeline.schema import pipeline_schema
-from compressor.report.report import Report
+from compressor.report.contract.report import Report
 from compressor.runner import runner
 from tests.bundle import hostile
 from tests.hostile.names import HOSTILE, Place, acts, fields, renamed, with_value

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.report.build import build
-from compressor.report.facts import Row, RunFacts
-from compressor.report.html import figures_of
-from compressor.report.report import Report
-from compressor.report.save import render
+from compressor.report.contract.report import Report
+from compressor.report.judgement.build import build
+from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.pages.html import figures_of
+from compressor.report.pages.save import render
 
 N, CLASSES = 2_000, 10
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

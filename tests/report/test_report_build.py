@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from compressor.errors import InputError, IntegrityError
-from compressor.report import words
-from compressor.report.build import build
-from compressor.report.facts import Row, RunFacts
-from compressor.report.report import Report
+from compressor.report.contract.report import Report
+from compressor.report.judgement import words
+from compressor.report.judgement.build import build
+from compressor.report.judgement.facts import Row, RunFacts
 
 HASHES = {"teacher": "1" * 64, "int8": "2" * 64}
 
@@ -267,7 +267,7 @@ def test_the_schema_is_published() -> None:
 def test_the_report_loads_nothing_heavy() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "sklearn", "scipy", "matplotlib", "jinja2")
     code = (
-        "import sys, compressor.report.build, compressor.report.save, compressor.cli.report_commands;"
+        "import sys, compressor.report.judgement.build, compressor.report.pages.save, compressor.cli.report_commands;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     assert (
@@ -286,7 +286,7 @@ def test_what_preprocessing_in_the_file_costs_is_said(tmp_path: Path) -> None:
 
 
 def test_each_int8_row_says_what_was_proven_of_its_bits(tmp_path: Path) -> None:
-    from compressor.report import html, markdown
+    from compressor.report.pages import html, markdown
 
     doubts = ["layer_norm (float)", "gelu (float)", "softmax (float)", "qlinear_add (tie)", "resize (float)"]
     for found, told in (

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from compressor.errors import InputError
-from compressor.report import classes, markdown
-from compressor.report import html as pages
-from compressor.report.build import build
-from compressor.report.classes import Counted
-from compressor.report.details import Confusion, Details
-from compressor.report.report import Report
+from compressor.report.contract import classes
+from compressor.report.contract.classes import Counted
+from compressor.report.contract.details import Confusion, Details
+from compressor.report.contract.report import Report
+from compressor.report.judgement.build import build
+from compressor.report.pages import html as pages
+from compressor.report.pages import markdown
 from tests.report.conftest import run_facts
 
 MANY, EACH = 1_000, 50

@@ -10,7 +10,7 @@ import pytest
 
 from compressor.cli.report_commands import report_again
 from compressor.errors import InputError
-from compressor.report.report import Report
+from compressor.report.contract.report import Report
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from compressor import statistics
-from compressor.report import breakdown
-from compressor.report.evidence import (
+from compressor.report.judgement import breakdown
+from compressor.report.judgement.evidence import (
     Evaluation,
     Latencies,
     drop_finding,
@@ -20,7 +20,7 @@ from compressor.report.evidence import (
     paired,
     quality_finding,
 )
-from compressor.report.finding import Finding
+from compressor.report.judgement.finding import Finding
 
 
 def test_right_and_wrong_answers_are_a_share() -> None:

@@ -8,8 +8,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.report.labels import Box, Spot, place_names
-from compressor.report.sketch import Sketch
+from compressor.report.drawings.labels import Box, Spot, place_names
+from compressor.report.drawings.sketch import Sketch
 
 ROOM = (0.0, 0.0, 300.0, 200.0)
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from compressor.report import figures, markdown, plots, words
-from compressor.report import html as pages
-from compressor.report.details import Confusion, Device
-from compressor.report.figures import sketches
-from compressor.report.report import Limit, Report
-from compressor.report.rows import LatencyRow
-from compressor.report.save import render
+from compressor.report.contract.details import Confusion, Device
+from compressor.report.contract.report import Limit, Report
+from compressor.report.contract.rows import LatencyRow
+from compressor.report.drawings import figures, plots
+from compressor.report.drawings.figures import sketches
+from compressor.report.judgement import words
+from compressor.report.pages import html as pages
+from compressor.report.pages import markdown
+from compressor.report.pages.save import render
 
 ROOT = Path(__file__).resolve().parents[2]
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor import statistics
-from compressor.report import words
-from compressor.report.finding import Evidence, Finding
-from compressor.report.report import Limit, Statement
-from compressor.report.rows import LatencyRow, ModelRow
-from compressor.report.verdict import state_of, statements, verdict_of
+from compressor.report.contract.report import Limit, Statement
+from compressor.report.contract.rows import LatencyRow, ModelRow
+from compressor.report.judgement import words
+from compressor.report.judgement.finding import Evidence, Finding
+from compressor.report.judgement.verdict import state_of, statements, verdict_of
 
 
 def row(**facts: Any) -> ModelRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compressor.report import words
+from compressor.report.judgement import words
 
 S = words.FIXED
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from compressor import statistics
 from compressor.errors import IntegrityError
-from compressor.report.finding import Finding
-from compressor.report.rows import Drop, LatencyRow, Measured
+from compressor.report.contract.rows import Drop, LatencyRow, Measured
+from compressor.report.judgement.finding import Finding
 
 Folder = Path | None
 

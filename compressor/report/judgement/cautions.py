@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from compressor.report import words
-from compressor.report.evidence import Evaluation, Latencies
-from compressor.report.finding import Finding
-from compressor.report.measures import MEASURES
-from compressor.report.report import Statement, StatementState
-from compressor.report.rows import ModelRow
-from compressor.report.verdict import state_of
+from compressor.report.contract.report import Statement, StatementState
+from compressor.report.contract.rows import ModelRow
+from compressor.report.judgement import words
+from compressor.report.judgement.evidence import Evaluation, Latencies
+from compressor.report.judgement.finding import Finding
+from compressor.report.judgement.measures import MEASURES
+from compressor.report.judgement.verdict import state_of
 
 if TYPE_CHECKING:
-    from compressor.report.facts import Row
-    from compressor.report.report import Report
+    from compressor.report.contract.report import Report
+    from compressor.report.judgement.facts import Row
 
 _SMALL_MACS = 10_000_000
 _CLEARLY_CHEAPER = 0.95

@@ -33,7 +33,7 @@ class Sketch:
 
     def draw(self) -> str:
         """The figure as an `<svg>` element. Loads matplotlib."""
-        from compressor.report import plots
+        from compressor.report.drawings import plots
 
         return plots.draw(self.kind, self.name, printable(self.alt), each_printable(self.data))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from compressor.report.report import Needed
-    from compressor.report.rows import ModelRow
+    from compressor.report.contract.report import Needed
+    from compressor.report.contract.rows import ModelRow
     from compressor.statistics import Interval
 
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compressor.report import class_tables, tables, words
-from compressor.report.curves import trainings
-from compressor.report.details import Worst
-from compressor.report.figures import look, sketches
-from compressor.report.report import Report
-from compressor.report.rows import ModelRow
+from compressor.report.contract.details import Worst
+from compressor.report.contract.report import Report
+from compressor.report.contract.rows import ModelRow
+from compressor.report.drawings.curves import trainings
+from compressor.report.drawings.figures import look, sketches
+from compressor.report.judgement import words
+from compressor.report.pages import class_tables, tables
 
 TEMPLATES = Path(__file__).parent / "templates"
 _FIGURE = re.compile(r"<!--figure (\S+) ([0-9a-f]{64}) ([0-9a-f]{64})-->(.*?)<!--/figure-->", re.S)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from compressor.printable import printable
-from compressor.report import markdown
-from compressor.report.html import figures_of, page
-from compressor.report.part import write_whole
-from compressor.report.report import Report
+from compressor.report.contract.part import write_whole
+from compressor.report.contract.report import Report
+from compressor.report.pages import markdown
+from compressor.report.pages.html import figures_of, page
 from compressor.unfinished import sweep
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from compressor.report.part import Part
+from compressor.report.contract.part import Part
 
 
 class Measured(Part):

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from compressor.report import classes
-from compressor.report.details import Details, Histogram, Rounds, Worst
-from compressor.report.evidence import Evaluation, Latencies, finite
-from compressor.report.finding import Decide
-from compressor.report.rows import ModelRow
+from compressor.report.contract import classes
+from compressor.report.contract.details import Details, Histogram, Rounds, Worst
+from compressor.report.contract.rows import ModelRow
+from compressor.report.judgement.evidence import Evaluation, Latencies, finite
+from compressor.report.judgement.finding import Decide
 
 _BINS = 24
 

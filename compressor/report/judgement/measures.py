@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from compressor import statistics
-from compressor.report.finding import Evidence, Finding
+from compressor.report.judgement.finding import Evidence, Finding
 
 if TYPE_CHECKING:
-    from compressor.report.rows import LatencyRow
+    from compressor.report.contract.rows import LatencyRow
 
 P99_RUNS = 1000
 """Runs that a 99th percentile needs: ten beyond it."""
@@ -58,7 +58,7 @@ def _latency_p50(evidence: Evidence) -> Finding:
 
 
 def _latency_p99(evidence: Evidence) -> Finding:
-    from compressor.report.report import Needed
+    from compressor.report.contract.report import Needed
 
     row = _first_latency(evidence)
     if row is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compressor.report.drawing import (
+from compressor.report.drawings.drawing import (
     BAD,
     FLOAT,
     GRID,

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compressor.report.part import Part
-from compressor.report.rows import LatencyRow
+from compressor.report.contract.part import Part
+from compressor.report.contract.rows import LatencyRow
 
 LARGEST_MATRIX = 128
 """Classes at most of which `confusion` is a matrix and `per_class` names every model's: of a thousand nearly all cells

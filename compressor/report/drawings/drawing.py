@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from compressor.report.labels import place_names
+from compressor.report.drawings.labels import place_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from compressor.printable import in_markdown
-from compressor.report import tables, words
-from compressor.report.report import Report
-from compressor.report.rows import ModelRow
+from compressor.report.contract.report import Report
+from compressor.report.contract.rows import ModelRow
+from compressor.report.judgement import words
+from compressor.report.pages import tables
 
 _MARKS = {"pass": "✅", "fail": "❌", "undecided": "❔", "measured": "📏"}
 _STATES = {"holds": "✅ holds", "broken": "❌ broken", "open": "❔ open"}

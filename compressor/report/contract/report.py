@@ -20,10 +20,10 @@ from pydantic import (
 
 from compressor.errors import Exit, InputError
 from compressor.printable import in_json
-from compressor.report import classes
-from compressor.report.details import Details
-from compressor.report.part import Part, write_whole
-from compressor.report.rows import ModelRow
+from compressor.report.contract import classes
+from compressor.report.contract.details import Details
+from compressor.report.contract.part import Part, write_whole
+from compressor.report.contract.rows import ModelRow
 
 SCHEMA = "compress.report/1"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compressor import statistics
-from compressor.report.details import (
+from compressor.report.contract.details import (
     LARGEST_MATRIX,
     MOST_NAMED,
     Cells,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from compressor.report import classes, words
-from compressor.report.details import ClassQuality
-from compressor.report.figures import LARGEST_TABLE, MOST_CLASSES
-from compressor.report.report import Report
+from compressor.report.contract import classes
+from compressor.report.contract.details import ClassQuality
+from compressor.report.contract.report import Report
+from compressor.report.drawings.figures import LARGEST_TABLE, MOST_CLASSES
+from compressor.report.judgement import words
 
 _PAIRS = 12
 _FOLD, _MOST_ROWS = 100, 2_000

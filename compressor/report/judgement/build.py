@@ -5,21 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compressor.report import cautions
-from compressor.report.breakdown import details_of
-from compressor.report.evidence import (
-    Evaluation,
-    Latencies,
-    drop_finding,
-    finite,
-    measured,
-    paired,
-    quality_finding,
-    read_json,
-)
-from compressor.report.facts import Row, RunFacts
-from compressor.report.finding import Evidence, Finding
-from compressor.report.report import (
+from compressor.report.contract.report import (
     Environment,
     PipelineText,
     Report,
@@ -30,8 +16,22 @@ from compressor.report.report import (
     TensorFacts,
     Verdict,
 )
-from compressor.report.rows import Bits, Drop, ModelRow, Parity, Speedup
-from compressor.report.verdict import statements, verdict_of
+from compressor.report.contract.rows import Bits, Drop, ModelRow, Parity, Speedup
+from compressor.report.judgement import cautions
+from compressor.report.judgement.breakdown import details_of
+from compressor.report.judgement.evidence import (
+    Evaluation,
+    Latencies,
+    drop_finding,
+    finite,
+    measured,
+    paired,
+    quality_finding,
+    read_json,
+)
+from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.judgement.finding import Evidence, Finding
+from compressor.report.judgement.verdict import statements, verdict_of
 
 
 def build(facts: RunFacts) -> Report:

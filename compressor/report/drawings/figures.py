@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from compressor.onnx_graph.kinds import FLOAT_CONVOLUTIONS, FLOAT_PRODUCTS, INTEGER_ARITHMETIC, INTEGER_KERNELS
-from compressor.report import classes, words
-from compressor.report.curves import trainings
-from compressor.report.details import LARGEST_MATRIX
-from compressor.report.report import Report
-from compressor.report.rows import ModelRow
-from compressor.report.sketch import Sketch
+from compressor.report.contract import classes
+from compressor.report.contract.details import LARGEST_MATRIX
+from compressor.report.contract.report import Report
+from compressor.report.contract.rows import ModelRow
+from compressor.report.drawings.curves import trainings
+from compressor.report.drawings.sketch import Sketch
+from compressor.report.judgement import words
 
 _WATERFALL: tuple[tuple[str, str, Callable[[ModelRow], float | None]], ...] = (
     ("size", "size of the file, MB", lambda row: None if row.size_bytes is None else row.size_bytes / 1e6),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compressor.report import words
-from compressor.report.report import Report, Statement
-from compressor.report.rows import LatencyRow, ModelRow, Parity
+from compressor.report.contract.report import Report, Statement
+from compressor.report.contract.rows import LatencyRow, ModelRow, Parity
+from compressor.report.judgement import words
 
 
 def statement(one: Statement, report: Report) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compressor import statistics
-from compressor.report.finding import Decide, Evidence, Finding
-from compressor.report.measures import MEASURES
-from compressor.report.report import Limit, Needed, Statement, StatementState, VerdictState
+from compressor.report.contract.report import Limit, Needed, Statement, StatementState, VerdictState
+from compressor.report.judgement.finding import Decide, Evidence, Finding
+from compressor.report.judgement.measures import MEASURES
 
 LIMITS = ("min", "max", "max_drop")
 

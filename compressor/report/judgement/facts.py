@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compressor.report.finding import Decide
+from compressor.report.judgement.finding import Decide
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compressor.report import words
-from compressor.report.report import Report
-from compressor.report.rows import ModelRow
-from compressor.report.sketch import Sketch
+from compressor.report.contract.report import Report
+from compressor.report.contract.rows import ModelRow
+from compressor.report.drawings.sketch import Sketch
+from compressor.report.judgement import words
 
 
 @dataclass(frozen=True)
