@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+from compressor.deaths import death
 from compressor.errors import ResourceError, address_limit
 
 NUMPY_BYTES = 136 * 2**20  # with the buffer of 32
@@ -64,7 +64,7 @@ def again(words: Sequence[str]) -> int:
     command = [sys.executable, "-P", "-m", "compressor", *words]
     code = subprocess.run(command, env={**os.environ, _AGAIN: "1"}, check=False).returncode
     if code < 0:
-        died = f"the working process died by {signal.Signals(-code).name}, most often for want of memory"
+        died = f"the working process {death(code)}"
         raise ResourceError("", f"{died}{address_limit()}", "end other programs or raise the limit on memory")
     return code
 

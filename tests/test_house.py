@@ -17,7 +17,7 @@ PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"cli", "pipeline", "problem", "store", "report", "bundle", "stages", "tasks", ""}
 GROUND = {
-    "errors", "machine", "printable", "progress", "runner", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
+    "deaths", "errors", "machine", "printable", "progress", "runner", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
 }  # fmt: skip
 INTERFACES = {"problem"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
@@ -26,11 +26,21 @@ FACE = {"", "__main__", "cli"}
 """What may know everything."""
 MAY_IMPORT = {
     "store": {"errors", "printable", "unfinished"},
-    "scarce": {"errors"},
+    "scarce": {"deaths", "errors"},
     "errors": {"printable"},
     **{
         name: set()
-        for name in ("machine", "printable", "progress", "runner", "seeds", "statistics", "strict", "unfinished")
+        for name in (
+            "deaths",
+            "machine",
+            "printable",
+            "progress",
+            "runner",
+            "seeds",
+            "statistics",
+            "strict",
+            "unfinished",
+        )
     },
     "problem": {"problem", "progress"},
     **dict.fromkeys(OUTCOME, GROUND | OUTCOME | {"onnx_graph.kinds"}),

@@ -79,13 +79,14 @@ def run(
     """Run a pipeline; end with a report, a bundle and an exit code that says the verdict."""
     from compressor.cli import progress, tables
     from compressor.cli.console import Console
+    from compressor.cli.ending import typed
     from compressor.pipeline.prepare import Wanted
     from compressor.pipeline.run import run as run_pipeline
 
     wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
     console = Console(stderr=log_json)
     with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
-        result = run_pipeline(wanted, out=out, on_event=shown, command=_command())
+        result = run_pipeline(wanted, out=out, on_event=shown, command=typed())
     tables.show_outcome(console, result)
     raise typer.Exit(result.report.exit_code)
 
@@ -118,11 +119,12 @@ def smoke(
     """Send one batch through every stage, and estimate what the real run takes."""
     from compressor.cli import progress, tables
     from compressor.cli.console import Console
+    from compressor.cli.ending import typed
     from compressor.pipeline.estimate import smoke as smoke_pipeline
 
     console = Console(stderr=log_json)
     with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
-        estimate = smoke_pipeline(pipeline, tuple(sets or ()), device, shown, _command())
+        estimate = smoke_pipeline(pipeline, tuple(sets or ()), device, shown, typed())
     tables.show_estimate(console, estimate)
 
 
@@ -256,13 +258,6 @@ def store_clean(
     from compressor.cli import store_commands
 
     store_commands.clean(store, older_than=older_than, max_size=max_size)
-
-
-def _command() -> str:
-    """The command as it was typed, to be shown where a run can go on."""
-    import shlex
-
-    return shlex.join(["compress", *sys.argv[1:]])
 
 
 def main(arguments: list[str] | None = None) -> None:

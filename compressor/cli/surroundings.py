@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import MutableMapping
+from contextlib import suppress
+from types import TracebackType
 
 _STRANGE = ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "TYPER_USE_RICH", "TYPER_RICH_MARKUP_MODE")
 _SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH", "JUPYTER_COLUMNS", "JUPYTER_LINES")
@@ -27,4 +30,13 @@ def settle(variables: MutableMapping[str, str]) -> None:
         variables["PYTHONIOENCODING"] = "utf-8"
 
 
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        with suppress(OSError, AttributeError):
+            sys.stderr.write("error: interrupted before anything was begun\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
 settle(os.environ)
+sys.excepthook = _last_words

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from compressor import machine
+from compressor.deaths import death
 from compressor.errors import ResourceError, StepError, address_limit, is_shortage
 from compressor.latency import plan, summary
 from compressor.runner import runner
@@ -225,9 +225,11 @@ def _last_line(text: str) -> str:
 
 
 def _failure(code: int, complaint: str, batch: int) -> StepError | ResourceError:
-    if code < 0 or is_shortage(complaint):
-        how = f"died by {signal.Signals(-code).name}" if code < 0 else complaint
-        return _short(f"{how}, most likely for lack of memory" if code < 0 else how, batch)
+    if is_shortage(complaint):
+        return _short(complaint, batch)
+    if code < 0:
+        return ResourceError("latency", f"a process that measured all models {death(code)}{address_limit()}",
+                             "end other programs, and start the same command again")  # fmt: skip
     return StepError("latency", "a process that measured all models ended without a result "
                      f"({complaint or f'exit code {code}'})",
                      "run again; if it stays, check the files with onnxruntime")  # fmt: skip

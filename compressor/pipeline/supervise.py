@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from compressor.deaths import death, was_stopped
 from compressor.errors import CompressError, Exit, Interrupted, ResourceError, address_limit, is_shortage
 from compressor.machine import default_threads
 from compressor.pipeline import events
@@ -130,21 +131,21 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 def _death(code: int, step: Mapping[str, Any], output: str) -> CompressError:
     """What the end of the child means. step: the event of the step that it was at, if any."""
-    if code in (-signal.SIGTERM, int(Exit.INTERRUPTED)):
+    if was_stopped(code) or code == Exit.INTERRUPTED:
         return Interrupted("", "the working process was stopped; everything finished so far is kept")
     words = next((line.strip()[:200] for line in output.splitlines() if is_shortage(line)), None)
     if code > 0 and words is None:
         return ChildBug(f"the working process ended with exit code {code}", output)
     where = f"step {step['node']}" if step else ""
-    how = f"died by {signal.Signals(-code).name}" if code < 0 else "ended"
-    what = f"the working process {how}"
+    how = death(code) if code < 0 else "ended"
     if words is not None:
-        what += f", for want of memory ({words}{address_limit()})"
-    elif code == -signal.SIGKILL:
-        what += ": the system, or somebody, killed it, most often for want of memory"
-    else:
-        what += f": a library crashed, most often for want of memory{address_limit()}"
-    todo, batch_size = "free memory or use a smaller network", step.get("batch_size")
-    if batch_size and batch_size > 1:
-        todo = f"free memory, or try batch_size: {max(1, batch_size // 2)} (it was {batch_size})"
+        how = f"{how.partition(':')[0]}, for want of memory ({words}{address_limit()})"
+    elif "memory" in how:
+        how += address_limit()
+    what = f"the working process {how}"
+    todo, batch_size = "see what ended it", step.get("batch_size")
+    if "memory" in how:
+        todo = "free memory or use a smaller network"
+        if batch_size and batch_size > 1:
+            todo = f"free memory, or try batch_size: {max(1, batch_size // 2)} (it was {batch_size})"
     return Died(where, f"{what}; nothing is lost, everything finished so far is kept", todo)

@@ -32,6 +32,13 @@ if __name__ == "__main__":
         _own.add(_real("."))
     sys.path[:] = [entry for entry in _path if os.path.isabs(entry) and _real(entry) not in _own]
 
+    def _last_words(kind, error, trace) -> None:
+        if issubclass(kind, KeyboardInterrupt) and sys.stderr is not None:
+            sys.stderr.write("run.py: interrupted before anything was begun\n")
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = _last_words
     for _number_of_stream in (0, 1, 2):  # no file that is opened later is taken for a stream that is closed
         try:
             os.fstat(_number_of_stream)
@@ -1301,6 +1308,7 @@ def serve(handlers: "Mapping[str, Any]", words: "Sequence[str]", questions: Any 
     """
     _end_with(int(words[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if questions is None:
         questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
@@ -1578,7 +1586,7 @@ def median_bounds(ordered: Sequence[float]) -> "tuple[float | None, float | None
 
 def _fresh(folder: Path, threads: int, batch: int, rounds: int) -> dict[str, Any]:
     """What `probe` finds in a process of its own; Refused where that ends without an answer."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--bundle", str(folder), "--probe"]
+    command = [sys.executable, str(Path(__file__).resolve()), "--bundle", str(folder), "--probe", str(os.getpid())]
     command += ["--threads", str(threads), "--batch", str(batch), "--rounds", str(rounds)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
@@ -1697,7 +1705,7 @@ def parser() -> argparse.ArgumentParser:
     usual = Limits()
     add("--max-seconds", type=_number, default=usual.seconds, metavar="N", help=f"for --check: {HELP_SECONDS}")
     add("--max-memory-mb", type=_number, default=usual.memory_mb, metavar="N", help=f"for --check: {HELP_MEMORY}")
-    add("--probe", action="store_true", help=argparse.SUPPRESS)
+    add("--probe", type=int, nargs="?", const=0, metavar="PARENT", help=argparse.SUPPRESS)
     return options
 
 
@@ -1705,13 +1713,15 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     """Do what the command line asks; the exit code: 0, 2 for a wrong request, 4 for an altered bundle."""
     asked = parser().parse_args(arguments)
     try:
-        if not (asked.check or asked.bench or asked.probe or asked.pictures):
+        if not (asked.check or asked.bench or asked.probe is not None or asked.pictures):
             raise Refused(2, RUNNER, "nothing to do", "name a picture, or give --check or --bench")
         facts = read_manifest(asked.bundle)
         with understood(asked.bundle):
             check_files(asked.bundle, facts)
             check_preprocess(facts["preprocess"])
-            if asked.probe:
+            if asked.probe is not None:
+                if asked.probe:
+                    _end_with(asked.probe)
                 _tell_json(probe(asked.bundle, facts, asked.threads[0], asked.batch or 1, asked.rounds))
                 return _ended(0)
             if asked.check:
@@ -1832,7 +1842,11 @@ if __name__ == "__main__":
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for _stream in (sys.stdout, sys.stderr):
         _stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that cannot show a class's name
+    for _asked in (getattr(signal, _word) for _word in ("SIGTERM", "SIGHUP") if hasattr(signal, _word)):
+        if sys.argv[1:2] != [INSIDE] and signal.getsignal(_asked) is signal.SIG_DFL:
+            signal.signal(_asked, signal.default_int_handler)
     try:
         sys.exit(serve(HANDLERS, sys.argv[2:]) if sys.argv[1:2] == [INSIDE] else main())
     except KeyboardInterrupt:
+        _tell(f"{RUNNER}: interrupted; it has written nothing, start it again", sys.stderr)
         sys.exit(130)
