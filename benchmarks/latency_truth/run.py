@@ -35,7 +35,7 @@ import summary
 from compressor import machine
 from compressor.latency import experiment
 from compressor.report.contract.report import Limit
-from compressor.report.judgement.evidence import Latencies
+from compressor.report.judgement.latencies import Latencies
 from compressor.report.judgement.verdict import state_of
 from compressor.statistics import process_ratios
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from compressor.errors import InputError
 from compressor.printable import in_json
 from compressor.report.contract.details import Device
-from compressor.report.contract.part import write_whole
 from compressor.report.contract.report import Report
+from compressor.report.contract.whole import write_whole
 from compressor.report.pages.save import pages
 
 _RUNNER = "give what `python run.py --bench` printed on the device"

@@ -12,7 +12,7 @@ from pydantic import Field
 from compressor.pipeline.document import Document, Mistake, Place
 from compressor.pipeline.explain import check
 from compressor.pipeline.words import meant, quote
-from compressor.report.judgement.finding import Decide
+from compressor.report.judgement.evidence import Decide
 from compressor.report.judgement.measures import MEASURES
 from compressor.strict import Frozen
 

@@ -22,7 +22,7 @@ from compressor.pipeline.document import Document, Mistake, together
 from compressor.pipeline.roles import MODEL_MAKING, Step
 from compressor.pipeline.words import listing, meant, quote
 from compressor.pipeline.yaml_file import scan, text_of
-from compressor.report.judgement.finding import Decide
+from compressor.report.judgement.evidence import Decide
 from compressor.stages import WRITTEN
 from compressor.stages.base import Stage, StageSpec
 from compressor.stages.benchmark import BenchmarkSpec

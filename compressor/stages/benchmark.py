@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from compressor.evaluation.evaluation import Evaluation
 from compressor.latency import plan
 from compressor.problem.context import Context
-from compressor.stages import evaluated
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -94,11 +94,11 @@ def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -
 
     models, names = [], {}
     for role, artifact in inputs.items():
-        evaluation = evaluated.facts(artifact)
-        sha256 = evaluation["model_sha256"]
+        evaluation = Evaluation.read(artifact.folder)
+        sha256 = evaluation.model_sha256
         models.append(experiment.Model(sha256, artifact.file("core.onnx"), role))
         # Not by its step: pipelines whose steps have other names share the artifact and its sentences.
-        names[sha256] = f"the {evaluation['precision']} model of {evaluation['size_bytes']:,} bytes"
+        names[sha256] = f"the {evaluation.precision} model of {evaluation.size_bytes:,} bytes"
     settings = experiment.Settings(
         threads=spec.threads,
         batch_sizes=spec.batch_sizes,

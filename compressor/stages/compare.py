@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from compressor.evaluation.evaluation import Evaluation
 from compressor.problem.context import Context
-from compressor.stages import evaluated
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -35,17 +35,16 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
     import numpy as np
 
     task = context.task
-    names = (f"score_{task.metric}", "test_outputs", "test_targets", "test_indices")
-    before, after = (evaluated.predictions(inputs[role], *names) for role in ("baseline", "shipped"))
-    was, now = before[names[0]], after[names[0]]
-    new, targets, places = (after[name] for name in names[1:])
+    before, after = (Evaluation.read(inputs[role].folder) for role in ("baseline", "shipped"))
+    was, now = (one.predictions.scores[task.metric] for one in (before, after))
+    new, targets = after.predictions.outputs("test"), after.predictions.targets("test")
     lost, won = np.flatnonzero(now < was), np.flatnonzero(now > was)
-    sure = confidence(new, evaluated.final_activation(inputs["shipped"]))
+    sure = confidence(new, after.final_activation)
     order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
-    before_answers, answers = task.answer(before["test_outputs"]), task.answer(new)
+    before_answers, answers = task.answer(before.predictions.outputs("test")), task.answer(new)
     worst = []
     for number, row in enumerate(order):
-        sample = int(places[row])
+        sample = int(after.predictions.indices[row])
         worst.append({
             "sample": sample,
             "picture": picture(task.raw("test", sample).pixels),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from compressor.evaluation.evaluation import Bits, Evaluation, Parity, Predictions, TensorFacts
 from compressor.models.answer_kinds import ANSWERS, MEANINGS, NAMES
 from compressor.problem.context import Context
 from compressor.runner import runner
-from compressor.stages import evaluated
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FACTS = ("precision", "size_bytes", "float_convolutions", "float_matmuls")
-COSTS = ("params", "macs", "macs_unknown")
+COSTS = {"params", "macs", "macs_unknown"}
 BATCH = 64
 TORCH_SAMPLES = 64
 LARGER = "the int8 file is larger than the float one: the network is too small for the scales it adds"
@@ -78,42 +78,39 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         class_order.check(where, task.answer(validation["outputs"]), validation["targets"], task.answers)
     test = _predict(subject, "test", context, task.size("validation"), total)
     unseen = task.unseen()
-    arrays: dict[str, Any] = {f"test_{name}": values for name, values in test.items()}
-    arrays |= {f"validation_{name}": validation[name] for name in ("outputs", "targets")}
-    arrays["unseen"] = np.ones(len(test["outputs"]), bool) if unseen is None else np.asarray(unseen, bool)
-    scores = task.score(test["outputs"], test["targets"])
-    arrays |= {f"score_{name}": np.asarray(values, np.float64) for name, values in scores.items()}
-    np.savez(context.folder / evaluated.PREDICTIONS, **arrays)
-    reference = None if core is None else evaluated.facts(core)
-    activation = _activation(subject, source, reference, test["outputs"])
-    counted, size = operators.count(subject.graph), subject.graph.stat().st_size
-    costs = {name: reference[name] for name in COSTS} if source.kind == "bundle" and reference else None
-    costs = costs or cost.count(subject.graph)
-    evaluation = {
-        "metric": task.metric,
-        **counted,
-        "bits": bits.judge(subject.graph),
-        **costs,
-        "size_bytes": size,
-        "subnormal_weights": subject.subnormal,
-        "model_sha256": hashlib.sha256(subject.graph.read_bytes()).hexdigest(),
-        "input": subject.input,
-        "output": subject.output if activation is None else {**subject.output, "meaning": MEANINGS[activation]},
-        "final_activation": activation,
-        "parity": _parity(source, core, activation, validation, context),
-        "breakdown": task.breakdown(test["outputs"], test["targets"]),
-        "warnings": _warnings({**counted, **costs}, size, subject, reference, source.kind),
+    scores = {name: np.asarray(one, np.float64) for name, one in task.score(test["outputs"], test["targets"]).items()}
+    arrays = {
+        **{f"test_{name}": values for name, values in test.items()},
+        **{f"validation_{name}": validation[name] for name in ("outputs", "targets")},
+        "unseen": np.ones(len(test["outputs"]), bool) if unseen is None else np.asarray(unseen, bool),
+        **{f"score_{name}": values for name, values in scores.items()},
     }
-    if activation is not None and source.kind == "model":
-        taken = f"its answers are the {ANSWERS[activation]}, and no softmax is taken of them"
-        evaluation["warnings"].append(f"the network ends in a {NAMES[activation]}: {taken}")
-    for warning in evaluation["warnings"]:
+    reference = None if core is None else Evaluation.read(core.folder)
+    activation = _activation(subject, source, reference, test["outputs"])
+    size = subject.graph.stat().st_size
+    known = reference is not None and source.kind == "bundle" and reference.model_dump(include=COSTS)
+    evaluation = Evaluation(
+        metric=task.metric,
+        **operators.count(subject.graph),
+        bits=Bits(**bits.judge(subject.graph)),
+        **(known or cost.count(subject.graph)),
+        size_bytes=size,
+        subnormal_weights=subject.subnormal,
+        model_sha256=hashlib.sha256(subject.graph.read_bytes()).hexdigest(),
+        input=TensorFacts(**subject.input),
+        output=TensorFacts(**subject.output | ({"meaning": MEANINGS[activation]} if activation else {})),
+        final_activation=activation,
+        parity=_parity(source, reference, activation, validation, context),
+        breakdown=task.breakdown(test["outputs"], test["targets"]),
+        predictions=Predictions(arrays),
+    )
+    warnings = tuple(_warnings(evaluation, reference, source.kind))
+    for warning in warnings:
         context.progress.say(warning)
-    text = json.dumps(evaluation, indent=1, allow_nan=False, ensure_ascii=False)
-    (context.folder / evaluated.FACTS).write_text(text + "\n", encoding="utf-8")
-    quality = {name: float(np.mean(values)) for name, values in scores.items()}
+    evaluation.model_copy(update={"warnings": warnings}).write(context.folder)
     samples = {split: task.size(split) for split in SPLITS}
-    return quality | {name: evaluation[name] for name in FACTS} | {"samples": samples}
+    quality = {name: float(np.mean(values)) for name, values in scores.items()}
+    return quality | {name: getattr(evaluation, name) for name in FACTS} | {"samples": samples}
 
 
 def _subject(source: Artifact, context: Context) -> Subject:
@@ -177,8 +174,9 @@ def _predict(subject: Subject, split: Split, context: Context, before: int, tota
 
 
 def _parity(
-    source: Artifact, core: Artifact | None, activation: Kind | None, found: Mapping[str, np.ndarray], context: Context
-) -> dict[str, Any] | None:
+    source: Artifact, reference: Evaluation | None, activation: Kind | None, found: Mapping[str, np.ndarray],
+    context: Context,
+) -> Parity | None:  # fmt: skip
     """Against torch for a network, against the graph it came from for what was made of one; on validation samples."""
 
     from compressor.onnx_graph import parity
@@ -192,13 +190,13 @@ def _parity(
         outputs = outputs[[rows[int(index)] for index in indices]]
         if not context.smoke:
             parity.check_float(wanted, outputs, "")
-    elif core is None:
+    elif reference is None:
         return None
     else:
-        wanted = evaluated.predictions(core, "validation_outputs")["validation_outputs"]
+        wanted = reference.predictions.outputs("validation")
         if activation in ("softmax", "sigmoid"):
-            wanted = runner().probabilities(wanted, (evaluated.final_activation(core),))
-    return parity.compare(wanted, outputs, context.task.answer)
+            wanted = runner().probabilities(wanted, (reference.final_activation,))
+    return Parity(**parity.compare(wanted, outputs, context.task.answer))
 
 
 def _torch_outputs(source: Artifact, context: Context) -> tuple[np.ndarray, np.ndarray]:
@@ -215,9 +213,7 @@ def _torch_outputs(source: Artifact, context: Context) -> tuple[np.ndarray, np.n
     return np.concatenate(outputs), np.concatenate([batch.indices.numpy() for batch in batches])
 
 
-def _activation(
-    subject: Subject, source: Artifact, reference: Mapping[str, Any] | None, outputs: np.ndarray
-) -> Kind | None:
+def _activation(subject: Subject, source: Artifact, reference: Evaluation | None, outputs: np.ndarray) -> Kind | None:
     """What the answers come out of: as the bundle says, as in the graph that this one was made of, or as seen."""
     import onnx
 
@@ -227,26 +223,25 @@ def _activation(
         return subject.activation
     if reference is None:
         return seen.find(onnx.load(str(subject.graph)).graph, outputs)
-    known: Kind | None = reference["final_activation"]
-    return known
+    return reference.final_activation
 
 
-def _warnings(
-    counted: Mapping[str, Any], size: int, subject: Subject, reference: Mapping[str, Any] | None, kind: str
-) -> list[str]:
-    sentences = []
-    if kind == "onnx" and reference is not None and size > reference["size_bytes"]:
-        sentences.append(f"{LARGER} ({size} against {reference['size_bytes']} bytes)")
-    if counted["precision"] == "mixed" and (names := counted["float_names"]):
-        sentences.append(f"{len(names)} of the convolutions and products run in float, the first is `{names[0]}`")
-    if unknown := counted["unknown_operators"]:
+def _warnings(found: Evaluation, reference: Evaluation | None, kind: str) -> Iterator[str]:
+    """What a reader of the figures must know. kind: of the artifact that was evaluated."""
+    if kind == "onnx" and reference is not None and found.size_bytes > reference.size_bytes:
+        yield f"{LARGER} ({found.size_bytes} against {reference.size_bytes} bytes)"
+    if found.precision == "mixed" and (names := found.float_names):
+        yield f"{len(names)} of the convolutions and products run in float, the first is `{names[0]}`"
+    if unknown := found.unknown_operators:
         named = ", ".join(f"`{name}`" for name in unknown)
-        sentences.append(f"nobody here can say whether {named} computes in integers or in float")
-    if counted["macs_unknown"] and not (reference or {}).get("macs_unknown"):
-        sentences.append(counted["macs_unknown"])
-    if subject.subnormal:
-        sentences.append(f"{subject.subnormal} weights were too small for full precision and are zero in the graph")
-    return sentences
+        yield f"nobody here can say whether {named} computes in integers or in float"
+    if found.macs_unknown and not (reference and reference.macs_unknown):
+        yield found.macs_unknown
+    if found.subnormal_weights:
+        yield f"{found.subnormal_weights} weights were too small for full precision and are zero in the graph"
+    if found.final_activation is not None and kind == "model":
+        taken = f"its answers are the {ANSWERS[found.final_activation]}, and no softmax is taken of them"
+        yield f"the network ends in a {NAMES[found.final_activation]}: {taken}"
 
 
 STAGE = Stage(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from compressor.errors import StepError
+from compressor.evaluation import quality
+from compressor.evaluation.evaluation import Evaluation, Predictions
 from compressor.models.answer_kinds import MEANINGS
 from compressor.problem.context import Context
-from compressor.stages import evaluated, single
+from compressor.stages import single
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
@@ -85,9 +87,9 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
 
     folder = context.folder / "bundle"
     folder.mkdir()
-    core, evaluation = inputs["core"], evaluated.facts(inputs["core"])
+    core, evaluation = inputs["core"], Evaluation.read(inputs["core"].folder)
     fixed = None if spec.batch_size == "dynamic" else spec.batch_size
-    predictions, activation = evaluated.predictions(core), evaluation["final_activation"]
+    activation, precision = evaluation.final_activation, evaluation.precision
     wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version, activation)
     finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
     check_interface(finished, spec, context)
@@ -97,14 +99,14 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     single.check(folder / bundles.MODEL, few)
     parity = _parity(spec, inputs, evaluation, folder / bundles.MODEL, (activation, finished.activation), context)
     if not context.smoke:
-        chain.check(parity, spec.parity.limits(evaluation["precision"]))
+        chain.check(parity, spec.parity.limits(precision))
     found = bits.judge(folder / bundles.MODEL)
-    found_here = {"parity": parity, "bits": found, "precision": evaluation["precision"]}
-    manifest = _manifest(spec, finished, predictions, found_here, context)
+    found_here = {"parity": parity, "bits": found, "precision": precision}
+    manifest = _manifest(spec, finished, evaluation.predictions, found_here, context)
     context.progress.say(bits.sentence(found))
     single.check_runner(folder / bundles.MODEL, runner().Model(folder, manifest.facts()), few)
     if spec.samples:
-        _write_samples(folder, manifest, predictions, context)
+        _write_samples(folder, manifest, evaluation.predictions, context)
     bundle = bundles.write(folder, manifest)
     ports = bundle.manifest.facts()
     return {
@@ -113,11 +115,11 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
         "parity": parity,
         "input": ports["inputs"][0],
         "output": ports["outputs"][0],
-        "subnormal_weights": finished.subnormals + int(evaluation.get("subnormal_weights") or 0),
+        "subnormal_weights": finished.subnormals + evaluation.subnormal_weights,
         "opset": finished.opset,
         "ir_version": finished.ir_version,
         "bits": found,
-        "warnings": warnings(evaluation["precision"], finished.weight_bits),
+        "warnings": warnings(precision, finished.weight_bits),
     }
 
 
@@ -146,17 +148,16 @@ def warnings(precision: str, weight_bits: int | None) -> list[str]:
 
 
 def _parity(
-    spec: ExportSpec, inputs: Mapping[str, Artifact], evaluation: Mapping[str, Any], shipped: Path,
+    spec: ExportSpec, inputs: Mapping[str, Artifact], evaluation: Evaluation, shipped: Path,
     ends: Sequence[Kind | None], context: Context,
 ) -> dict[str, Any]:  # fmt: skip
     """Every link of the chain; None for one that is not there. ends: what core and shipped file end in."""
     from compressor.onnx_graph import chain, parity
 
-    core, ancestor, task = inputs["core"], inputs["float"], context.task
+    core, ancestor, task = inputs["core"], Evaluation.read(inputs["float"].folder), context.task
     quantized = None
-    if evaluation["precision"] != "float32":
-        name = "validation_outputs"
-        reference, found = (evaluated.predictions(one, name)[name] for one in (ancestor, core))
+    if evaluation.precision != "float32":
+        reference, found = (one.predictions.outputs("validation") for one in (ancestor, evaluation))
         quantized = parity.compare(reference, found, task.answer)
     exact = spec.input == "float" and ends[0] == ends[1] and spec.batch_size == "dynamic"
     size = CHUNK if spec.batch_size == "dynamic" else spec.batch_size
@@ -174,13 +175,14 @@ def _parity(
         (core.file("core.onnx"), of_core), (shipped, of_shipped), task.answer, exact=exact,
         softmax=ends[0] != ends[1], activation=ends[0],
     )  # fmt: skip
-    return {"torch_to_float": evaluated.facts(ancestor)["parity"], "float_to_int8": quantized, "core_to_shipped": link}
+    first = ancestor.parity.model_dump(mode="json") if ancestor.parity else None
+    return {"torch_to_float": first, "float_to_int8": quantized, "core_to_shipped": link}
 
 
 def _manifest(
     spec: ExportSpec,
     finished: Finished,
-    predictions: Mapping[str, np.ndarray],
+    predictions: Predictions,
     found: Mapping[str, Any],
     context: Context,
 ) -> Manifest:
@@ -192,7 +194,6 @@ def _manifest(
     task = context.task
     meaning = MEANINGS[finished.activation] if finished.activation else task.signature.outputs[0].meaning
     oldest = oldest_onnxruntime(finished.opset, finished.ir_version)
-    scores = {name.removeprefix("score_"): row for name, row in predictions.items() if name.startswith("score_")}
     facts = {
         "task": {"type": task.name, "metric": task.metric},
         "files": {},
@@ -206,7 +207,7 @@ def _manifest(
         "ir_version": finished.ir_version,
         "onnxruntime": {"made_with": version("onnxruntime"), "oldest": oldest},
         **found,
-        **evaluated.quality(scores, predictions["unseen"]),
+        **quality.tables(predictions.scores, predictions.unseen),
         "step_key": context.pipeline.get("step_key"),
         "licence": spec.licence,
         "samples": spec.samples,
@@ -214,7 +215,7 @@ def _manifest(
     return Manifest.model_validate(facts)
 
 
-def _write_samples(folder: Path, manifest: Manifest, predictions: Mapping[str, np.ndarray], context: Context) -> None:
+def _write_samples(folder: Path, manifest: Manifest, predictions: Predictions, context: Context) -> None:
     """samples.npz: pictures of the test set, what the shipped file got of them, and what it answered, computed here."""
     import numpy as np
 
@@ -226,8 +227,8 @@ def _write_samples(folder: Path, manifest: Manifest, predictions: Mapping[str, n
     facts = manifest.facts()
     model, source = runner().Model(folder, facts), facts["inputs"][0]
     bytes_each = int(np.prod(source["shape"][1:])) * np.dtype(source["dtype"]).itemsize
-    places = golden.choose(predictions["test_targets"], bytes_each)
-    indices = predictions["test_indices"][places]
+    places = golden.choose(predictions.targets("test"), bytes_each)
+    indices = predictions.indices[places]
     output_bytes = int(np.prod(facts["outputs"][0]["shape"][1:])) * 4
     raw = [context.task.raw("test", int(index)).encoded for index in indices]
     kept, encoded, inputs = golden.pictures(raw, model, output_bytes)
@@ -238,7 +239,7 @@ def _write_samples(folder: Path, manifest: Manifest, predictions: Mapping[str, n
         encoded=encoded,
         inputs=inputs,
         outputs=outputs,
-        targets=predictions["test_targets"][places],
+        targets=predictions.targets("test")[places],
         indices=indices,
         tolerance=allowed.largest,
         median_tolerance=allowed.median,

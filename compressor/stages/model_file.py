@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from compressor import machine, unfinished
 from compressor.bundle.bundle import translated
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
+from compressor.evaluation import quality
 from compressor.runner import apart, runner
-from compressor.stages import evaluated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,8 +209,8 @@ def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.Gr
         raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
     validation = _answered(child, layout, task, "validation", class_order.SAMPLES)
     class_order.check(str(model), task.answer(validation["outputs"]), validation["targets"], task.answers)
-    quality = evaluated.quality(task.score(outputs, targets), task.unseen())
-    return {"final_activation": final_activation.find(graph, outputs), **quality}
+    found = quality.tables(task.score(outputs, targets), task.unseen())
+    return {"final_activation": final_activation.find(graph, outputs), **found}
 
 
 def _counted(

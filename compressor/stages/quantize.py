@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from compressor.errors import InputError
+from compressor.evaluation.evaluation import Evaluation
 from compressor.problem.context import Context
-from compressor.stages import evaluated, objective
+from compressor.stages import objective
 from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
 from compressor.training.settings import TrainingFields
@@ -105,7 +106,7 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         threads=machine.default_threads(),
         advance=advance,
         allow_float=spec.allow_float,
-        probabilities=evaluated.final_activation(inputs["core"]) is not None,
+        probabilities=Evaluation.read(inputs["core"].folder).final_activation is not None,
     )
     facts["bits"] = bits.judge(context.folder / "core.onnx")
     context.progress.say(f"{facts['holds_on']}; {bits.sentence(facts['bits'])}")

@@ -15,6 +15,7 @@ from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
 from compressor.report.pages.html import figures_of
 from compressor.report.pages.save import render
+from tests.evaluations import written
 
 N, CLASSES = 2_000, 10
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -51,56 +52,23 @@ def write_evaluation(
     folder: Path, step: str, right: np.ndarray, answers: np.ndarray, targets: np.ndarray, **facts: object
 ) -> Path:
     """An evaluation artifact's files, as the evaluate stage leaves them."""
-    folder.mkdir(parents=True)
-    n = len(targets)
-    np.savez(
-        folder / "predictions.npz",
-        score_accuracy=right.astype(np.float64),
-        unseen=facts.pop("unseen", np.ones(n, dtype=bool)),
-        test_indices=np.arange(n),
-    )
     confusion = np.zeros((CLASSES, CLASSES), dtype=int)
     np.add.at(confusion, (targets, answers), 1)
     int8 = step in ("int8", "edge")
-    content = {
-        "metric": "accuracy",
+    about = {
         "precision": "int8" if int8 else "float32",
         "size_bytes": SIZE[step],
         "params": PARAMS.get(step),
         "macs": MACS.get(step),
         "operators": INT8_OPERATORS if int8 else FLOAT_OPERATORS,
         "float_convolutions": 0 if int8 else 23,
-        "float_names": [],
-        "subnormal_weights": 0,
         "model_sha256": SHAS[step],
-        "input": {
-            "name": "pixels",
-            "dtype": "uint8",
-            "shape": [None, 32, 32, 3],
-            "layout": "NHWC",
-            "meaning": "a picture",
-        },
-        "output": {
-            "name": "probabilities",
-            "dtype": "float32",
-            "shape": [None, 10],
-            "layout": "",
-            "meaning": "one a class",
-        },
-        "parity": {
-            "max_abs": 0.31,
-            "max_rel": 0.04,
-            "cosine": 0.9991,
-            "sqnr_db": 27.4,
-            "same_answers": 0.987,
-            "n": 1000,
-        },
+        "input": {"name": "pixels", "dtype": "uint8", "shape": (None, 32, 32, 3), "layout": "NHWC", "meaning": "a picture"},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": (None, 10), "layout": "", "meaning": "one a class"},
+        "parity": {"max_abs": 0.31, "max_rel": 0.04, "cosine": 0.9991, "sqnr_db": 27.4, "same_answers": 0.987, "n": 1000},
         "breakdown": {"per_class": [{"name": name} for name in NAMES], "confusion": confusion.tolist()},
-        "warnings": [],
-        **facts,
-    }
-    (folder / "evaluation.json").write_text(json.dumps(content))
-    return folder
+    }  # fmt: skip
+    return written(folder, right, **{**about, **facts})
 
 
 def write_latency(folder: Path, medians: dict[str, float], rounds: int = 30, processes: int = 10) -> Path:
@@ -205,7 +173,9 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
                 seconds={"teacher": 2.1, "plain": 612.0, "student": 703.4, "slim": 241.0, "int8": 96.0, "edge": 4.0}[
                     step
                 ],
-                evaluation=write_evaluation(root / step, step, answers == targets, answers, targets, unseen=unseen),
+                evaluation=write_evaluation(
+                    root / step, step, answers == targets, answers, targets, arrays={"unseen": unseen}
+                ),
                 facts={"curves": curves(ACCURACY[step])} if step not in ("teacher", "edge") else {},
             )
         )

@@ -16,6 +16,7 @@ from compressor.report.contract.report import Report
 from compressor.report.judgement import words
 from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
+from tests.evaluations import written
 
 HASHES = {"teacher": "1" * 64, "int8": "2" * 64}
 
@@ -25,12 +26,6 @@ def small(tmp_path: Path, **changes: object) -> RunFacts:
     scores = {"teacher": [1, 1, 1, 1, 1, 1, 1, 0], "int8": [0, 0, 1, 1, 1, 1, 1, 1]}
     rows = []
     for step, right in scores.items():
-        folder = tmp_path / step
-        folder.mkdir(parents=True, exist_ok=True)
-        unseen = np.array([True] * 6 + [False] * 2) if changes.get("seen") else np.ones(8, dtype=bool)
-        np.savez(
-            folder / "predictions.npz", score_accuracy=np.array(right, float), unseen=unseen, test_indices=np.arange(8)
-        )
         about = {
             "precision": "float32" if step == "teacher" else "int8",
             "size_bytes": 4000 if step == "teacher" else 1000,
@@ -39,10 +34,10 @@ def small(tmp_path: Path, **changes: object) -> RunFacts:
             "model_sha256": HASHES[step],
             "operators": {"QLinearConv": 1},
             "float_convolutions": 0,
-            "warnings": [],
             "breakdown": {"per_class": [{"name": "a|b"}, {"name": "<i>"}], "confusion": [[3, 1], [0, 4]]},
         }
-        (folder / "evaluation.json").write_text(json.dumps({**about, **changes.get("about", {})}))  # type: ignore[dict-item]
+        unseen = [True] * 6 + [not changes.get("seen")] * 2
+        folder = written(tmp_path / step, right, arrays={"unseen": unseen}, **{**about, **changes.get("about", {})})  # type: ignore[dict-item]
         stage, parent = ("load", None) if step == "teacher" else ("quantize", "teacher")
         rows.append(Row(step=step, stage=stage, kind="onnx", key=step, parent=parent, evaluation=folder))
     timed = tmp_path / "timed"
@@ -196,9 +191,7 @@ def test_curves_that_are_no_number_become_null(tmp_path: Path) -> None:
 
 def test_a_metric_that_is_no_share_gets_a_bootstrap(tmp_path: Path) -> None:
     facts = small(tmp_path)
-    folder = facts.rows[1].evaluation
-    assert folder is not None
-    np.savez(folder / "predictions.npz", score_accuracy=np.linspace(0, 0.9, 8), test_indices=np.arange(8))
+    written(facts.rows[1].evaluation, np.linspace(0, 0.9, 8), model_sha256=HASHES["int8"])
     report = build(facts)
     assert "bootstrap" in report.verdict.statements[0].how
     drop = (report.models[1].against_baseline or {})["accuracy"]
@@ -208,9 +201,7 @@ def test_a_metric_that_is_no_share_gets_a_bootstrap(tmp_path: Path) -> None:
 
 def test_a_damaged_evaluation_is_an_integrity_error(tmp_path: Path) -> None:
     facts = small(tmp_path)
-    folder = facts.rows[0].evaluation
-    assert folder is not None
-    (folder / "predictions.npz").write_bytes(b"PK")
+    (facts.rows[0].evaluation / "predictions.npz").write_bytes(b"PK")
     with pytest.raises(IntegrityError, match=r"predictions.npz: cannot be read"):
         build(facts)
 

@@ -12,7 +12,7 @@ from compressor import statistics
 from compressor.report.contract.report import Limit, Statement
 from compressor.report.contract.rows import LatencyRow, ModelRow
 from compressor.report.judgement import words
-from compressor.report.judgement.finding import Evidence, Finding
+from compressor.report.judgement.evidence import Evidence, Finding
 from compressor.report.judgement.verdict import state_of, statements, verdict_of
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from compressor.problem.context import Context
 from compressor.stages.benchmark import STAGE, BenchmarkSpec, remarks, run
 from compressor.store.artifact import Artifact
+from tests.evaluations import written
 
 
 class Listener:
@@ -36,9 +37,7 @@ def evaluation(folder: Path, sha256: str) -> Artifact:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, folder / "core.onnx")
-    (folder / "evaluation.json").write_text(
-        json.dumps({"model_sha256": sha256, "precision": "float32", "size_bytes": 1234})
-    )
+    written(folder, model_sha256=sha256)
     return Artifact("k", "onnx", "evaluate", folder)
 
 

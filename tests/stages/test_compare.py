@@ -16,6 +16,7 @@ from compressor.problem.task import RawSample
 from compressor.stages import compare
 from compressor.stages.compare import STAGE, CompareSpec
 from compressor.store.artifact import Artifact
+from tests.evaluations import written
 from tests.toy import ToyTask, toy_context
 
 
@@ -26,14 +27,10 @@ class Shown(ToyTask):
 
 
 def predictions(folder: Path, outputs: list[list[float]], targets: list[int]) -> Artifact:
-    folder.mkdir()
     made = np.array(outputs, np.float32)
     right = (made.argmax(1) == np.array(targets)).astype(np.float64)
-    np.savez(
-        folder / "predictions.npz", test_outputs=made, test_targets=np.array(targets), score_accuracy=right,
-        test_indices=np.arange(10, 10 + len(targets)),
-    )  # fmt: skip
-    (folder / "evaluation.json").write_text('{"final_activation": null}')
+    places = np.arange(10, 10 + len(targets))
+    written(folder, right, arrays={"test_outputs": made, "test_targets": targets, "test_indices": places})
     return Artifact(folder.name, "onnx", "evaluate", folder)
 
 

@@ -14,6 +14,7 @@ from compressor.errors import InputError
 from compressor.onnx_graph import exporter, operators
 from compressor.stages.quantize import STAGE, QuantizeSpec
 from compressor.store.artifact import Artifact
+from tests.evaluations import written
 from tests.toy import ToyTask, toy_artifact, toy_context, toy_model
 
 QAT = {"method": "qat", "epochs": 2, "batch_size": 16}
@@ -28,7 +29,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "core").mkdir()
     exporter.export_core(toy_model(), ToyTask().signature, folder / "core/core.onnx", 21)
-    (folder / "core/evaluation.json").write_text('{"final_activation": null}')
+    written(folder / "core")
     return {"from": toy_artifact(folder / "net"), "core": Artifact("core", "onnx", "evaluate", folder / "core")}
 
 

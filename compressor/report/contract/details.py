@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compressor.report.contract.part import Part
+from compressor.evaluation.part import Part
 from compressor.report.contract.rows import LatencyRow
 
 LARGEST_MATRIX = 128

@@ -19,11 +19,13 @@ from pydantic import (
 )
 
 from compressor.errors import Exit, InputError
+from compressor.evaluation.evaluation import TensorFacts
+from compressor.evaluation.part import Part
 from compressor.printable import in_json
 from compressor.report.contract import classes
 from compressor.report.contract.details import Details
-from compressor.report.contract.part import Part, write_whole
 from compressor.report.contract.rows import ModelRow
+from compressor.report.contract.whole import write_whole
 
 SCHEMA = "compress.report/1"
 
@@ -123,18 +125,6 @@ class Verdict(Part):
     ship: str | None
     baseline: str | None
     statements: tuple[Statement, ...] = ()
-
-
-class TensorFacts(Part):
-    """The shipped file's input or output, in words that a device's author reads."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
-
-    name: str | None = None
-    dtype: str | None = None
-    shape: tuple[int | str | None, ...] | None = None
-    layout: str | None = None
-    meaning: str | None = None
 
 
 class Shipped(Part):

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from compressor.report.contract.part import Part
-
-
-class Measured(Part):
-    """A metric over `n` samples with its 95 % interval."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
+from compressor.evaluation.evaluation import Bits, Parity, Precision
+from compressor.evaluation.part import Part
+from compressor.evaluation.quality import Measured
 
 
 class Drop(Part):
@@ -58,24 +51,6 @@ class Speedup(Part):
     high: float | None
 
 
-class Parity(Part):
-    """How near a graph comes to what it was made from."""
-
-    max_abs: float | None = None
-    max_rel: float | None = None
-    cosine: float | None = None
-    sqnr_db: float | None = None
-    same_answers: float | None = None
-    n: int | None = None
-
-
-class Bits(Part):
-    """Whether every CPU gives the same bits. because: the kinds of operators without proof, as `layer_norm (float)`."""
-
-    proven: bool
-    because: tuple[str, ...] = ()
-
-
 class ModelRow(Part):
     """One model, as onnxruntime runs it. quality_unseen: null where no choice was made on any test sample.
     macs_unknown: why `macs` is null, where something cannot be counted."""
@@ -83,7 +58,7 @@ class ModelRow(Part):
     step: str
     stage: str
     kind: Literal["model", "onnx"]
-    precision: Literal["float32", "int8", "mixed"] | None = None
+    precision: Precision | None = None
     parent: str | None = None
     teacher: str | None = None
     key: str

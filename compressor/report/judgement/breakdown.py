@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from compressor.evaluation.evaluation import Evaluation
 from compressor.report.contract import classes
 from compressor.report.contract.details import Details, Histogram, Rounds, Worst
 from compressor.report.contract.rows import ModelRow
-from compressor.report.judgement.evidence import Evaluation, Latencies, finite
-from compressor.report.judgement.finding import Decide
+from compressor.report.judgement.evidence import Decide
+from compressor.report.judgement.latencies import Latencies, finite
 
 _BINS = 24
 
@@ -27,9 +28,9 @@ def details_of(
 ) -> Details:
     """All that the pages draw beside the models' rows. told: each step's facts. close: the steps that pages look at
     class by class."""
-    shas = {step: str(evaluation.facts.get("model_sha256")) for step, evaluation in evaluations.items()}
+    shas = {step: evaluation.model_sha256 for step, evaluation in evaluations.items()}
     rounds = {step: found for step in models if (found := _rounds(latencies.rounds.get(shas[step], {})))}
-    breakdowns = {step: evaluation.facts.get("breakdown") or {} for step, evaluation in evaluations.items()}
+    breakdowns = {step: evaluation.breakdown for step, evaluation in evaluations.items()}
     worst = [{key: entry.get(key) for key in Worst.model_fields} for entry in comparison.get("worst", ())]
     return Details(
         **classes.details_of(breakdowns, close),

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from compressor.evaluation import quality
+from compressor.evaluation.evaluation import Evaluation
+from compressor.evaluation.quality import Finding
 from compressor.report.contract.report import (
     Environment,
     PipelineText,
@@ -13,24 +18,14 @@ from compressor.report.contract.report import (
     Shipped,
     Statement,
     TaskFacts,
-    TensorFacts,
     Verdict,
 )
-from compressor.report.contract.rows import Bits, Drop, ModelRow, Parity, Speedup
+from compressor.report.contract.rows import Drop, ModelRow, Speedup
 from compressor.report.judgement import cautions
 from compressor.report.judgement.breakdown import details_of
-from compressor.report.judgement.evidence import (
-    Evaluation,
-    Latencies,
-    drop_finding,
-    finite,
-    measured,
-    paired,
-    quality_finding,
-    read_json,
-)
+from compressor.report.judgement.evidence import Evidence
 from compressor.report.judgement.facts import Row, RunFacts
-from compressor.report.judgement.finding import Evidence, Finding
+from compressor.report.judgement.latencies import Latencies, finite, read_json
 from compressor.report.judgement.verdict import statements, verdict_of
 
 
@@ -73,7 +68,7 @@ def build(facts: RunFacts) -> Report:
 
 
 def _models(facts: RunFacts, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> tuple[ModelRow, ...]:
-    baseline = evaluations.get(facts.baseline or "", Evaluation())
+    baseline = evaluations.get(facts.baseline or "")
     made: dict[str, ModelRow] = {}
     for row in facts.rows:
         is_baseline = row.step == facts.baseline
@@ -83,42 +78,41 @@ def _models(facts: RunFacts, evaluations: Mapping[str, Evaluation], latencies: L
 
 def _model(
     row: Row,
-    evaluation: Evaluation,
+    about: Evaluation,
     baseline: Evaluation | None,
     latencies: Latencies,
     made: Mapping[str, ModelRow],
 ) -> ModelRow:
-    about = evaluation.facts
-    sha = about.get("model_sha256")
-    speedup = None if baseline is None else latencies.speedup(baseline.facts.get("model_sha256"), sha)
+    speedup = None if baseline is None else latencies.speedup(baseline.model_sha256, about.model_sha256)
     parent = made.get(row.parent or "") if row.stage in ("quantize", "export") else None
-    macs = _first(about.get("macs"), parent.macs if parent else None)
-    unseen = None if evaluation.all_unseen else measured(_qualities(evaluation.of_unseen(), "unseen test samples"))
+    macs = _first(about.macs, parent.macs if parent else None)
+    unseen = _qualities(about, unseen=True) if about.predictions.partly_seen else {}
+    drops = {metric: _drop(found) for metric, found in _drops(baseline, about).items()}
     return ModelRow(
         step=row.step,
         stage=row.stage,
         kind="model" if row.kind == "model" else "onnx",
-        precision=about.get("precision"),
+        precision=about.precision,
         parent=row.parent,
         teacher=row.teacher,
         key=row.key,
         reused=row.reused,
         seconds=row.seconds,
-        quality=measured(_qualities(evaluation, "test samples")),
-        quality_unseen=unseen,
-        against_baseline=_drops(baseline, evaluation, "test samples")[1],
-        size_bytes=about.get("size_bytes"),
+        quality=quality.measured(_qualities(about)) or None,
+        quality_unseen=quality.measured(unseen) or None,
+        against_baseline=drops or None,
+        size_bytes=about.size_bytes,
         # Quantizing and exporting change neither count, and their graphs no longer tell it.
-        params=_first(about.get("params"), parent.params if parent else None),
+        params=_first(about.params, parent.params if parent else None),
         macs=macs,
-        macs_unknown=about.get("macs_unknown") if macs is None else None,
-        latency=latencies.of(sha),
+        macs_unknown=about.macs_unknown if macs is None else None,
+        latency=latencies.of(about.model_sha256),
         speedup=None if speedup is None else Speedup(value=speedup.value or 0.0, low=speedup.low, high=speedup.high),
-        operators=about.get("operators"),
-        float_convolutions=about.get("float_convolutions"),
-        float_matmuls=about.get("float_matmuls"),
-        bits=Bits(**about["bits"]) if about.get("bits") else None,
-        parity=_parity(about.get("parity")),
+        operators=about.operators,
+        float_convolutions=about.float_convolutions,
+        float_matmuls=about.float_matmuls,
+        bits=about.bits,
+        parity=about.parity,
         curves=tuple(finite(point) for point in row.facts["curves"]) if row.facts.get("curves") else None,
     )
 
@@ -127,28 +121,30 @@ def _first(own: int | None, inherited: int | None) -> int | None:
     return inherited if own is None else own
 
 
-def _parity(numbers: Mapping[str, Any] | None) -> Parity | None:
-    if not numbers:
-        return None
-    return Parity(**{key: finite(numbers.get(key)) for key in Parity.model_fields})
+def _scores(evaluation: Evaluation, unseen: bool) -> tuple[Mapping[str, np.ndarray], str]:
+    """By metric what each test sample got, and what the samples are called; unseen: of those without choices alone."""
+    predictions = evaluation.predictions
+    if not (unseen and predictions.partly_seen):
+        return predictions.scores, "test samples"
+    return {name: scores[predictions.unseen] for name, scores in predictions.scores.items()}, "unseen test samples"
 
 
-def _qualities(evaluation: Evaluation, whose: str) -> dict[str, Finding]:
-    return {metric: quality_finding(scores, whose) for metric, scores in evaluation.scores.items() if len(scores)}
+def _qualities(evaluation: Evaluation, *, unseen: bool = False) -> dict[str, Finding]:
+    scores, whose = _scores(evaluation, unseen)
+    return {metric: quality.quality(found, whose) for metric, found in scores.items()}
 
 
-def _drops(
-    baseline: Evaluation | None, this: Evaluation, whose: str
-) -> tuple[dict[str, Finding], dict[str, Drop] | None]:
-    """Drops by metric as findings and as the report's `against_baseline`; empty where the samples differ."""
-    findings: dict[str, Finding] = {}
-    drops: dict[str, Drop] = {}
-    if baseline is None or not paired(baseline, this):
-        return findings, None
-    for metric, scores in this.scores.items():
-        if metric in baseline.scores and len(scores):
-            findings[metric], drops[metric] = drop_finding(baseline.scores[metric], scores, whose)
-    return findings, drops or None
+def _drops(baseline: Evaluation | None, this: Evaluation, *, unseen: bool = False) -> dict[str, Finding]:
+    """By metric what is lost against the baseline; empty where the two did not answer the same samples."""
+    if baseline is None or not np.array_equal(baseline.predictions.indices, this.predictions.indices):
+        return {}
+    before, (after, whose) = _scores(baseline, unseen)[0], _scores(this, unseen)
+    return {metric: quality.drop(before[metric], scores, whose) for metric, scores in after.items() if metric in before}
+
+
+def _drop(found: Finding) -> Drop:
+    lost, won = found.discordant or (None, None)
+    return Drop(drop=found.value or 0.0, low=found.low, high=found.high, only_baseline_right=lost, only_this_right=won)
 
 
 def _evidence(
@@ -158,15 +154,13 @@ def _evidence(
     ship: str,
     baseline: str | None,
 ) -> Evidence:
-    this, before = evaluations[ship], evaluations.get(baseline or "", Evaluation())
-    whose = "test samples" if this.all_unseen else "unseen test samples"
-    drops, _ = _drops(before.of_unseen(), this.of_unseen(), whose)
+    this, before = evaluations[ship], evaluations.get(baseline or "")
     return Evidence(
         shipped=by_step[ship],
         baseline=by_step.get(baseline or ""),
-        quality=_qualities(this.of_unseen(), whose),
-        drops=drops,
-        speedup=latencies.speedup(before.facts.get("model_sha256"), this.facts.get("model_sha256")),
+        quality=_qualities(this, unseen=True),
+        drops=_drops(before, this, unseen=True),
+        speedup=latencies.speedup(before.model_sha256, this.model_sha256) if before else None,
     )
 
 
@@ -174,19 +168,17 @@ def _task(facts: RunFacts, evaluations: Mapping[str, Evaluation]) -> TaskFacts:
     """The task, its count of unseen test samples taken from the evaluations where the plan did not give it."""
     given: dict[str, Any] = {key: facts.task[key] for key in TaskFacts.model_fields if facts.task.get(key) is not None}
     samples = {key: count for key, count in dict(given.pop("samples", {})).items() if key in Samples.model_fields}
-    known = next((evaluation for evaluation in evaluations.values() if evaluation.unseen is not None), None)
-    if known is not None and known.unseen is not None:
-        samples.setdefault("test", len(known.unseen))
-        samples["test_unseen"] = int(known.unseen.sum())
+    if known := next(iter(evaluations.values()), None):
+        samples.setdefault("test", len(known.predictions.unseen))
+        samples["test_unseen"] = int(known.predictions.unseen.sum())
     return TaskFacts(**given, samples=Samples(**samples))
 
 
 def _shipped(facts: RunFacts, evaluations: Mapping[str, Evaluation], ship: str | None) -> Shipped | None:
-    about = evaluations[ship].facts if ship is not None else {}
-    if not about.get("model_sha256"):
+    if ship is None:
         return None
-    ends = {name: TensorFacts(**about[name]) if about.get(name) else None for name in ("input", "output")}
-    return Shipped(bundle=facts.bundle, model_sha256=about["model_sha256"], **ends)
+    about = evaluations[ship]
+    return Shipped(bundle=facts.bundle, model_sha256=about.model_sha256, input=about.input, output=about.output)
 
 
 def _environment(given: Mapping[str, Any], timed_on: Mapping[str, Any]) -> Environment:

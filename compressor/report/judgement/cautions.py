@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from compressor.evaluation.evaluation import Evaluation
+from compressor.evaluation.quality import Finding
 from compressor.report.contract.report import Statement, StatementState
 from compressor.report.contract.rows import ModelRow
 from compressor.report.judgement import words
-from compressor.report.judgement.evidence import Evaluation, Latencies
-from compressor.report.judgement.finding import Finding
+from compressor.report.judgement.latencies import Latencies
 from compressor.report.judgement.measures import MEASURES
 from compressor.report.judgement.verdict import state_of
 
@@ -47,11 +48,6 @@ def of(
     return list(dict.fromkeys(sentences))
 
 
-def _sha(evaluations: Mapping[str, Evaluation], step: str) -> str | None:
-    value = evaluations[step].facts.get("model_sha256")
-    return str(value) if value else None
-
-
 def _float_ancestor(row: ModelRow, by_step: Mapping[str, ModelRow]) -> ModelRow | None:
     """The nearest float model that a row was made from."""
     parent = by_step.get(row.parent or "")
@@ -67,7 +63,7 @@ def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencie
         # A shipped file does more than its core graph, so it is no fair partner of a float one.
         if row.precision not in ("int8", "mixed") or before is None or row.stage == "export":
             continue
-        ratio = latencies.speedup(_sha(evaluations, before.step), _sha(evaluations, row.step))
+        ratio = latencies.speedup(evaluations[before.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
             continue
         yield (
@@ -83,7 +79,7 @@ def _wrapped(report: Report, evaluations: Mapping[str, Evaluation], latencies: L
         core = by_step.get(row.parent or "")
         if row.stage != "export" or core is None:
             continue
-        ratio = latencies.speedup(_sha(evaluations, core.step), _sha(evaluations, row.step))
+        ratio = latencies.speedup(evaluations[core.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is not None and ratio.value and ratio.high is not None and ratio.high < _CLEARLY_CHEAPER:
             yield (
                 f"{row.step} takes {1 / ratio.value:.2f} times as long as {core.step}, the graph inside it: that is "
@@ -96,7 +92,7 @@ def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:
     operators = row.operators or {}
     floats = (row.float_convolutions or 0) + (row.float_matmuls or 0)
     if floats:
-        names = [str(name) for name in evaluation.facts.get("float_names") or ()]
+        names = evaluation.float_names
         named = f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
         return f"{floats} of its convolutions or products still run in float{named}"
     unfused = sum(operators.get(name, 0) for name in _UNFUSED)
@@ -118,7 +114,7 @@ def _cheaper_but_slower(report: Report, evaluations: Mapping[str, Evaluation], l
         before = by_step.get(row.parent or "")
         if row.stage != "prune" or before is None or not row.macs or not before.macs:
             continue
-        ratio = latencies.speedup(_sha(evaluations, before.step), _sha(evaluations, row.step))
+        ratio = latencies.speedup(evaluations[before.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
             continue
         if row.macs < _CLEARLY_CHEAPER * before.macs:
@@ -164,7 +160,7 @@ def _by_interval(one: Statement) -> StatementState:
 def _evaluated(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
     """What the evaluations said, with the step that each is about."""
     for step, evaluation in evaluations.items():
-        for warning in evaluation.facts.get("warnings") or ():
+        for warning in evaluation.warnings:
             yield f"{step}: {warning}"
 
 
@@ -183,7 +179,7 @@ def _eight_bits(rows: Sequence[Row], told: Sequence[str]) -> Iterator[str]:
 
 def _subnormals(evaluations: Mapping[str, Evaluation], told: Sequence[str]) -> Iterator[str]:
     for step, evaluation in evaluations.items():
-        count = evaluation.facts.get("subnormal_weights")
+        count = evaluation.subnormal_weights
         if count and not any(sentence.startswith(f"{step}: {count} weights") for sentence in told):
             yield (
                 f"{step} had {count:,} subnormal weights, which can slow a processor down many times; they were set "

@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compressor.report.judgement.finding import Decide
+from compressor.report.judgement.evidence import Decide
 
 
 @dataclass(frozen=True)
 class Row:
     """One model-making step (export included) and where its evaluation lies.
 
-    kind: the artifact's kind; a bundle counts as onnx. evaluation: folder of the `<step>.evaluation` artifact, None
-    where it was not reached. facts: those of the step's own artifact (curves, weight_bits, holds_on, …).
+    kind: the artifact's kind; a bundle counts as onnx. evaluation: folder of the `<step>.evaluation` artifact. facts:
+    those of the step's own artifact (curves, weight_bits, holds_on, …).
     """
 
     step: str
     stage: str
     kind: str
     key: str
+    evaluation: Path
     parent: str | None = None
     teacher: str | None = None
     reused: bool = False
     seconds: float | None = None
-    evaluation: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from compressor import statistics
-from compressor.report.judgement.finding import Evidence, Finding
+from compressor.evaluation.quality import Finding
+from compressor.report.judgement.evidence import Evidence
 
 if TYPE_CHECKING:
     from compressor.report.contract.rows import LatencyRow
@@ -58,8 +59,6 @@ def _latency_p50(evidence: Evidence) -> Finding:
 
 
 def _latency_p99(evidence: Evidence) -> Finding:
-    from compressor.report.contract.report import Needed
-
     row = _first_latency(evidence)
     if row is None:
         return Finding(None, how="no latency was measured")
@@ -68,10 +67,8 @@ def _latency_p99(evidence: Evidence) -> Finding:
             f"{row.samples or 0} runs carry no p99, which needs at least {P99_RUNS:,}: raise min_seconds; "
             f"{_setting(row)}"
         )
-        more = None
-        if row.samples and row.processes:
-            more = Needed(processes=math.ceil(P99_RUNS * row.processes / row.samples))
-        return Finding(None, how=how, needed=more)
+        more = math.ceil(P99_RUNS * row.processes / row.samples) if row.samples and row.processes else None
+        return Finding(None, how=how, unit="processes", needed=more)
     return Finding(row.p99_ms, how=f"99th percentile of {row.samples:,} runs, {_setting(row)}; the value alone")
 
 

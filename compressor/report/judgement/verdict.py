@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compressor import statistics
+from compressor.evaluation.quality import Finding
 from compressor.report.contract.report import Limit, Needed, Statement, StatementState, VerdictState
-from compressor.report.judgement.finding import Decide, Evidence, Finding
+from compressor.report.judgement.evidence import Decide, Evidence
 from compressor.report.judgement.measures import MEASURES
 
 LIMITS = ("min", "max", "max_drop")
@@ -67,10 +68,10 @@ def _statement(measure: str, limit: Limit, evidence: Evidence, decide: Decide) -
 
 
 def _needed(finding: Finding, limit: Limit) -> Needed | None:
-    if finding.interval_at is None or not finding.unit:
-        return finding.needed
-    n = statistics.samples_needed(finding.interval_at, finding.n, limit.value)
-    if n is None:
+    n = finding.needed
+    if finding.interval_at is not None:
+        n = statistics.samples_needed(finding.interval_at, finding.n, limit.value)
+    if n is None or not finding.unit:
         return None
     return Needed(samples=n) if finding.unit == "samples" else Needed(processes=n)
 

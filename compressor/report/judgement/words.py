@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from compressor.evaluation.quality import Measured
 from compressor.report.contract.report import Limit, Report, Statement, VerdictState
-from compressor.report.contract.rows import LatencyRow, Measured, ModelRow
+from compressor.report.contract.rows import LatencyRow, ModelRow
 from compressor.report.judgement.measures import MEASURES
 
 NONE = "—"

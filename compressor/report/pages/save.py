@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from compressor.printable import printable
-from compressor.report.contract.part import write_whole
 from compressor.report.contract.report import Report
+from compressor.report.contract.whole import write_whole
 from compressor.report.pages import markdown
 from compressor.report.pages.html import figures_of, page
 from compressor.unfinished import sweep

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compressor.evaluation.evaluation import Parity
 from compressor.report.contract.report import Report, Statement
-from compressor.report.contract.rows import LatencyRow, ModelRow, Parity
+from compressor.report.contract.rows import LatencyRow, ModelRow
 from compressor.report.judgement import words
 
 
