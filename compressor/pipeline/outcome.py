@@ -85,7 +85,7 @@ def _row(pipeline: Any, name: str, node: Node, artifacts: dict[str, Artifact], b
     return Row(
         step=name,
         stage=node.stage.name,
-        kind="model" if artifact.kind == "model" else "onnx",
+        kind=artifact.kind,
         key=node.key,
         parent=roles.get("from"),
         teacher=roles.get("teacher"),

@@ -169,7 +169,10 @@ def test_eight_bit_weights_limit_the_claim(tmp_path: Path) -> None:
     report = build(replace(facts, rows=rows))
     assert "8-bit weights" in report.warnings[0]
     assert "holds on VNNI" in report.warnings[0]
-    assert build(replace(facts, rows=rows, warnings=["8-bit weights: said"])).warnings == ("8-bit weights: said",)
+    shipped = Row("edge", "export", "bundle", "edge", rows[1].evaluation, parent="int8")
+    said = replace(facts, rows=[*rows, shipped], warnings=["the file that ships says it"])
+    assert build(said).warnings == ("the file that ships says it",)
+    assert len(build(replace(facts, rows=rows, warnings=["as every file with 8-bit weights"])).warnings) == 2
 
 
 def test_a_step_that_was_not_reached_is_measured_and_no_more(tmp_path: Path) -> None:
@@ -269,7 +272,7 @@ def test_the_report_loads_nothing_heavy() -> None:
 def test_what_preprocessing_in_the_file_costs_is_said(tmp_path: Path) -> None:
     facts = small(tmp_path, int8_ms=3.0)
     core, file = facts.rows
-    report = build(replace(facts, rows=[core, replace(file, stage="export")]))
+    report = build(replace(facts, rows=[core, replace(file, stage="export", kind="bundle")]))
     assert [warning for warning in report.warnings if "preprocessing and softmax in the file" in warning] == [
         "int8 takes 1.50 times as long as teacher, the graph inside it: that is what preprocessing and softmax in the "
         "file cost, which the other rows leave to their caller"

@@ -209,6 +209,10 @@ def test_every_link_from_the_network_to_the_shipped_file_is_shown(page: str, rep
     ]
     assert table.count(f"27.4{words.FIXED}dB") == 3
     assert "slim → int8 98.70" in markdown.page(report)
+    assert "in torch" not in markdown.page(report)
+    rows = tuple(row.model_copy(update={"step": "torch8"}) if row.step == "edge" else row for row in report.models)
+    renamed = {"models": rows, "verdict": report.verdict.model_copy(update={"ship": "torch8"})}
+    assert "int8 → torch8 98.70" in markdown.page(report.model_copy(update=renamed))
     assert (words.share(0.99996), words.share(1)) == (f">{words.FIXED}99.99{words.FIXED}%", f"100.00{words.FIXED}%")
 
 
@@ -241,7 +245,7 @@ def test_a_training_of_one_epoch_is_a_sentence_and_one_with_a_teacher_tells_its_
     models = tuple(
         row.model_copy(update={"curves": (row.curves or ())[: epochs.get(row.step, 0)]}) for row in report.models
     )
-    notes = {"student": {"loss": loss}, "plain": {"loss": "the task's loss"}}
+    notes = {"student": {"loss": loss}, "plain": {"loss": "cross-entropy with labels that a teacher gave"}}
     changed = report.model_copy(
         update={"models": models, "details": report.details.model_copy(update={"notes": notes})}
     )

@@ -25,10 +25,11 @@ def trainings(report: Report) -> Iterator[Training]:
     for place, row in enumerate(report.models):
         curves = row.curves or ()
         loss = str(report.details.notes.get(row.step, {}).get("loss", ""))
-        panels = list(_panels(curves, "teacher" in loss))
+        taught = row.teacher is not None and bool(loss)
+        panels = list(_panels(curves, taught))
         if not panels:
             continue
-        text = f"train loss: {_formula(loss)}; validation loss: that of the labels alone" if "teacher" in loss else ""
+        text = f"train loss: {_formula(loss)}; validation loss: that of the labels alone" if taught else ""
         if len(curves) > 1:
             names = ", ".join(line["name"] for panel in panels for line in panel["lines"])
             alt = f"Training of {row.step}: {names} by epoch"

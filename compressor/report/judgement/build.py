@@ -84,7 +84,7 @@ def _model(
     made: Mapping[str, ModelRow],
 ) -> ModelRow:
     speedup = None if baseline is None else latencies.speedup(baseline.model_sha256, about.model_sha256)
-    parent = made.get(row.parent or "") if row.stage in ("quantize", "export") else None
+    parent = made.get(row.parent or "") if row.kind != "model" else None
     macs = _first(about.macs, parent.macs if parent else None)
     unseen = _qualities(about, unseen=True) if about.predictions.partly_seen else {}
     drops = {metric: _drop(found) for metric, found in _drops(baseline, about).items()}

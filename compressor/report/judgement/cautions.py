@@ -17,6 +17,7 @@ from compressor.report.judgement.verdict import state_of
 if TYPE_CHECKING:
     from compressor.report.contract.report import Report
     from compressor.report.judgement.facts import Row
+    from compressor.store.artifact import Kind
 
 _SMALL_MACS = 10_000_000
 _CLEARLY_CHEAPER = 0.95
@@ -32,18 +33,17 @@ def of(
     latencies: Latencies,
     told: Sequence[str] = (),
 ) -> list[str]:
-    """The warnings of a report, the gravest first. told: what the steps said themselves, and is not said twice."""
-    told = [*told, *_evaluated(evaluations)]
+    """The warnings of a report, the gravest first. told: what the steps said themselves."""
+    made = {row.step: row.kind for row in rows}
     sentences = [
-        *_slower_int8(report, evaluations, latencies),
-        *_wrapped(report, evaluations, latencies),
-        *_cheaper_but_slower(report, evaluations, latencies),
+        *_slower_int8(report, made, evaluations, latencies),
+        *_wrapped(report, made, evaluations, latencies),
+        *_cheaper_but_slower(report, made, evaluations, latencies),
         *_seen_samples(report),
         *_by_point(report),
         *told,
-        *_eight_bits(rows, told),
-        *_subnormals(evaluations, told),
-        *_busy(latencies, told),
+        *_evaluated(evaluations),
+        *_eight_bits(rows),
     ]
     return list(dict.fromkeys(sentences))
 
@@ -56,12 +56,14 @@ def _float_ancestor(row: ModelRow, by_step: Mapping[str, ModelRow]) -> ModelRow 
     return parent
 
 
-def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
+def _slower_int8(
+    report: Report, made: Mapping[str, Kind], evaluations: Mapping[str, Evaluation], latencies: Latencies
+) -> Iterator[str]:
     by_step = {row.step: row for row in report.models}
     for row in report.models:
         before = _float_ancestor(row, by_step)
         # A shipped file does more than its core graph, so it is no fair partner of a float one.
-        if row.precision not in ("int8", "mixed") or before is None or row.stage == "export":
+        if row.precision not in ("int8", "mixed") or before is None or made[row.step] == "bundle":
             continue
         ratio = latencies.speedup(evaluations[before.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
@@ -73,11 +75,13 @@ def _slower_int8(report: Report, evaluations: Mapping[str, Evaluation], latencie
         )
 
 
-def _wrapped(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
+def _wrapped(
+    report: Report, made: Mapping[str, Kind], evaluations: Mapping[str, Evaluation], latencies: Latencies
+) -> Iterator[str]:
     by_step = {row.step: row for row in report.models}
     for row in report.models:
         core = by_step.get(row.parent or "")
-        if row.stage != "export" or core is None:
+        if made[row.step] != "bundle" or core is None:
             continue
         ratio = latencies.speedup(evaluations[core.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is not None and ratio.value and ratio.high is not None and ratio.high < _CLEARLY_CHEAPER:
@@ -108,11 +112,13 @@ def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:
     return "its integer kernels are slower than the float ones for these shapes on this processor"
 
 
-def _cheaper_but_slower(report: Report, evaluations: Mapping[str, Evaluation], latencies: Latencies) -> Iterator[str]:
+def _cheaper_but_slower(
+    report: Report, made: Mapping[str, Kind], evaluations: Mapping[str, Evaluation], latencies: Latencies
+) -> Iterator[str]:
     by_step = {row.step: row for row in report.models}
     for row in report.models:
         before = by_step.get(row.parent or "")
-        if row.stage != "prune" or before is None or not row.macs or not before.macs:
+        if made[row.step] != "model" or before is None or not row.macs or not before.macs:
             continue
         ratio = latencies.speedup(evaluations[before.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
@@ -164,32 +170,14 @@ def _evaluated(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
             yield f"{step}: {warning}"
 
 
-def _eight_bits(rows: Sequence[Row], told: Sequence[str]) -> Iterator[str]:
-    if any("8-bit" in sentence for sentence in told):
-        return
+def _eight_bits(rows: Sequence[Row]) -> Iterator[str]:
+    """Of what goes to a device in a bundle, the bundle's own step says it."""
+    shipped = {row.parent for row in rows if row.kind == "bundle"}
     for row in rows:
-        if row.facts.get("weight_bits") == 8:
+        if row.facts.get("weight_bits") == 8 and row.step not in shipped:
             holds = row.facts.get("holds_on")
             yield (
                 f"{row.step} has 8-bit weights, whose products saturate on x86 processors without VNNI; "
                 f"{holds or 'its quality holds on processors like this one alone'}; "
                 "with weight_bits: 7 no processor saturates"
             )
-
-
-def _subnormals(evaluations: Mapping[str, Evaluation], told: Sequence[str]) -> Iterator[str]:
-    for step, evaluation in evaluations.items():
-        count = evaluation.subnormal_weights
-        if count and not any(sentence.startswith(f"{step}: {count} weights") for sentence in told):
-            yield (
-                f"{step} had {count:,} subnormal weights, which can slow a processor down many times; they were set "
-                "to zero in the exported file"
-            )
-
-
-def _busy(latencies: Latencies, told: Sequence[str]) -> Iterator[str]:
-    if any(latencies.busy) and not any("latency rounds" in sentence for sentence in told):
-        yield (
-            f"in {sum(latencies.busy)} of {len(latencies.busy)} latency rounds other work or the hypervisor took the "
-            "machine's time; they are marked and were kept"
-        )

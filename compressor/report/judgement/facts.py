@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from compressor.report.judgement.evidence import Decide
+from compressor.store.artifact import Kind
 
 
 @dataclass(frozen=True)
 class Row:
     """One model-making step (export included) and where its evaluation lies.
 
-    kind: the artifact's kind; a bundle counts as onnx. evaluation: folder of the `<step>.evaluation` artifact. facts:
-    those of the step's own artifact (curves, weight_bits, holds_on, …).
+    kind: the artifact's kind. evaluation: folder of the `<step>.evaluation` artifact. facts: those of the step's own
+    artifact (curves, weight_bits, holds_on, …).
     """
 
     step: str
     stage: str
-    kind: str
+    kind: Kind
     key: str
     evaluation: Path
     parent: str | None = None

@@ -85,7 +85,7 @@ def _model(row: ModelRow, metric: str, ship: str | None) -> list[str]:
 
 def _chain(report: Report) -> str:
     """How near the int8 graph and the shipped file come to what each was made from."""
-    links = [link for link in tables.chain(report) if "torch" not in link["name"]]
+    links = [link for link in tables.chain(report) if link["from_graph"]]
     told = [f"{link['name']} {link['same']} ({link['noise']}, {link['samples']} samples)" for link in links]
     return f"Same answers: {in_markdown('; '.join(told))}." if told else ""
 

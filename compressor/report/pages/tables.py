@@ -126,7 +126,7 @@ def _rounds(row: LatencyRow) -> str:
     return f"in {row.rounds:,} rounds{spread}"
 
 
-def chain(report: Report) -> list[dict[str, str]]:
+def chain(report: Report) -> list[dict[str, Any]]:
     """How near each graph comes to what it was made from, from the network to the shipped file.
 
     Of what ships; where nothing does, of all that was quantized.
@@ -139,21 +139,22 @@ def chain(report: Report) -> list[dict[str, str]]:
         while row is not None:
             links.add(row.step)
             # A network is compared with itself in torch; what it was trained from is another model.
-            row = by_step.get(row.parent or "") if row.stage in ("quantize", "export") else None
+            row = by_step.get(row.parent or "") if row.kind == "onnx" else None
     return [_link(row, by_step) for row in report.models if row.step in links and row.parity]
 
 
-def _link(row: ModelRow, by_step: Mapping[str, ModelRow]) -> dict[str, str]:
+def _link(row: ModelRow, by_step: Mapping[str, ModelRow]) -> dict[str, Any]:
     near, parent = row.parity or Parity(), by_step.get(row.parent or "")
-    if parent is None or row.stage not in ("quantize", "export"):
-        name, note = f"{row.step} in torch → {row.step}", str(row.precision or "")
-    elif row.stage == "export":
-        name, note = f"{parent.step} → {row.step}", "the file for the device"
+    if parent is None or row.kind == "model":
+        before, note = None, str(row.precision or "")
+    elif row.precision == parent.precision:
+        before, note = parent.step, "the file for the device"
     else:
-        name, note = f"{parent.step} → {row.step}", f"{parent.precision} to {row.precision}"
+        before, note = parent.step, f"{parent.precision} to {row.precision}"
     cosine, error = near.cosine, near.max_abs
     return {
-        "name": name,
+        "from_graph": before is not None,
+        "name": f"{before or f'{row.step} in torch'} → {row.step}",
         "note": note,
         "same": words.share(near.same_answers),
         "noise": words.NONE if near.sqnr_db is None else f"{near.sqnr_db:.1f}{words.FIXED}dB",
