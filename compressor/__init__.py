@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compressor.bundle.bundle import LoadedBundle
+    from compressor.bundle.loaded import LoadedBundle
     from compressor.report.contract.report import Report
 
 __all__ = ["load_bundle", "run"]
@@ -43,12 +43,14 @@ def run(
     return run_pipeline(wanted, out=Path(out) if out else None, on_event=lambda event: None).report
 
 
-def load_bundle(folder: str | Path) -> LoadedBundle:
-    """A verified bundle, ready to answer: `load_bundle(folder).predict(["picture.png"])`.
+def load_bundle(folder: str | os.PathLike[str], threads: int = 1) -> LoadedBundle:
+    """A bundle whose files are what was written, ready to answer: `load_bundle(folder).predict(["picture.png"])`.
+
+    `load` of an exported copy's `runner/` is the same where this package is not installed.
 
     Raises:
-        compressor.errors.IntegrityError: a file is not what was written.
+        compressor.errors.CompressError: with the exit code that `python run.py` would have had.
     """
-    from compressor.bundle.bundle import load
+    from compressor.bundle.loaded import LoadedBundle
 
-    return load(Path(folder))
+    return LoadedBundle(folder, threads)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"cli", "evaluation", "pipeline", "problem", "store", "report", "bundle", "stages", "tasks", ""}
 GROUND = {
-    "deaths", "errors", "machine", "printable", "progress", "runner", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
+    "deaths", "device", "errors", "machine", "printable", "progress", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
 }  # fmt: skip
 INTERFACES = {"problem"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
@@ -32,10 +32,10 @@ MAY_IMPORT = {
         name: set()
         for name in (
             "deaths",
+            "device",
             "machine",
             "printable",
             "progress",
-            "runner",
             "seeds",
             "statistics",
             "strict",
@@ -71,9 +71,13 @@ def imports(path: Path, *, whole: bool, types: bool = False) -> set[str]:
             if isinstance(node, ast.Import):
                 found.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path}: relative import"
-                found.update(f"{node.module}.{alias.name}" for alias in node.names)
-                found.add(node.module or "")
+                # The device's package is copied and has another name then.
+                in_device = path.parent == PACKAGE / "device"
+                assert node.level == 0 or (in_device and node.level == 1), f"{path}: relative import"
+                assert not in_device or not (node.module or "").startswith("compressor"), f"{path}: not of the device"
+                module = ".".join(filter(None, ["compressor.device" if node.level else "", node.module]))
+                found.update(f"{module}.{alias.name}" for alias in node.names)
+                found.add(module)
             elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) and not types:
                 visit(node.orelse)
             elif whole or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

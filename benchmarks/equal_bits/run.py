@@ -67,9 +67,9 @@ def main() -> None:
     for one in asked.bundle:
         name, _, folder = one.partition("=")
         shutil.copytree(folder, bundles / name, dirs_exist_ok=True)
-    from compressor.runner import runner_path
+    from compressor.bundle.copies import put_runner
 
-    shutil.copyfile(runner_path(), bundles / "run.py")
+    put_runner(bundles)
     tried = {one.parent.name: collect(one, bundles) for one in sorted(bundles.glob("*/model.onnx"))}
     here = everything(bundles, [sys.executable], {})
     rows = [row(bundles / name, tried[name], here) for name in tried]

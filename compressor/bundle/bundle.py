@@ -2,14 +2,13 @@
 
 bundle/
   model.onnx    one file         bundle.json   all that a device must know, with a digest of itself
-  samples.npz   golden samples   README.md     the model card         run.py   only when asked
+  samples.npz   golden samples   README.md     the model card         run.py, runner/   only when asked
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,16 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compressor.bundle import card
+from compressor.device import manifest as description
+from compressor.device.manifest import MANIFEST, MODEL, PACKAGE, RUNNER, SAMPLES, SCHEMA
+from compressor.device.refused import Refused
 from compressor.errors import CompressError, InputError, IntegrityError, ResourceError
-from compressor.runner import runner
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
-SCHEMA = "compress.bundle/1"
-MODEL, MANIFEST, SAMPLES, CARD, RUNNER = "model.onnx", "bundle.json", "samples.npz", "README.md", "run.py"
+CARD = "README.md"
 REQUIRED = frozenset({MODEL, CARD})
-BESIDE = ((RUNNER, "file"), ("runner", "a folder"))
+BESIDE = ((RUNNER, "file"), (PACKAGE, "a folder"))
 """What may lie in the folder without being listed."""
 FRESH_COPY = "get a fresh copy of the bundle, or run the pipeline again"
 
@@ -141,13 +141,15 @@ def read(folder: Path) -> Bundle:
     Raises:
         InputError: the folder is no bundle, or of another version. IntegrityError: bundle.json was altered.
     """
+    from compressor.device.steps import check_preprocess
+
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", "name a bundle's folder, such as runs/NAME/bundle")
     with translated():
-        facts = runner().read_manifest(folder)
+        facts = description.read_manifest(folder)
     try:
         manifest = Manifest.model_validate(facts)
-        runner().check_preprocess(facts["preprocess"])
+        check_preprocess(facts["preprocess"])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -170,10 +172,10 @@ def check_files(bundle: Bundle) -> None:
             `runner/` need not be listed: they are what `compress export` puts there.
     """
     with translated():
-        runner().check_files(bundle.folder, bundle.manifest.facts())
+        description.check_files(bundle.folder, bundle.manifest.facts())
     listed = {MANIFEST, *bundle.manifest.files}
     for entry in sorted(os.listdir(bundle.folder)):
-        kind = runner().kind_of(bundle.folder / entry)
+        kind = description.kind_of(bundle.folder / entry)
         if kind == "a link":
             raise IntegrityError(str(bundle.folder / entry), "is a link, not a file", "move it elsewhere")
         if entry not in listed and (entry, kind) not in BESIDE:
@@ -187,60 +189,12 @@ def write(folder: Path, manifest: Manifest) -> Bundle:
     """
     (folder / CARD).write_text(card.render(manifest.facts()), encoding="utf-8", newline="\n")
     paths = [folder / entry for entry in sorted(os.listdir(folder)) if entry not in (MANIFEST, RUNNER)]
-    files = {path.name: {"sha256": runner().file_digest(path), "bytes": path.stat().st_size} for path in paths}
+    files = {path.name: {"sha256": description.file_digest(path), "bytes": path.stat().st_size} for path in paths}
     facts = Manifest.model_validate({**manifest.facts(), "files": files, "digest": None}).facts()
-    facts["digest"] = runner().manifest_digest(facts)
+    facts["digest"] = description.manifest_digest(facts)
     text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
     return read(folder)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model says of one picture. probability: 0 to 1. index: the place of `answer` in the bundle's answers."""
-
-    answer: str
-    probability: float
-    index: int
-
-
-class LoadedBundle:
-    """A verified bundle in onnxruntime, ready to answer. Needs no torch."""
-
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        self.bundle = bundle
-        with translated():
-            self._model = runner().Model(bundle.folder, bundle.manifest.facts(), threads)
-
-    def predict(self, pictures: Sequence[str | Path | Image] | str | Path | Image) -> list[Answer]:
-        """An answer for each picture, given as a path or as a PIL image.
-
-        Raises:
-            InputError: a picture that cannot be read, or does not fit the network.
-        """
-        given = [pictures] if isinstance(pictures, str | Path) or hasattr(pictures, "tobytes") else list(pictures)
-        answers = []
-        for number, picture in enumerate(given):
-            where = str(picture) if isinstance(picture, str | Path) else f"picture {number}"
-            try:
-                image = runner().decode(Path(picture).read_bytes()) if isinstance(picture, str | Path) else picture
-                (found,) = self._model.answers([image])
-            except (OSError, ValueError) as error:
-                reason = str((error.strerror if isinstance(error, OSError) else None) or error).partition("; ")[0]
-                raise InputError(where, reason, "give a picture that the network can take") from error
-            answers.append(Answer(found["answer"], found["probability"], found["index"]))
-        return answers
-
-
-def load(folder: Path) -> LoadedBundle:
-    """Verify the digests of a bundle and open it.
-
-    Raises:
-        InputError: there is no bundle. IntegrityError: a file is not what was written.
-    """
-    bundle = read(folder)
-    check_files(bundle)
-    return LoadedBundle(bundle)
 
 
 class translated:  # noqa: N801  # reads as a word in `with translated():`
@@ -251,7 +205,7 @@ class translated:  # noqa: N801  # reads as a word in `with translated():`
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Raise the package's error in place of the runner's."""
-        if error is not None and isinstance(error, runner().Refused):
+        if error is not None and isinstance(error, Refused):
             kinds: dict[int, type[CompressError]] = {int(one.exit_code): one for one in (IntegrityError, ResourceError)}
-            made = kinds.get(error.code, InputError)  # type: ignore[attr-defined]
-            raise made(error.place, error.problem, error.todo) from None  # type: ignore[attr-defined]
+            made = kinds.get(error.code, InputError)
+            raise made(error.place, error.problem, error.todo) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compressor.bundle.bundle import MANIFEST, RUNNER, Bundle, check_files, read, write
-from compressor.runner import runner_path
+import compressor.device
+from compressor.bundle.bundle import Bundle, check_files, read, write
+from compressor.device.manifest import MANIFEST, PACKAGE, RUNNER, file_digest, kind_of
 
 
 def deliver(
@@ -38,7 +40,7 @@ def deliver(
 
 
 def equip(source: Path, target: Path) -> Bundle:
-    """A copy of a bundle in the empty or missing folder `target`, bundle.json unchanged, with run.py beside it.
+    """A copy of a bundle in the empty or missing folder `target`, bundle.json unchanged, with run.py and runner/ in it.
 
     Raises:
         IntegrityError: what was copied is not what bundle.json lists.
@@ -48,7 +50,7 @@ def equip(source: Path, target: Path) -> Bundle:
     shutil.copyfile(source / MANIFEST, target / MANIFEST)
     if RUNNER in bundle.manifest.files:
         write(target, bundle.manifest)
-    shutil.copyfile(runner_path(), target / RUNNER)
+    put_runner(target)
     copy = read(target)
     check_files(copy)
     return copy
@@ -59,3 +61,31 @@ def _copy_listed(bundle: Bundle, target: Path) -> None:
     for file in bundle.manifest.files:
         if file != RUNNER:
             shutil.copyfile(bundle.folder / file, target / file, follow_symlinks=False)
+
+
+def put_runner(folder: Path) -> Path:
+    """Copy run.py and runner/ into a folder; the path of run.py."""
+    (folder / PACKAGE).mkdir(parents=True, exist_ok=True)
+    for name, path in runner_files().items():
+        shutil.copyfile(path, folder / name)
+    return folder / RUNNER
+
+
+def runner_files() -> dict[str, Path]:
+    """What makes a bundle run on a device: names in the bundle's folder, and this version's own files."""
+    package = Path(compressor.device.__file__).parent
+    top = package.parent
+    places = (top / "_export" / "python" / RUNNER, top.parent / "export" / "python" / RUNNER)  # a wheel's, a checkout's
+    launcher = next(place for place in places if place.is_file())
+    return {RUNNER: launcher, **{f"{PACKAGE}/{path.name}": path for path in sorted(package.glob("*.py"))}}
+
+
+def foreign_in_runner(folder: Path) -> str | None:
+    """The first file in a bundle's folder, in or instead of the runner, that is not this version's own; else None."""
+    own = runner_files()
+    held = [f"{PACKAGE}/{name}" for name in sorted(os.listdir(folder / PACKAGE))] if (folder / PACKAGE).is_dir() else []
+    for name in dict.fromkeys([*own, *held]):
+        path = folder / name
+        if name not in own or kind_of(path) != "file" or file_digest(path) != file_digest(own[name]):
+            return name
+    return None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from compressor.bundle import plain_pictures
-from compressor.runner import runner
+from compressor.device.pictures import decode
 
 FEWEST, MOST = 8, 16
 LARGEST_INPUTS, MOST_MEMORY = 8 * 2**20, 128 * 2**20
@@ -81,7 +81,7 @@ def pictures(raw: Sequence[bytes], model: Any, output_bytes: int) -> tuple[list[
 
 
 def _input(encoded: bytes, model: Any) -> np.ndarray:
-    return np.asarray(model.prepare(runner().decode(encoded)))
+    return np.asarray(model.prepare(decode(encoded)))
 
 
 def size(encoded: bytes, given: np.ndarray) -> int:

@@ -6,7 +6,8 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from compressor.runner import runner
+from compressor.device.pictures import decode
+from compressor.device.preprocess import geometric, plain_mode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,17 +35,17 @@ def forms(encoded: bytes, steps: Steps) -> Iterator[bytes]:
     them what the network takes, then poor JPEGs and ever coarser mosaics. All hold pixels alone: orientation is
     applied; EXIF data, comments, colour profiles and thumbnails are gone.
     """
-    picture = runner().decode(encoded)
+    picture = decode(encoded)
     picture.info = {name: picture.info[name] for name in ("transparency",) if name in picture.info}
     if picture.mode.startswith("I"):
         yield from _small([_png(_sixteen_bits(picture))])
     if picture.mode not in _AS_PNG:
-        picture = runner().plain_mode(picture, converts=True, bits=_bits(steps))
+        picture = plain_mode(picture, converts=True, bits=_bits(steps))
     yield from _small([_png(picture)])
     if picture.mode not in ("L", "RGB"):
         picture = picture.convert("L" if picture.mode == "1" else "RGB")
     picture.info = {}
-    wanted = runner().geometric(picture, steps).shape
+    wanted = geometric(picture, steps).shape
     while True:
         if len(_saved(picture, "JPEG", quality=_QUALITIES[-1])) <= LARGEST:
             yield from _small(_saved(picture, "JPEG", quality=quality) for quality in _QUALITIES)
@@ -78,7 +79,7 @@ def _small(encoded: Iterable[bytes]) -> Iterator[bytes]:
 def _fits(picture: Image.Image, steps: Steps, wanted: tuple[int, ...]) -> bool:
     """Whether the preprocessing still makes the same size of it."""
     try:
-        return bool(runner().geometric(picture, steps).shape == wanted)
+        return bool(geometric(picture, steps).shape == wanted)
     except ValueError:  # less than a crop
         return False
 

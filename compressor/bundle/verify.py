@@ -8,8 +8,12 @@ from typing import Any
 
 from compressor.bundle import bundle as bundles
 from compressor.bundle.bundle import FRESH_COPY, Bundle
+from compressor.bundle.copies import foreign_in_runner
+from compressor.device.child import apart
+from compressor.device.manifest import MANIFEST, SCHEMA
+from compressor.device.refused import ALTERED
+from compressor.device.samples import reproduced
 from compressor.errors import IntegrityError
-from compressor.runner import apart, runner, runner_path
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,10 @@ def verify(folder: Path, run: bool = True, limits: tuple[int, int] | None = None
 def verify_read(bundle: Bundle, run: bool = True, limits: tuple[int, int] | None = None) -> list[Check]:
     """`verify` of a bundle whose description was read."""
     manifest = bundle.manifest
-    checks = [Check("description", f"{bundles.MANIFEST}, {bundles.SCHEMA}, has the digest that it names")]
+    checks = [Check("description", f"{MANIFEST}, {SCHEMA}, has the digest that it names")]
     bundles.check_files(bundle)
     checks.append(Check("files", f"{len(manifest.files)} files have their sizes and digests{_beside(bundle)}"))
-    with bundles.translated(), apart("compressor.bundle.inside", bundle.model, runner().ALTERED, limits) as child:
+    with bundles.translated(), apart("compressor.bundle.inside", bundle.model, ALTERED, limits) as child:
         checks.append(Check("model", _check_model(bundle, child)))
         if run:
             checks.append(Check("golden samples", _check_samples(bundle, child)))
@@ -46,12 +50,14 @@ def verify_read(bundle: Bundle, run: bool = True, limits: tuple[int, int] | None
 
 def _beside(bundle: Bundle) -> str:
     """What lies in the folder without being listed, in words."""
-    path = bundle.folder / bundles.RUNNER
-    if bundles.RUNNER in bundle.manifest.files or not path.exists():
+    unlisted = [name for name, _ in bundles.BESIDE if name not in bundle.manifest.files]
+    there = [name for name in unlisted if (bundle.folder / name).exists()]
+    if not there:
         return ", and no other is there"
-    same = runner().file_digest(path) == runner().file_digest(runner_path())
-    whose = "this version's own" if same else "not this version's own (`compress export` makes a new copy)"
-    return f"; {bundles.RUNNER} beside them is {whose}"
+    foreign = foreign_in_runner(bundle.folder)
+    own = "this version's own"
+    whose = own if foreign is None else f"not {own} ({foreign} differs; `compress export` makes a new copy)"
+    return f"; {' and '.join(there)} beside them {'are' if len(there) > 1 else 'is'} {whose}"
 
 
 def _check_model(bundle: Bundle, child: Any) -> str:
@@ -66,7 +72,7 @@ def _check_model(bundle: Bundle, child: Any) -> str:
     }
     for what, (wanted, has) in named.items():
         if wanted != has:
-            raise IntegrityError(path, f"has {what} {has}, and {bundles.MANIFEST} names {wanted}", FRESH_COPY)
+            raise IntegrityError(path, f"has {what} {has}, and {MANIFEST} names {wanted}", FRESH_COPY)
     return f"valid ONNX, opset {manifest.opset}, IR version {manifest.ir_version}, one file"
 
 
@@ -76,7 +82,7 @@ def _entry(port: bundles.TensorEntry) -> list[Any]:
 
 def _check_samples(bundle: Bundle, child: Any) -> str:
     found = child.ask({"do": "check", "bundle": str(bundle.folder), "threads": 1})[0]
-    told = runner().reproduced(bundle.manifest.facts(), found)
+    told = reproduced(bundle.manifest.facts(), found)
     if not bundle.manifest.samples:
         return f"left out when it was exported (`samples: false`); {told}"
     return str(told).replace(" golden samples reproduced", " reproduced in onnxruntime")

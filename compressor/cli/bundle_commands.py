@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import zip_longest
 from pathlib import Path
@@ -115,9 +116,9 @@ def _check_sides(where: str, steps: Sequence[Mapping[str, Any]], limits: Limits)
     Raises:
         IntegrityError: names the step.
     """
-    from compressor.runner import runner
+    from compressor.device.limits import Limits
 
-    memory_mb = limits[1] if limits else runner().Limits().memory_mb
+    memory_mb = limits[1] if limits else Limits().memory_mb
     sizes = [(next(iter(item)), _sides(item)) for item in steps if next(iter(item)) in GEOMETRIC]
     for place, (name, (height, width)) in enumerate(sizes):
         last = place == len(sizes) - 1  # the others are made of one picture after the other
@@ -219,9 +220,10 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
         InputError: no such language, or a folder that holds something else. IntegrityError: the bundle was altered.
         ResourceError: the folder cannot be written.
     """
-    from compressor.bundle.bundle import CARD, MODEL, SAMPLES
+    from compressor.bundle.bundle import CARD
     from compressor.bundle.copies import equip
     from compressor.bundle.verify import verify as checks_of
+    from compressor.device.manifest import MODEL, SAMPLES
 
     if language not in LANGUAGES:
         raise InputError("--to", f'no runner for "{language}"', f"there is one for {', '.join(LANGUAGES)}")
@@ -251,7 +253,7 @@ def export(bundle: Path, language: str, to: Path, limits: Limits = None) -> None
         what = f"cannot be written ({error.strerror})"
         raise ResourceError(str(to), what, "free space or name another folder") from error
     what = "--check" if made.manifest.samples else "PICTURE"
-    say(f"{to}: {made.manifest.name or 'the bundle'} and run.py; try `python {to / 'run.py'} {what}`")
+    say(f"{to}: {made.manifest.name or 'the bundle'} with run.py and runner/; try `python {to / 'run.py'} {what}`")
 
 
 def _check_replaceable(target: Path) -> None:
@@ -260,7 +262,8 @@ def _check_replaceable(target: Path) -> None:
     Raises:
         InputError: it holds something that is no part of a bundle.
     """
-    from compressor.bundle.bundle import MANIFEST, read
+    from compressor.bundle.bundle import read
+    from compressor.device.manifest import MANIFEST
 
     held = _held(target)
     if held and MANIFEST not in held:
@@ -270,15 +273,25 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _held(folder: Path) -> list[str]:
+    """The names of what lies in a folder; of its `runner/`, what lies in there."""
+    from compressor.device.manifest import PACKAGE, kind_of
+
     if folder.exists() and not folder.is_dir():
         raise InputError("--to", f"{folder} is a file", "name a folder")
-    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    runner = folder / PACKAGE
+    inside = [f"{PACKAGE}/{name}" for name in os.listdir(runner)] if kind_of(runner) == "a folder" else [PACKAGE]
+    names = [[name] if name != PACKAGE else inside for name in os.listdir(folder)]
+    return sorted(name for some in names for name in some)
 
 
 def _check_own(folder: Path, held: Sequence[str], files: Iterable[str]) -> None:
     """InputError where a folder that would be removed holds more than a bundle's files, its list and the runner."""
-    from compressor.bundle.bundle import MANIFEST, RUNNER
+    from compressor.bundle.copies import runner_files
+    from compressor.device.manifest import MANIFEST, PACKAGE
 
-    foreign = [name for name in held if name not in {MANIFEST, RUNNER, *files}]
+    own = {MANIFEST, f"{PACKAGE}/__pycache__", *runner_files(), *files}
+    foreign = [name for name in held if name not in own]
     if foreign:
         raise InputError("--to", f"{folder} holds {foreign[0]}, which is no part of its bundle", "move it elsewhere")

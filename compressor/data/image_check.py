@@ -14,8 +14,9 @@ from typing import Any
 
 from compressor.data.image_folder import PictureFile
 from compressor.data.preprocess import channels_of, final_size, value_of, written
+from compressor.device.pictures import decode
+from compressor.device.preprocess import DEPTHS, plain_mode
 from compressor.errors import InputError
-from compressor.runner import runner
 from compressor.unfinished import write_whole
 
 WHERE = "task.data.folder"
@@ -78,20 +79,20 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 def inspect(path: Path) -> Seen:
     """Decode one picture. Modes that need no conversion by the user count as what they become (L or RGB)."""
     try:
-        image = runner().decode(path.read_bytes())
+        image = decode(path.read_bytes())
     except ValueError as error:
         return str(error)
     except OSError as error:
         return f"cannot be read ({error.strerror}); replace or remove it"
     try:
-        runner().plain_mode(image, converts=True)
+        plain_mode(image, converts=True)
     except ValueError as error:
         return str(error) if "; " in str(error) else f"cannot be converted ({error}); replace or remove it"
     try:
-        mode = runner().plain_mode(image, converts=False).mode
+        mode = plain_mode(image, converts=False).mode
     except ValueError:
         mode = image.mode
-    largest = [int(image.getextrema()[1])] if mode.startswith(DEEP) else []
+    largest = [int(image.getextrema()[1])] if mode.startswith(DEEP) else []  # type: ignore[arg-type]  # one band
     return [mode, image.height, image.width, *largest]
 
 
@@ -138,8 +139,7 @@ def bits_of(largest: int) -> int:
     >>> bits_of(4095), bits_of(4096)
     (12, 16)
     """
-    known: tuple[int, ...] = runner().DEPTHS
-    return next((bits for bits in known if largest < 2**bits), known[-1])
+    return next((bits for bits in DEPTHS if largest < 2**bits), DEPTHS[-1])
 
 
 def _check_classes(files: Sequence[PictureFile], kept: Sequence[PictureFile]) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from compressor.data.image_folder import PictureFile
+from compressor.device.pictures import decode
 from compressor.errors import InputError
-from compressor.runner import runner
 
 
 class Pictures(Protocol):
@@ -97,10 +97,9 @@ class FilePictures:
             InputError: the file cannot be read (any more).
         """
         try:
-            decoded: Image.Image = runner().decode(self.encoded(index))
+            return decode(self.encoded(index))
         except ValueError as error:
             raise InputError("task.data.folder", f"{self.name(index)} {error}") from error
-        return decoded
 
     def encoded(self, index: int) -> bytes:
         """The file's own bytes."""

@@ -11,7 +11,7 @@ from compressor.data.augment import Augmentation
 from compressor.data.image_check import in_threads
 from compressor.data.pictures import Pictures
 from compressor.data.preprocess import changes_geometry, interpolation_of, value_of
-from compressor.runner import runner
+from compressor.device.preprocess import INTERPOLATIONS, coloured, geometric
 
 
 class PreparedSplit:
@@ -43,14 +43,14 @@ class PreparedSplit:
         """The same, changed at random as the augmentation says."""
         if not augmentation.cuts_source:
             return augmentation.apply(self.pixels(indices), indices)
-        how = runner().INTERPOLATIONS[interpolation_of(self._steps)]
+        how = INTERPOLATIONS[interpolation_of(self._steps)]
         channels = value_of(self._steps, "channels")
         convert = [{"channels": channels}] if channels else []
 
         def cut(index: int) -> np.ndarray:
-            image = runner().coloured(self.pictures.picture(index), self._steps)
+            image = coloured(self.pictures.picture(index), self._steps)
             small = augmentation.resized_crop(image, index, self._shape[:2], how)
-            return np.asarray(runner().geometric(small, convert))
+            return np.asarray(geometric(small, convert))
 
         return augmentation.apply(np.stack(in_threads(cut, indices.tolist())), indices)
 
@@ -58,7 +58,7 @@ class PreparedSplit:
         made = np.empty((len(indices), *self._shape), dtype=np.uint8)
 
         def fill(place: int) -> None:
-            made[place] = runner().geometric(self.pictures.picture(int(indices[place])), self._steps)
+            made[place] = geometric(self.pictures.picture(int(indices[place])), self._steps)
 
         in_threads(fill, range(len(indices)))
         return made

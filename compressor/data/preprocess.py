@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compressor.runner import runner
+from compressor.device.preprocess import resized
 
 Steps = Sequence[Mapping[str, Any]]
 COUNTS = {"rgb": 3, "gray": 1}
@@ -41,7 +41,7 @@ def final_size(steps: Steps, size: tuple[int, int]) -> tuple[int, int]:
     for item in steps:
         ((name, value),) = item.items()
         if name == "resize":
-            size = runner().resized(size, value)
+            size = resized(size, value)
         elif name == "pad":
             if size[0] > value["to"][0] or size[1] > value["to"][1]:
                 raise ValueError(_too("pad", size, "more", value["to"]))

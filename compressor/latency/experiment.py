@@ -20,9 +20,9 @@ import numpy as np
 
 from compressor import machine
 from compressor.deaths import death
+from compressor.device.limits import Watch
 from compressor.errors import ResourceError, StepError, address_limit, is_shortage
 from compressor.latency import plan, summary
-from compressor.runner import runner
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 
@@ -174,7 +174,7 @@ def _in_process(request: dict[str, Any], told: Callable[[int], None], limits: An
     ):
         assert worker.stdin
         assert worker.stdout
-        watch = runner().Watch(worker, limits) if limits else None
+        watch = Watch(worker, limits) if limits else None
         try:
             if watch:
                 watch.begin()

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from compressor.device.answers import probabilities
 from compressor.errors import CompressError, StepError
 from compressor.onnx_graph import clean, parity, session
-from compressor.runner import runner
 
 Answer = Callable[[np.ndarray], np.ndarray]
 Link = Mapping[str, Any]
@@ -55,7 +55,7 @@ def core_to_shipped(
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
         what = f"the onnxruntime here cannot run the shipped file ({clean.first_line(error)})"
         raise StepError("", what, "lower ir_version or onnx.opset, or update onnxruntime") from error
-    wanted = runner().probabilities(expected, (activation,)) if softmax else expected
+    wanted = probabilities(expected, (activation,)) if softmax else expected
     numbers = parity.compare(wanted, found, answer)
     if exact and numbers["max_abs"] != 0:
         what = f"the shipped file's outputs differ by {numbers['max_abs']:.3g} from its core graph's"

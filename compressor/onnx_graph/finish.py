@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from compressor.device.graphs import BITS
 from compressor.errors import StepError
 from compressor.models.answer_kinds import LOGARITHM_OF, Kind
 from compressor.onnx_graph import clean, links
 from compressor.onnx_graph.preprocess_nodes import prepend
-from compressor.runner import runner
 
 Input = Literal["float", "pixels_nhwc", "pixels_nchw"]
 BATCH = "batch"
@@ -146,9 +146,7 @@ def external_files(graph: onnx.GraphProto) -> list[str]:
 
 def weight_bytes(graph: onnx.GraphProto) -> int:
     """Bytes of the graph's constants by their sizes and types, wherever their numbers lie; none is read."""
-    bits = runner().BITS
-    held: int = sum(-(-prod(tensor.dims) * bits.get(tensor.data_type, 0) // 8) for tensor in constants(graph))
-    return held
+    return sum(-(-prod(tensor.dims) * BITS.get(tensor.data_type, 0) // 8) for tensor in constants(graph))
 
 
 def weight_bits(graph: onnx.GraphProto) -> int | None:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.runner import runner
+from compressor.device.memory import first_line, short_of_memory
+from compressor.device.refused import Refused
+from compressor.device.serve import serve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +46,9 @@ class Inside:
         try:
             made = operators.count(path) | {"precision_unknown": None}
         except Exception as error:  # onnxruntime has a dozen exception types without a common one
-            if runner().short_of_memory(error):
+            if short_of_memory(error):
                 raise
-            made = operators.unknown(f"its operators are not known: {runner().first_line(error)}")
+            made = operators.unknown(f"its operators are not known: {first_line(error)}")
         return made | cost.count(path, request["sample"]), None
 
     def run(self, _: Mapping[str, Any], batch: np.ndarray) -> Answer:
@@ -72,7 +74,7 @@ class Inside:
             began = time.monotonic()
             session.answer(self.session, samples)
         except Exception as error:  # onnxruntime has a dozen exception types without a common one
-            if runner().short_of_memory(error):
+            if short_of_memory(error):
                 raise
             return {"seconds": 0}, None
         return {"seconds": time.monotonic() - began}, None
@@ -88,14 +90,14 @@ class Inside:
             raise self._refused(error) from None
 
     def _refused(self, error: Exception) -> Exception:
-        if runner().short_of_memory(error):
+        if short_of_memory(error):
             return error
-        problem = f"onnxruntime cannot run it ({runner().first_line(error)})"
-        refused: Exception = runner().Refused(self.code, str(self.path), problem, "check the file")
+        problem = f"onnxruntime cannot run it ({first_line(error)})"
+        refused: Exception = Refused(self.code, str(self.path), problem, "check the file")
         return refused
 
 
 if __name__ == "__main__":
     inside = Inside()
     asked = ("open", "count", "run", "pace", "neighbours")
-    sys.exit(runner().serve({name: getattr(inside, name) for name in asked}, sys.argv[1:]))
+    sys.exit(serve({name: getattr(inside, name) for name in asked}, sys.argv[1:]))

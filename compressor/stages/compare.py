@@ -65,9 +65,9 @@ def confidence(outputs: np.ndarray, activation: Kind | None) -> np.ndarray:
     of `activation`, None for logits."""
     import numpy as np
 
-    from compressor.runner import runner
+    from compressor.device.answers import probabilities
 
-    return np.asarray(runner().probabilities(outputs, (activation,)).max(1))
+    return np.asarray(probabilities(outputs, (activation,)).max(1))
 
 
 def picture(pixels: np.ndarray) -> str:

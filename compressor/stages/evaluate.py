@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from compressor.device.answers import probabilities
 from compressor.evaluation.evaluation import Bits, Evaluation, Parity, Predictions, TensorFacts
 from compressor.models.answer_kinds import ANSWERS, MEANINGS, NAMES
 from compressor.problem.context import Context
-from compressor.runner import runner
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -195,7 +195,7 @@ def _parity(
     else:
         wanted = reference.predictions.outputs("validation")
         if activation in ("softmax", "sigmoid"):
-            wanted = runner().probabilities(wanted, (reference.final_activation,))
+            wanted = probabilities(wanted, (reference.final_activation,))
     return Parity(**parity.compare(wanted, outputs, context.task.answer))
 
 

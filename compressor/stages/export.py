@@ -81,9 +81,10 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
             answer depends on the samples beside it.
     """
     from compressor.bundle import bundle as bundles
+    from compressor.device.manifest import MODEL
+    from compressor.device.predict import Model
     from compressor.onnx_graph import bits, chain
     from compressor.onnx_graph.finish import Finish, finish
-    from compressor.runner import runner
 
     folder = context.folder / "bundle"
     folder.mkdir()
@@ -91,27 +92,27 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     fixed = None if spec.batch_size == "dynamic" else spec.batch_size
     activation, precision = evaluation.final_activation, evaluation.precision
     wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version, activation)
-    finished = finish(core.file("core.onnx"), folder / bundles.MODEL, wanted)
+    finished = finish(core.file("core.onnx"), folder / MODEL, wanted)
     check_interface(finished, spec, context)
     context.progress.say(f"input {_shown(finished.inputs[0])}, output {_shown(finished.outputs[0])}")
     form = {"pixels": spec.input != "float", "channels_first": spec.input != "pixels_nhwc"}
     few = single.samples(context.task, **form)
-    single.check(folder / bundles.MODEL, few)
-    parity = _parity(spec, inputs, evaluation, folder / bundles.MODEL, (activation, finished.activation), context)
+    single.check(folder / MODEL, few)
+    parity = _parity(spec, inputs, evaluation, folder / MODEL, (activation, finished.activation), context)
     if not context.smoke:
         chain.check(parity, spec.parity.limits(precision))
-    found = bits.judge(folder / bundles.MODEL)
+    found = bits.judge(folder / MODEL)
     found_here = {"parity": parity, "bits": found, "precision": precision}
     manifest = _manifest(spec, finished, evaluation.predictions, found_here, context)
     context.progress.say(bits.sentence(found))
-    single.check_runner(folder / bundles.MODEL, runner().Model(folder, manifest.facts()), few)
+    single.check_runner(folder / MODEL, Model(folder, manifest.facts()), few)
     if spec.samples:
         _write_samples(folder, manifest, evaluation.predictions, context)
     bundle = bundles.write(folder, manifest)
     ports = bundle.manifest.facts()
     return {
         "model_sha256": bundle.model_sha256,
-        "size_bytes": bundle.manifest.files[bundles.MODEL].bytes,
+        "size_bytes": bundle.manifest.files[MODEL].bytes,
         "parity": parity,
         "input": ports["inputs"][0],
         "output": ports["outputs"][0],
@@ -220,12 +221,12 @@ def _write_samples(folder: Path, manifest: Manifest, predictions: Predictions, c
     import numpy as np
 
     from compressor.bundle import golden
-    from compressor.bundle.bundle import MODEL, SAMPLES
+    from compressor.device.manifest import MODEL, SAMPLES
+    from compressor.device.predict import Model
     from compressor.onnx_graph.allowance import allowance
-    from compressor.runner import runner
 
     facts = manifest.facts()
-    model, source = runner().Model(folder, facts), facts["inputs"][0]
+    model, source = Model(folder, facts), facts["inputs"][0]
     bytes_each = int(np.prod(source["shape"][1:])) * np.dtype(source["dtype"]).itemsize
     places = golden.choose(predictions.targets("test"), bytes_each)
     indices = predictions.indices[places]

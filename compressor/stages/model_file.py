@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from compressor import machine, unfinished
 from compressor.bundle.bundle import translated
+from compressor.device.child import apart
+from compressor.device.graphs import check_graph
+from compressor.device.limits import Limits
+from compressor.device.refused import Refused
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
 from compressor.evaluation import quality
-from compressor.runner import apart, runner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +110,7 @@ def _graph(model: Path) -> onnx.GraphProto:
     import onnx
 
     try:
-        runner().check_graph(model, external=True)
+        check_graph(model, external=True)
     except ValueError as error:
         raise InputError(str(model), str(error), "name a bundle or another ONNX file") from None
     try:
@@ -225,7 +228,7 @@ def _counted(
             with apart("compressor.onnx_graph.inside", model, code, limits) as child:
                 told: dict[str, Any] = child.ask({"do": "count", "path": str(model), "sample": sample})[0]
                 return told
-        except runner().Refused as refused:
+        except Refused as refused:
             if refused.code != code:
                 raise
             why = f"what counts them {refused.problem}"
@@ -264,7 +267,7 @@ def _latency(
     asked: dict[str, Any] = {name: getattr(step, name, usual) for name, usual in QUICK.items()}
     if batch is not None:
         asked["batch_sizes"] = (batch,)
-    watch = runner().Limits(*limits) if limits else runner().Limits()
+    watch = Limits(*limits) if limits else Limits()
     with unfinished.folder() as folder:
         timed = _sized(model, sample, folder)
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor.device.refused import Refused
 from compressor.errors import StepError, short_of_memory
-from compressor.runner import runner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ def check_runner(graph: Path, model: Any, inputs: np.ndarray) -> None:
     for place in range(min(ALONE, len(inputs))):
         try:
             alone = model.outputs(inputs[place : place + 1])
-        except runner().Refused as refused:
+        except Refused as refused:
             raise StepError("", f"the runner fails with one sample: {refused.problem}", TODO) from refused
         same = alone.shape == outputs[place : place + 1].shape
         distance = float(np.abs(alone.astype(np.float64) - outputs[place]).max(initial=0)) if same else float("inf")

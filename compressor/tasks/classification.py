@@ -113,9 +113,9 @@ class ImageClassification:
         import numpy as np
         import torch
 
-        from compressor.runner import runner
+        from compressor.device.preprocess import numeric
 
-        inputs = np.ascontiguousarray(made) if pixels else runner().numeric(made, self.preprocess)
+        inputs = np.ascontiguousarray(made) if pixels else numeric(made, self.preprocess)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(indices))
 
     def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:

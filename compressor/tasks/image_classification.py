@@ -42,9 +42,9 @@ class ImageClassificationSpec(TaskSpec):
     @classmethod
     def _is_one_list(cls, items: tuple[PreprocessItem, ...] | None) -> tuple[PreprocessItem, ...] | None:
         if items is not None:
-            from compressor.runner import runner
+            from compressor.device.steps import check_preprocess
 
-            runner().check_preprocess([item.step() for item in items])
+            check_preprocess([item.step() for item in items])
         return items
 
     @field_validator("augment")
@@ -117,11 +117,11 @@ class ImageClassificationSpec(TaskSpec):
             return [item.step() for item in self.preprocess]
         if declared is None:
             return self.default_steps()
-        from compressor.runner import runner
+        from compressor.device.steps import check_preprocess
 
         try:
             steps = [PreprocessItem.model_validate(item).step() for item in declared]
-            runner().check_preprocess(steps)
+            check_preprocess(steps)
         except ValueError as error:
             what = f"what the weights declare is not a list of ours ({str(error).splitlines()[0]})"
             raise InputError("task.preprocess", what, "write task.preprocess in the file") from error

@@ -15,9 +15,15 @@ import numpy as np
 import onnx
 import pytest
 
+from compressor.bundle.copies import put_runner
 from compressor.bundle.verify import verify
+from compressor.device.child import apart
+from compressor.device.command import main
+from compressor.device.graphs import BITS, check_graph
+from compressor.device.manifest import file_digest, manifest_digest
+from compressor.device.refused import Refused
+from compressor.device.samples import load_samples
 from compressor.errors import IntegrityError
-from compressor.runner import apart, runner, runner_path
 from tests.bundle import hostile
 from tests.exported import bundle, world  # noqa: F401
 
@@ -28,8 +34,8 @@ def with_graph(bundle: Path, folder: Path, model: onnx.ModelProto) -> Path:
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     facts = json.loads((folder / "bundle.json").read_text())
     path = folder / "model.onnx"
-    facts["files"]["model.onnx"] = {"sha256": runner().file_digest(path), "bytes": path.stat().st_size}
-    facts["digest"] = runner().manifest_digest(facts)
+    facts["files"]["model.onnx"] = {"sha256": file_digest(path), "bytes": path.stat().st_size}
+    facts["digest"] = manifest_digest(facts)
     (folder / "bundle.json").write_text(json.dumps(facts))
     return folder
 
@@ -39,7 +45,7 @@ def test_what_is_too_large_is_refused_before_it_is_loaded(name: str, tmp_path: P
     (tmp_path / "model.onnx").write_bytes(hostile.BOUNDED[name]().SerializeToString())
     before = time.process_time()
     with pytest.raises(ValueError):
-        runner().check_graph(tmp_path / "model.onnx")
+        check_graph(tmp_path / "model.onnx")
     assert time.process_time() - before < 60  # seconds; what these stand for takes for ever
 
 
@@ -48,23 +54,23 @@ def test_functions_are_counted_as_often_as_they_are_called(tmp_path: Path) -> No
     for levels, calls, fits in ((1, 1, True), (12, 2, True), (17, 2, False), (5, 12, True), (6, 12, False)):
         path.write_bytes(hostile.bomb(levels, calls).SerializeToString())
         if fits:
-            runner().check_graph(path)
+            check_graph(path)
         else:
             with pytest.raises(ValueError, match="more than 50,000 operators once its functions are expanded"):
-                runner().check_graph(path)
+                check_graph(path)
 
 
 def test_depth_is_that_of_functions_and_graphs_together(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     for make, most in ((lambda n: hostile.bomb(n, 1), 32), (hostile.deep, 24)):
         path.write_bytes(make(most).SerializeToString())
-        runner().check_graph(path)
+        check_graph(path)
     path.write_bytes(hostile.buried(32))
-    runner().check_graph(path)
+    check_graph(path)
     for data in (hostile.bomb(34, 1).SerializeToString(), hostile.buried(33), hostile.buried(5000)):
         path.write_bytes(data)
         with pytest.raises(ValueError, match="more than 32 deep"):
-            runner().check_graph(path)
+            check_graph(path)
 
 
 def test_a_tensor_holds_what_it_says_however_it_is_stored(tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_a_tensor_holds_what_it_says_however_it_is_stored(tmp_path: Path) -> Non
     from onnx import TensorProto, helper, numpy_helper
 
     path = tmp_path / "model.onnx"
-    for kind in sorted(runner().BITS):
+    for kind in sorted(BITS):
         if kind > TensorProto.INT4:
             continue
         text = kind == TensorProto.STRING
@@ -87,22 +93,22 @@ def test_a_tensor_holds_what_it_says_however_it_is_stored(tmp_path: Path) -> Non
                 made.graph.initializer[1].dims.extend(dims)
                 path.write_bytes(made.SerializeToString())
                 if fits:
-                    runner().check_graph(path)
+                    check_graph(path)
                 else:
                     with pytest.raises(ValueError, match="without the numbers for it"):
-                        runner().check_graph(path)
+                        check_graph(path)
 
 
 @pytest.mark.parametrize("place", ["/etc/passwd", "../w.bin", "a/../../w.bin", "C:\\w.bin", "\\\\host\\w", "a\0b", ""])
 def test_weights_outside_of_the_folder_are_no_weights(place: str, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(hostile.external(place).SerializeToString())
     with pytest.raises(ValueError, match="outside of its folder"):
-        runner().check_graph(tmp_path / "model.onnx", external=True)
+        check_graph(tmp_path / "model.onnx", external=True)
 
 
 def test_weights_beside_a_given_file_are_its_own(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(hostile.external("weights/w.bin").SerializeToString())
-    runner().check_graph(tmp_path / "model.onnx", external=True)
+    check_graph(tmp_path / "model.onnx", external=True)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 100, 1000, 2000])
@@ -111,7 +117,7 @@ def test_bytes_that_are_no_graph(bundle: Path, tmp_path: Path, cut: int) -> None
     for bytes_ in (data, data + b"\xff" * 40, b"\x00" * cut, b"{}" * cut):
         (tmp_path / "model.onnx").write_bytes(bytes_)
         with pytest.raises(ValueError):
-            runner().check_graph(tmp_path / "model.onnx")
+            check_graph(tmp_path / "model.onnx")
 
 
 def test_changed_bytes_are_read_or_refused(bundle: Path, tmp_path: Path) -> None:
@@ -127,7 +133,7 @@ def test_changed_bytes_are_read_or_refused(bundle: Path, tmp_path: Path) -> None
             data[place] = random.integers(0, 256)
         path.write_bytes(bytes(data[: random.integers(len(data) // 2, len(data) + 1)]))
         try:
-            runner().check_graph(path)
+            check_graph(path)
         except ValueError as error:
             refused.append(str(error))
     assert len(refused) > 300
@@ -139,7 +145,7 @@ def test_refused_by_verify_and_by_the_runner(bundle: Path, tmp_path: Path, name:
     folder = with_graph(bundle, tmp_path / "b", {**hostile.BOUNDED, **hostile.RUN}[name]())
     with pytest.raises(IntegrityError, match=r"model\.onnx"):
         verify(folder)
-    assert runner().main(["--bundle", str(folder), "--check"]) == 4
+    assert main(["--bundle", str(folder), "--check"]) == 4
 
 
 @pytest.mark.parametrize(("name", "option"), [("loop", "--max-seconds"), ("slow", "--max-seconds"),
@@ -149,7 +155,7 @@ def test_what_takes_too_much_is_ended(bundle: Path, tmp_path: Path, name: str, o
     seconds = 3 if name in hostile.SLOW else 120
     with pytest.raises(IntegrityError, match=f"allow more with {option}"):
         verify(folder, limits=(seconds, 500))
-    words = [sys.executable, str(runner_path()), "--bundle", str(folder), "--check"]
+    words = [sys.executable, str(put_runner(tmp_path / "runs")), "--bundle", str(folder), "--check"]
     words += ["--max-seconds", str(seconds), "--max-memory-mb", "500"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
@@ -164,8 +170,8 @@ def test_arrays_that_say_they_are_larger_than_they_are(bundle: Path, tmp_path: P
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**40,)})
     with zipfile.ZipFile(tmp_path / "samples.npz", "w") as archive:
         archive.writestr("input.npy", header.getvalue() + b"\0" * 64)
-    with pytest.raises(runner().Refused, match="larger than it is") as found:
-        runner().load_samples(tmp_path / "samples.npz")
+    with pytest.raises(Refused, match="larger than it is") as found:
+        load_samples(tmp_path / "samples.npz")
     assert found.value.code == 4
 
 
@@ -191,7 +197,7 @@ def test_the_process_of_a_graph_knows_no_secrets_and_dies_with_its_parent(
     assert child._process.returncode is not None
 
     folder = with_graph(bundle, tmp_path / "b", hostile.loop())
-    parent = subprocess.Popen([sys.executable, str(runner_path()), "--bundle", str(folder), "--check"])
+    parent = subprocess.Popen([sys.executable, str(put_runner(tmp_path / "runs")), "--bundle", str(folder), "--check"])
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     until = time.monotonic() + 60
     while not (found := children.read_text().split()) and time.monotonic() < until:

@@ -12,7 +12,9 @@ from PIL import Image, PngImagePlugin
 
 from compressor.bundle import golden
 from compressor.bundle.plain_pictures import LARGEST, encode, forms, plain
-from compressor.runner import runner
+from compressor.device.pictures import decode
+from compressor.device.preprocess import prepare
+from compressor.device.samples import load_samples
 
 RGB = [{"channels": "rgb"}]
 SMALL = [{"resize": {"shortest": 256}}, {"center_crop": [224, 224]}, {"scale": 255}]
@@ -54,7 +56,7 @@ def test_only_the_upright_pixels_stay(form: str, settings: dict[str, object]) ->
         assert shown.size == (40, 60)  # turned
         assert not shown.getexif()
         assert not shown.info
-        assert np.array_equal(np.asarray(shown), np.asarray(runner().decode(given)))
+        assert np.array_equal(np.asarray(shown), np.asarray(decode(given)))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
@@ -67,7 +69,7 @@ def test_every_kind_of_picture_gives_the_same_network_input(mode: str) -> None:
 
 def inputs(given: bytes, steps: list[dict[str, Any]]) -> list[np.ndarray]:
     """What the network gets of the file, and of the picture that the bundle shows of it."""
-    return [np.asarray(runner().prepare(runner().decode(one), steps)) for one in (given, plain(given, steps))]
+    return [np.asarray(prepare(decode(one), steps)) for one in (given, plain(given, steps))]
 
 
 @pytest.mark.parametrize("bits", [10, 12, 16])
@@ -154,7 +156,7 @@ class Model:
         self.facts = {"preprocess": steps}
 
     def prepare(self, image: Image.Image) -> np.ndarray:
-        return np.asarray(runner().prepare(image, self.facts["preprocess"]))
+        return np.asarray(prepare(image, self.facts["preprocess"]))
 
 
 @pytest.mark.parametrize("steps", [[{"scale": 255}], [{"resize": {"exact": [160, 160]}}, {"scale": 255}]])
@@ -170,11 +172,11 @@ def test_an_input_that_is_larger_than_the_file_may_be_is_there_with_a_picture_th
         raw.append(stream.getvalue())
     kept, encoded, given = golden.pictures(raw, Model(steps), 4_000)
     assert (len(kept), len(encoded), given.shape, given.dtype) == (1, 1, (1, 3, 160, 160), np.float32)
-    assert np.array_equal(given[0], runner().prepare(runner().decode(encoded[0]), steps))
+    assert np.array_equal(given[0], prepare(decode(encoded[0]), steps))
     output, place = np.random.default_rng(0).random((1, 1000), np.float32), np.array([0])
     golden.write(tmp_path / "samples.npz", golden.Golden(encoded, given, output, place, place, 0, 0, 0))
     assert (tmp_path / "samples.npz").stat().st_size <= golden.LARGEST_FILE
-    assert len(runner().load_samples(tmp_path / "samples.npz")["encoded"]) == 1
+    assert len(load_samples(tmp_path / "samples.npz")["encoded"]) == 1
 
 
 def test_few_samples_of_a_huge_input_are_tried() -> None:

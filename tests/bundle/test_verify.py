@@ -19,8 +19,12 @@ import compressor
 from compressor.bundle import bundle as bundles
 from compressor.bundle import copies, golden
 from compressor.bundle.verify import verify
+from compressor.device import samples
+from compressor.device.command import main
+from compressor.device.manifest import check_files, file_digest, manifest_digest
+from compressor.device.refused import Refused
+from compressor.device.samples import load_samples
 from compressor.errors import InputError, IntegrityError
-from compressor.runner import runner, runner_path
 from tests.exported import World, bundle, world  # noqa: F401
 
 
@@ -34,9 +38,9 @@ def resign(folder: Path, change: Callable[[dict[str, Any]], object], *, files: b
     facts = json.loads((folder / "bundle.json").read_text())
     if files:
         for name, entry in facts["files"].items():
-            entry |= {"sha256": runner().file_digest(folder / name), "bytes": (folder / name).stat().st_size}
+            entry |= {"sha256": file_digest(folder / name), "bytes": (folder / name).stat().st_size}
     change(facts)
-    facts["digest"] = runner().manifest_digest(facts)
+    facts["digest"] = manifest_digest(facts)
     (folder / "bundle.json").write_text(json.dumps(facts))
 
 
@@ -63,8 +67,8 @@ def test_what_is_said_of_golden_samples_must_be_so(world: World, bundle: Path, t
     resign(without, lambda facts: facts.pop("samples"))
     with pytest.raises(IntegrityError, match=r"does not list samples\.npz"):
         verify(without)
-    with pytest.raises(runner().Refused, match=r"does not list model\.onnx and samples\.npz"):
-        runner().check_files(without, json.loads((without / "bundle.json").read_text()))
+    with pytest.raises(Refused, match=r"does not list model\.onnx and samples\.npz"):
+        check_files(without, json.loads((without / "bundle.json").read_text()))
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     resign(copy, lambda facts: facts.update(samples=False))
     with pytest.raises(IntegrityError, match=r"lists samples\.npz and says that golden samples were left out"):
@@ -115,7 +119,7 @@ def test_only_files_of_a_bundle_may_be_listed(copy: Path, name: str, tmp_path: P
     resign(copy, lambda facts: facts["files"].update({name: empty}))
     with pytest.raises(IntegrityError, match=r"bundle\.json"):
         verify(copy)
-    assert runner().main(["--bundle", str(copy), "--check"]) == 4
+    assert main(["--bundle", str(copy), "--check"]) == 4
 
 
 @pytest.mark.parametrize("name", ["model.sig", "model.cdx.json", "model.onnx.sealed", "samples.npz.sealed"])
@@ -162,19 +166,34 @@ def test_what_is_no_plain_file_is_refused_and_never_opened(copy: Path, name: str
 
 
 def test_the_runner_may_lie_beside_and_is_told_apart(copy: Path) -> None:
-    shutil.copyfile(runner_path(), copy / "run.py")
-    assert "run.py beside them is this version's own" in verify(copy)[1].found
-    (copy / "run.py").write_text("raise SystemExit")
-    assert "not this version's own" in verify(copy)[1].found
+    copies.put_runner(copy)
+    assert "run.py and runner beside them are this version's own" in verify(copy)[1].found
+    for name in ("runner/__pycache__/x.pyc", "runner/more.py", "runner/__init__.py", "run.py"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("raise SystemExit")
+        first = "/".join(name.split("/")[:2])
+        assert f"not this version's own ({first} differs; `compress export` makes a new copy)" in verify(copy)[1].found
+        shutil.rmtree(copy / "runner" / "__pycache__", ignore_errors=True)
+        (copy / "runner" / "more.py").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", ["runner", "runner/__init__.py", "runner.py"])
+def test_a_bundle_that_lists_the_runners_package_is_altered(copy: Path, name: str) -> None:
+    copies.put_runner(copy)
+    entry = {"sha256": "0" * 64, "bytes": 1}
+    resign(copy, lambda facts: facts["files"].update({name: entry}))
+    with pytest.raises(IntegrityError):
+        verify(copy)
+    assert main(["--bundle", str(copy), "--check"]) == 4
 
 
 def test_a_copy_that_lists_its_runner_stays_valid_and_is_copied_with_todays(copy: Path, tmp_path: Path) -> None:
     (copy / "run.py").write_text("print('of an earlier version')")
-    entry = {"sha256": runner().file_digest(copy / "run.py"), "bytes": (copy / "run.py").stat().st_size}
+    entry = {"sha256": file_digest(copy / "run.py"), "bytes": (copy / "run.py").stat().st_size}
     resign(copy, lambda facts: facts["files"].update({"run.py": entry}))
     verify(copy)
     made = copies.equip(copy, tmp_path / "out").folder
-    assert (made / "run.py").read_bytes() == runner_path().read_bytes()
+    assert (made / "run.py").read_bytes() == copies.runner_files()["run.py"].read_bytes()
     verify(made)
     (copy / "run.py").write_text("print('something else entirely')")
     with pytest.raises(IntegrityError, match=r"run\.py"):
@@ -276,9 +295,9 @@ def test_golden_samples_that_are_not_reproduced(copy: Path, change: Any, named: 
 
 
 def test_samples_that_unpack_to_too_much_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner(), "LARGEST_SAMPLES", 1000)
-    with pytest.raises(runner().Refused, match="unpacks to more than 1,000 bytes"):
-        runner().load_samples(copy / "samples.npz")
+    monkeypatch.setattr(samples, "LARGEST_SAMPLES", 1000)
+    with pytest.raises(Refused, match="unpacks to more than 1,000 bytes"):
+        load_samples(copy / "samples.npz")
 
 
 def test_delivery_names_the_bundle_and_leaves_the_source_alone(bundle: Path, tmp_path: Path) -> None:
@@ -331,7 +350,7 @@ def test_altered_weights_are_found_behind_right_digests(
     resign(folder, lambda facts: None)
     with pytest.raises(IntegrityError, match=r"differs? by .*, and .* is the most that another device explains"):
         verify(folder)
-    assert runner().main(["--bundle", str(folder), "--check"]) == 4
+    assert main(["--bundle", str(folder), "--check"]) == 4
     told = capsys.readouterr().err
     assert "is the most that another device explains" in told
 
@@ -351,7 +370,7 @@ def test_answers_of_another_cpu_pass_with_a_sentence(
     assert "not the same bits as where it was made, which is allowed" in found
     assert allowed in found
     assert "conv (float)" in found
-    assert runner().main(["--bundle", str(folder), "--check"]) == 0
+    assert main(["--bundle", str(folder), "--check"]) == 0
     assert allowed in capsys.readouterr().out
 
 
@@ -369,7 +388,7 @@ def test_one_sample_may_differ_much_and_half_of_them_little(
         arrays["output"][places] += np.float32(0.25)
         np.savez(folder / "samples.npz", **arrays)
         resign(folder, lambda facts: None)
-        assert runner().main(["--bundle", str(folder), "--check"]) == code
+        assert main(["--bundle", str(folder), "--check"]) == code
     assert "half of the outputs differ by 0.25 or more, and 0.01 is the most" in capsys.readouterr().err
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from compressor.bundle.verify import verify as verified
 from compressor.cli import bundle_commands as commands
 from compressor.cli.bundle_commands import evaluate_file
+from compressor.device.manifest import manifest_digest
 from compressor.errors import InputError, IntegrityError
-from compressor.runner import runner
 from tests.exported import World, bundle, core_graph, world  # noqa: F401
 
 PIPELINE = """\
@@ -61,7 +61,7 @@ def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp
     for _ in range(2):
         commands.export(bundle, "python", target)
         names = {path.name for path in target.iterdir()}
-        assert names == {"model.onnx", "bundle.json", "samples.npz", "README.md", "run.py"}
+        assert names == {"model.onnx", "bundle.json", "samples.npz", "README.md", "run.py", "runner"}
         verified(target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["device"]
     commands.export(target, "python", tmp_path / "again")
@@ -74,7 +74,11 @@ def test_an_export_that_a_kill_ends_leaves_a_whole_copy_there_or_beside_it(
     class Killed(BaseException):
         pass
 
-    target, rename, names = tmp_path / "device", Path.rename, {path.name for path in bundle.iterdir()} | {"run.py"}
+    target, rename, names = (
+        tmp_path / "device",
+        Path.rename,
+        {path.name for path in bundle.iterdir()} | {"run.py", "runner"},
+    )
     commands.export(bundle, "python", target)
     for allowed in range(3):
         calls: list[str] = []
@@ -113,6 +117,12 @@ def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path
     (target / "holiday.jpg").write_bytes(b"x")
     with pytest.raises(InputError, match=r"holiday\.jpg"):
         commands.export(bundle, "python", target)
+    (target / "holiday.jpg").rename(target / "runner" / "holiday.jpg")
+    with pytest.raises(InputError, match=r"holds runner/holiday\.jpg"):
+        commands.export(bundle, "python", target)
+    (target / "runner" / "holiday.jpg").unlink()
+    (target / "runner" / "__pycache__").mkdir()
+    commands.export(bundle, "python", target)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     for wrong in (bundle, bundle / "inside", tmp_path / "thesis.txt"):
         with pytest.raises(InputError, match="--to"):
@@ -241,7 +251,7 @@ def test_pictures_are_bounded_before_any_is_made(
     shutil.copytree(bundle, copy)
     facts = json.loads((copy / "bundle.json").read_text())
     facts["preprocess"] = [*steps, *facts["preprocess"]]
-    facts["digest"] = runner().manifest_digest(facts)
+    facts["digest"] = manifest_digest(facts)
     (copy / "bundle.json").write_text(json.dumps(facts))
     with pytest.raises(IntegrityError, match=re.escape(words)) if words else contextlib.nullcontext():
         evaluate_file(copy, pipeline, (60, memory_mb))

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from compressor.runner import runner
+from compressor.device.pictures import decode
+from compressor.device.samples import SAMPLE_FORMATS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3)).astype(np.uint8)
 ROTATED = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
@@ -69,7 +70,7 @@ def encoded(kind: str, exif: bytes = b"") -> bytes:
 
 
 def pixels(data: bytes) -> np.ndarray:
-    return np.asarray(runner().decode(data).convert("RGB"))
+    return np.asarray(decode(data).convert("RGB"))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -149,7 +150,7 @@ def test_no_picture_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
 
     with pytest.raises(ValueError, match="none of"):
-        runner().decode(POSTSCRIPT)
+        decode(POSTSCRIPT)
     assert not (tmp_path / "started").exists()
 
 
@@ -157,11 +158,11 @@ def test_a_bomb_is_a_sentence() -> None:
     huge = encoded("PNG")
     size = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     with pytest.raises(ValueError, match=r"^cannot be read as a picture \(Image size .*\); replace or remove it$"):
-        runner().decode(huge[:8] + chunk(b"IHDR", size) + huge[33:])
+        decode(huge[:8] + chunk(b"IHDR", size) + huge[33:])
 
 
 def test_golden_samples_are_png_and_jpeg_alone() -> None:
-    allowed = runner().SAMPLE_FORMATS
-    assert np.asarray(runner().decode(encoded("PNG"), allowed)).shape == PIXELS.shape
+    allowed = SAMPLE_FORMATS
+    assert np.asarray(decode(encoded("PNG"), allowed)).shape == PIXELS.shape
     with pytest.raises(ValueError, match="none of PNG, JPEG"):
-        runner().decode(encoded("WEBP"), allowed)
+        decode(encoded("WEBP"), allowed)

@@ -15,8 +15,12 @@ import pytest
 from PIL import Image
 
 from compressor import statistics
-from compressor.bundle.copies import deliver, equip
-from compressor.runner import runner, runner_path
+from compressor.bundle.copies import deliver, equip, runner_files
+from compressor.device.bench import median_bounds
+from compressor.device.command import main
+from compressor.device.manifest import canonical_json, file_digest, manifest_digest
+from compressor.device.preprocess import numeric
+from compressor.device.samples import inputs_of
 from tests.exported import World, bundle, world  # noqa: F401
 
 ALONE = """
@@ -46,7 +50,7 @@ def picture(device: Path, tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> int:
-    return int(runner().main([str(word) for word in words]))
+    return int(main([str(word) for word in words]))
 
 
 def test_check_alone_without_torch_and_without_this_package(device: Path) -> None:
@@ -85,7 +89,7 @@ def test_a_description_that_is_signed_but_senseless_is_exit_4(
     copy = Path(shutil.copytree(device, tmp_path / "copy"))
     for wrong in ({"inputs": []}, {"inputs": None}, {"preprocess": 3}, {"preprocess": None}, {"files": {}}):
         facts = json.loads((device / "bundle.json").read_text()) | wrong
-        facts["digest"] = runner().manifest_digest(facts)
+        facts["digest"] = manifest_digest(facts)
         (copy / "bundle.json").write_text(json.dumps(facts))
         assert run("--bundle", copy, "--check") == 4, wrong
         assert capsys.readouterr().err.count("\n") == 1
@@ -147,7 +151,7 @@ def test_bench_prints_rows_of_the_report(device: Path, capsys: pytest.CaptureFix
     assert row["low_ms"] <= row["p50_ms"] <= row["high_ms"]
     assert row["load_ms"] > 0
     assert row["peak_memory_bytes"] > 2**20
-    assert said["model_sha256"] == runner().file_digest(device / "model.onnx")
+    assert said["model_sha256"] == file_digest(device / "model.onnx")
     assert said["machine"]["cores"] >= 1
 
 
@@ -190,18 +194,19 @@ def test_output_that_nobody_reads_changes_no_exit_code(
 def test_the_interval_is_the_one_of_the_report(n: int) -> None:
     values = [float(value) for value in range(n)]
     found = statistics.median_interval(values)
-    assert runner().median_bounds(values) == (found.low, found.high)
+    assert median_bounds(values) == (found.low, found.high)
 
 
 def test_the_canonical_spelling_is_the_stores() -> None:
     from compressor.store import keys
 
     value = {"b": [1, 2.5e-7, None, True], "a": {"é": "\u2028", "z": 0.1}}
-    assert runner().canonical_json(value) == keys.canonical_json(value).encode()
+    assert canonical_json(value) == keys.canonical_json(value).encode()
 
 
 def test_the_runner_keeps_to_python_3_9() -> None:
-    ast.parse(runner_path().read_text(encoding="utf-8"), feature_version=(3, 9))
+    for path in runner_files().values():
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 @pytest.mark.slow
@@ -224,7 +229,7 @@ def bare(world: World, request: pytest.FixtureRequest, tmp_path_factory: pytest.
 
 
 def test_without_golden_samples_nothing_can_be_reproduced(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert {path.name for path in bare.iterdir()} == {"model.onnx", "bundle.json", "README.md", "run.py"}
+    assert {path.name for path in bare.iterdir()} == {"model.onnx", "bundle.json", "README.md", "run.py", "runner"}
     assert run("--bundle", bare, "--check") == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -243,12 +248,12 @@ def test_without_golden_samples_pictures_are_answered_and_noise_is_timed(
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert (row["batch"], row["peak_memory_bytes"] > 0) == (2, True)
     facts = json.loads((bare / "bundle.json").read_text())
-    feed = runner().inputs_of(bare, facts)
+    feed = inputs_of(bare, facts)
     assert feed.dtype == facts["inputs"][0]["dtype"]
     assert len(np.unique(feed)) > 16
     if feed.dtype == np.float32:  # as the preprocessing leaves pixels
         again = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1), dtype=np.uint8)
-        assert np.array_equal(feed, runner().numeric(again, facts["preprocess"]))
+        assert np.array_equal(feed, numeric(again, facts["preprocess"]))
 
 
 def test_an_altered_file_is_told_before_there_is_nothing_to_reproduce(bare: Path, tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ import pytest
 from PIL import Image
 
 from compressor import statistics
-from compressor.runner import runner
-
-run = runner()
+from compressor.device.bench import DRIFT, _fresh, _row
+from compressor.device.predict import Model
+from compressor.device.preprocess import geometric, numeric, resized
+from compressor.device.refused import Refused
+from compressor.device.samples import check_samples, reproduced
+from compressor.device.steps import check_preprocess
 
 
 def grey(rows: list[list[int]]) -> Image.Image:
@@ -25,7 +28,7 @@ def grey(rows: list[list[int]]) -> Image.Image:
 
 def network(compute: Callable[[np.ndarray], np.ndarray] = lambda x: x, **facts: Any) -> Any:
     """A model whose session is a function; it remembers the sizes of its batches in `sizes`."""
-    model = run.Model.__new__(run.Model)
+    model = Model.__new__(Model)
     model.facts = {"preprocess": [], "answers": ["a", "b", "c"], **facts}
     model.source = {
         "name": "x",
@@ -58,13 +61,13 @@ def network(compute: Callable[[np.ndarray], np.ndarray] = lambda x: x, **facts: 
     ],
 )
 def test_sizes_by_hand(size: tuple[int, int], value: dict[str, Any], wanted: tuple[int, int]) -> None:
-    assert run.resized(size, value) == wanted
+    assert resized(size, value) == wanted
 
 
 def test_what_is_left_over_by_a_pad_goes_down_and_to_the_right() -> None:
-    padded = run.geometric(grey([[1, 2]]), [{"pad": {"to": [2, 5]}}])[..., 0]
+    padded = geometric(grey([[1, 2]]), [{"pad": {"to": [2, 5]}}])[..., 0]
     assert padded.tolist() == [[0, 1, 2, 0, 0], [0, 0, 0, 0, 0]]
-    color = run.geometric(Image.new("RGB", (1, 1), (1, 2, 3)), [{"pad": {"to": [1, 2], "fill": 7}}])
+    color = geometric(Image.new("RGB", (1, 1), (1, 2, 3)), [{"pad": {"to": [1, 2], "fill": 7}}])
     assert color.tolist() == [[[1, 2, 3], [7, 7, 7]]]
 
 
@@ -72,23 +75,23 @@ def test_what_is_left_over_by_a_pad_goes_down_and_to_the_right() -> None:
 def test_a_crop_of_two_begins_at_half_of_the_rest_rounded_to_even(width: int, first: int) -> None:
     """Rests of 1, 2, 3, 4, 5 and 7: halves 0.5, 1, 1.5, 2, 2.5 and 3.5."""
     row = [list(range(width))]
-    assert run.geometric(grey(row), [{"center_crop": [1, 2]}])[0, :, 0].tolist() == [first, first + 1]
+    assert geometric(grey(row), [{"center_crop": [1, 2]}])[0, :, 0].tolist() == [first, first + 1]
     column = [[place] for place in range(width)]
-    assert run.geometric(grey(column), [{"center_crop": [2, 1]}])[:, 0, 0].tolist() == [first, first + 1]
+    assert geometric(grey(column), [{"center_crop": [2, 1]}])[:, 0, 0].tolist() == [first, first + 1]
 
 
 def test_a_crop_and_a_pad_may_be_as_large_as_the_picture() -> None:
     for step in ({"center_crop": [1, 2]}, {"pad": {"to": [1, 2]}}):
-        assert run.geometric(grey([[3, 4]]), [step])[..., 0].tolist() == [[3, 4]]
+        assert geometric(grey([[3, 4]]), [step])[..., 0].tolist() == [[3, 4]]
 
 
 def test_numbers_by_hand() -> None:
     """(pixel / 2 - mean) / std in binary fractions: exact."""
     pixels = np.array([[[[0, 4], [8, 255]]]], np.uint8)  # one row of two pixels, two channels
-    found = run.numeric(pixels, [{"scale": 2}, {"mean": [1.0, -2.0]}, {"std": [0.5, 4.0]}])
+    found = numeric(pixels, [{"scale": 2}, {"mean": [1.0, -2.0]}, {"std": [0.5, 4.0]}])
     assert found.tolist() == [[[[(0 - 1) / 0.5, (4 - 1) / 0.5]], [[(2 + 2) / 4, (127.5 + 2) / 4]]]]
     with pytest.raises(ValueError, match="mean: has 1 numbers for 2 channels"):
-        run.numeric(pixels, [{"mean": [1.0]}])
+        numeric(pixels, [{"mean": [1.0]}])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,7 @@ def test_numbers_by_hand() -> None:
     ],
 )
 def test_limits_that_a_list_may_reach(steps: list[dict[str, Any]]) -> None:
-    run.check_preprocess(steps)
+    check_preprocess(steps)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_limits_that_a_list_may_reach(steps: list[dict[str, Any]]) -> None:
 )
 def test_limits_that_a_list_may_not_pass(step: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        run.check_preprocess([step])
+        check_preprocess([step])
 
 
 def test_softmax_by_hand_however_large_the_outputs() -> None:
@@ -193,7 +196,7 @@ def golden(moved: list[float], turned: list[int], **limits: float) -> tuple[Any,
 def test_golden_samples_may_differ_by_what_they_allow() -> None:
     """Outputs off by 0, 1/2 and 1/4, half of them by 1/4 or less; inputs by 2 of 2."""
     model, samples = golden([0, -0.5, 0.25], [0, 2, 0])
-    assert run.check_samples(model, samples, "s") == {
+    assert check_samples(model, samples, "s") == {
         "samples": 3, "input_difference": 2.0, "output_difference": 0.5, "tolerance": 0.5,
     }  # fmt: skip
 
@@ -211,29 +214,29 @@ def test_golden_samples_may_differ_by_what_they_allow() -> None:
 )
 def test_golden_samples_that_differ_by_more_are_named(moved: list[float], turned: list[int], words: str) -> None:
     model, samples = golden(moved, turned)
-    with pytest.raises(run.Refused, match=words):
-        run.check_samples(model, samples, "s")
+    with pytest.raises(Refused, match=words):
+        check_samples(model, samples, "s")
 
 
 def test_golden_samples_of_other_shapes_or_types_are_not_run() -> None:
     model, samples = golden([0, 0, 0], [0, 0, 0])
     for changed in ({"input": samples["input"].astype(np.float32)}, {"input": samples["input"][:, :, :1]},
                     {"output": samples["output"][:, :1]}):  # fmt: skip
-        with pytest.raises(run.Refused, match="do not have the shapes"):
-            run.check_samples(model, {**samples, **changed}, "s")
+        with pytest.raises(Refused, match="do not have the shapes"):
+            check_samples(model, {**samples, **changed}, "s")
 
 
 def test_what_was_reproduced_in_words() -> None:
     found = {"samples": 3, "output_difference": 0.125, "tolerance": 0.5}
     told = "3 golden samples reproduced (largest difference 0.125)"
-    assert run.reproduced({}, found) == told
-    assert run.reproduced({"bits": {"because": ["a"]}}, {**found, "output_difference": 0.0}).endswith("difference 0)")
+    assert reproduced({}, found) == told
+    assert reproduced({"bits": {"because": ["a"]}}, {**found, "output_difference": 0.0}).endswith("difference 0)")
     for doubts, listed in (
         ("abcd", "a, b, c, d"),
         ("abcde", "a, b, c, d and 1 more"),
         ("abcdef", "a, b, c, d and 2 more"),
     ):
-        assert run.reproduced({"bits": {"because": list(doubts)}}, found) == (
+        assert reproduced({"bits": {"because": list(doubts)}}, found) == (
             f"{told}: not the same bits as where it was made, which is allowed, "
             f"at most 0.5 by how CPUs differ in {listed}"
         )
@@ -247,15 +250,15 @@ def process(*rounds: Sequence[float], load: float = 1.0, peak: int | None = None
 def test_a_row_of_a_bench_by_hand() -> None:
     """Rounds' medians 2, 4 and 3, so the processes' are 3 and 3; with six processes there is an interval."""
     two = [process((1, 2, 9), (3, 4, 5), load=5, peak=7), process((1, 3, 3), load=9, peak=8)]
-    row = run._row(two, 2, 8)
+    row = _row(two, 2, 8)
     assert (row["threads"], row["batch"], row["samples"], row["rounds"], row["processes"]) == (2, 8, 9, 3, 2)
     assert (row["p50_ms"], row["low_ms"], row["high_ms"]) == (3.0, None, None)
     assert row["throughput_per_s"] == pytest.approx(8 / 0.003)
     assert (row["load_ms"], row["first_ms"], row["peak_memory_bytes"]) == (7.0, 2.0, 8)
-    six = run._row([process((place,), (place, place)) for place in (5, 1, 4, 2, 6, 3)], 1, 1)
+    six = _row([process((place,), (place, place)) for place in (5, 1, 4, 2, 6, 3)], 1, 1)
     assert (six["p50_ms"], six["low_ms"], six["high_ms"]) == (3.5, 0.995, pytest.approx(6.03))
     assert six["peak_memory_bytes"] is None
-    assert run.DRIFT == statistics.DRIFT
+    assert DRIFT == statistics.DRIFT
 
 
 @pytest.mark.parametrize(
@@ -272,9 +275,9 @@ def test_a_process_of_a_bench_that_ends_early_is_told(
     ended: int, code: int, todo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = SimpleNamespace(returncode=ended, stdout="", stderr="x\nrun.py: m: cannot be run\n")
-    monkeypatch.setattr(run.subprocess, "run", lambda *_, **__: done)
-    with pytest.raises(run.Refused) as caught:
-        run._fresh(Path("b"), 1, 1, 1)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: done)
+    with pytest.raises(Refused) as caught:
+        _fresh(Path("b"), 1, 1, 1)
     assert caught.value.code == code
     assert ("died by SIGKILL" if ended < 0 else "was to be timed ended: m: cannot be run") in str(caught.value)
     assert caught.value.todo.startswith(todo)
@@ -284,26 +287,26 @@ def test_a_graph_that_onnxruntime_cannot_run_is_an_altered_one() -> None:
     def refuse(_: np.ndarray) -> np.ndarray:
         raise ValueError("Got invalid dimensions for input")
 
-    with pytest.raises(run.Refused, match="onnxruntime cannot run it") as caught:
+    with pytest.raises(Refused, match="onnxruntime cannot run it") as caught:
         network(refuse).run(np.zeros((1, 2), np.float32))
     assert caught.value.code == 4
 
 
 def test_rounds_of_one_process_are_one_draw() -> None:
     """However many rounds one process has, they show nothing of another's."""
-    row = run._row([process(*[(time,)] * 30) for time in (1.0,)], 1, 1)
+    row = _row([process(*[(time,)] * 30) for time in (1.0,)], 1, 1)
     assert (row["p50_ms"], row["low_ms"], row["high_ms"], row["rounds"]) == (1.0, None, None, 30)
 
 
 @pytest.mark.parametrize(("share", "needed"), [(90, 100), (95, 200), (99, 1000)])
 def test_a_tail_needs_ten_runs_beyond_it(share: int, needed: int) -> None:
-    assert run._row([process(range(needed - 1))], 1, 1)[f"p{share}_ms"] is None
-    assert run._row([process(range(needed))], 1, 1)[f"p{share}_ms"] == pytest.approx((needed - 1) * share / 100)
+    assert _row([process(range(needed - 1))], 1, 1)[f"p{share}_ms"] is None
+    assert _row([process(range(needed))], 1, 1)[f"p{share}_ms"] == pytest.approx((needed - 1) * share / 100)
 
 
 @pytest.mark.parametrize("wrong", [math.inf, -math.inf, math.nan])
 def test_one_output_that_is_no_number_is_beyond_every_limit(wrong: float) -> None:
     _, samples = golden([0, 0, 0], [0, 0, 0], tolerance=math.inf, median_tolerance=math.inf)
     model = network(lambda x: np.where(x.reshape(len(x), 2) == 20, wrong, 10).astype(np.float32))
-    with pytest.raises(run.Refused, match="the output of sample 0 differs by nan"):
-        run.check_samples(model, samples, "s")
+    with pytest.raises(Refused, match="the output of sample 0 differs by nan"):
+        check_samples(model, samples, "s")

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from compressor.bundle.copies import equip
+from compressor.device import output
+from compressor.device.manifest import manifest_digest
 from compressor.printable import printable
-from compressor.runner import runner
 from tests.exported import World, bundle, world  # noqa: F401
 
 HOSTILE = "a\x1b]0;x\x07\r\u202eb\x9b\u2028\u200b\x08"
@@ -26,7 +27,7 @@ def device(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = json.loads((made / "bundle.json").read_text())
     facts["answers"] = [f"{number}{HOSTILE}" for number in range(len(facts["answers"]))]
     facts["name"] = HOSTILE
-    facts["digest"] = runner().manifest_digest(facts)
+    facts["digest"] = manifest_digest(facts)
     (made / "bundle.json").write_text(json.dumps(facts))
     import numpy as np
 
@@ -44,7 +45,7 @@ def call(device: Path, *words: str, redirect: str = "", **variables: str) -> tup
 
 def test_its_own_copy_shows_what_the_package_shows() -> None:
     everything = "".join(map(chr, range(0x3100))) + "\ud800\ufeff\ufffe\U000e0041\U0001f600"
-    assert runner().printable(everything) == printable(everything)
+    assert output.printable(everything) == printable(everything)
 
 
 def test_foreign_names_are_shown_and_do_nothing(device: Path) -> None:

@@ -16,8 +16,14 @@ from typing import Any
 
 import pytest
 
+from compressor.device.graphs import check_graph
+from compressor.device.manifest import check_files, manifest_digest, read_manifest, understood
+from compressor.device.pictures import decode
+from compressor.device.preprocess import prepare
+from compressor.device.refused import Refused
+from compressor.device.samples import load_samples
+from compressor.device.steps import check_preprocess
 from compressor.errors import CompressError, Exit, InputError, IntegrityError
-from compressor.runner import runner
 from tests.hostile.mutations import changed, variants
 
 SEED = int(os.environ.get("COMPRESS_FUZZ_SEED", "0"))
@@ -110,19 +116,19 @@ def test_descriptions_of_a_bundle(tiny_run: Run, tmp_path: Path) -> None:
         facts = changed(chance, json.loads(whole))
         if isinstance(facts, dict):
             try:
-                facts["digest"] = runner().manifest_digest(facts)
+                facts["digest"] = manifest_digest(facts)
             except ValueError:
                 continue
             path.write_text(json.dumps(facts))
             refused(read, (CompressError,), f"seed {SEED}, signed {number}")
-            refused(lambda: _by_the_runner(folder), (runner().Refused,), f"seed {SEED}, signed {number}")
+            refused(lambda: _by_the_runner(folder), (Refused,), f"seed {SEED}, signed {number}")
 
 
 def _by_the_runner(folder: Path) -> None:
-    facts = runner().read_manifest(folder)
-    with runner().understood(folder):
-        runner().check_files(folder, facts)
-        runner().check_preprocess(facts["preprocess"])
+    facts = read_manifest(folder)
+    with understood(folder):
+        check_files(folder, facts)
+        check_preprocess(facts["preprocess"])
 
 
 def test_a_description_without_preprocessing(tiny_run: Run, tmp_path: Path) -> None:
@@ -130,7 +136,7 @@ def test_a_description_without_preprocessing(tiny_run: Run, tmp_path: Path) -> N
 
     facts = json.loads((tiny_run[1] / "bundle" / "bundle.json").read_text())
     del facts["preprocess"]
-    facts["digest"] = runner().manifest_digest(facts)
+    facts["digest"] = manifest_digest(facts)
     (tmp_path / "bundle.json").write_text(json.dumps(facts))
     with pytest.raises(IntegrityError, match="preprocess"):
         bundles.read(tmp_path)
@@ -140,14 +146,14 @@ def test_golden_samples(tiny_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "samples.npz"
     for which, made in each((tiny_run[1] / "bundle" / "samples.npz").read_bytes(), 50):
         path.write_bytes(made)
-        refused(lambda: runner().load_samples(path), (runner().Refused,), which)
+        refused(lambda: load_samples(path), (Refused,), which)
 
 
 def test_graphs(tiny_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     for which, made in each((tiny_run[1] / "bundle" / "model.onnx").read_bytes(), 80):
         path.write_bytes(made)
-        refused(lambda: runner().check_graph(path), (runner().Refused, ValueError), which)
+        refused(lambda: check_graph(path), (Refused, ValueError), which)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
@@ -164,7 +170,7 @@ def test_pictures(form: str) -> None:
 
 def _prepared(encoded: bytes) -> None:
     steps = [{"channels": "rgb"}, {"resize": {"shortest": 8}}, {"center_crop": [8, 8]}, {"scale": 255}]
-    runner().prepare(runner().decode(encoded), steps)
+    prepare(decode(encoded), steps)
 
 
 def _weights(kind: str, path: Path) -> bytes:

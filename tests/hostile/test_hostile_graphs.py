@@ -16,8 +16,9 @@ from pathlib import Path
 import onnx
 import pytest
 
+from compressor.device.graphs import check_graph
+from compressor.device.manifest import manifest_digest
 from compressor.errors import Exit
-from compressor.runner import runner
 from tests.exported import bundle, core_graph, world  # noqa: F401
 from tests.hostile.graphs import WAYS, hostile
 
@@ -33,7 +34,7 @@ def test_graphs_of_a_bundle(bundle: Path, compress: Callable[..., tuple[int, str
         content = made.SerializeToString()
         (folder / "model.onnx").write_bytes(content)
         facts["files"]["model.onnx"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-        facts["digest"] = runner().manifest_digest(facts)
+        facts["digest"] = manifest_digest(facts)
         (folder / "bundle.json").write_text(json.dumps(facts))
         code, out, said = compress("verify", folder)
         assert code in (Exit.PASS, Exit.INTEGRITY), (which, said)
@@ -49,4 +50,4 @@ def test_the_look_before_a_graph_is_loaded(seed: int, tmp_path: Path) -> None:
         path.write_bytes(made.SerializeToString())
         for external in (False, True):
             with contextlib.suppress(ValueError):
-                runner().check_graph(path, external=external)
+                check_graph(path, external=external)

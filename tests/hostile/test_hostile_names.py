@@ -13,10 +13,11 @@ import onnx
 import pytest
 import yaml
 
+from compressor.device.command import main
+from compressor.device.manifest import manifest_digest
 from compressor.errors import CompressError, Exit, InputError
 from compressor.pipeline.schema import pipeline_schema
 from compressor.report.contract.report import Report
-from compressor.runner import runner
 from tests.bundle import hostile
 from tests.hostile.names import HOSTILE, Place, acts, fields, renamed, with_value
 
@@ -149,10 +150,10 @@ def test_every_field_of_a_bundle(tiny_run: Run, tmp_path: Path, capsys: pytest.C
     folder = tmp_path / "bundle"
     shutil.copytree(tiny_run[1] / "bundle", folder)
     for where, made in renamed(json.loads((folder / "bundle.json").read_text())):
-        made["digest"] = runner().manifest_digest(made)
+        made["digest"] = manifest_digest(made)
         (folder / "bundle.json").write_text(json.dumps(made))
         capsys.readouterr()
-        code = runner().main(["--bundle", str(folder), f"none{HOSTILE}.png"])
+        code = main(["--bundle", str(folder), f"none{HOSTILE}.png"])
         told(where, (code, *capsys.readouterr()), Exit.INPUT, Exit.INTEGRITY)
         try:
             bundles.check_files(bundles.read(folder))

@@ -14,9 +14,10 @@ import torchvision
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
+from compressor.device.pictures import decode
+from compressor.device.preprocess import prepare
 from compressor.errors import InputError
 from compressor.models import catalogue
-from compressor.runner import runner
 
 SHAPES = np.random.default_rng(0).integers(0, 256, (9, 12, 4)).astype(np.uint8)
 
@@ -96,7 +97,7 @@ def compare(ref: str, name: str) -> None:
     assert steps is not None
     assert next(iter(steps[0])) == "channels"
     data = FILES[name]()
-    ours = runner().prepare(runner().decode(data), steps)
+    ours = prepare(decode(data), steps)
     wanted = theirs(ref)(Image.open(io.BytesIO(data)).convert("RGB")).numpy()
 
     assert np.array_equal(ours, wanted), (ref, np.abs(ours - wanted).max())
@@ -138,7 +139,7 @@ def test_sixteen_bits_in_a_colour_are_what_pillow_reads(tmp_path: Any) -> None:
     into = io.BytesIO()
     low.save(into, "PNG")
     steps = catalogue.declared_preprocess("torchvision:resnet18", "a/file.pth")
-    ours = runner().prepare(runner().decode(into.getvalue()), [{"bits": 8}, *(steps or [])])
+    ours = prepare(decode(into.getvalue()), [{"bits": 8}, *(steps or [])])
 
     assert np.array_equal(ours, theirs("torchvision:resnet18")(low.convert("RGB")).numpy())
 

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from compressor.device.preprocess import numeric
 from compressor.errors import StepError
 from compressor.onnx_graph import session
 from compressor.onnx_graph.finish import Finish, finish, lowest_ir, oldest_onnxruntime, weight_bits
-from compressor.runner import runner
 
 IMAGENET = ({"scale": 255}, {"mean": [0.485, 0.456, 0.406]}, {"std": [0.229, 0.224, 0.225]})
 
@@ -40,7 +40,7 @@ def test_the_same_bits_as_the_runner(tmp_path: Path, steps: Any, layout: Any) ->
     pixels = every.astype(np.uint8)
     given = pixels if layout == "pixels_nhwc" else pixels.transpose(0, 3, 1, 2)
     found = session.predict(tmp_path / "model.onnx", [given], 1)
-    assert np.array_equal(found, runner().numeric(pixels, steps))
+    assert np.array_equal(found, numeric(pixels, steps))
     assert made.in_graph == tuple(name for step in steps for name in step)
     assert made.inputs[0].dtype == "uint8"
     assert made.inputs[0].name != "pixels", "the name was taken inside the graph"

@@ -15,10 +15,13 @@ from onnx import numpy_helper
 from pydantic import ValidationError
 
 from compressor.bundle import bundle as bundles
+from compressor.device.manifest import read_manifest
+from compressor.device.predict import Model
+from compressor.device.refused import Refused
+from compressor.device.samples import load_samples
 from compressor.errors import StepError
 from compressor.onnx_graph import chain, session
 from compressor.printable import in_markdown
-from compressor.runner import runner
 from compressor.stages import export, single
 from compressor.store.artifact import Artifact
 from tests.exported import World, core_graph, world  # noqa: F401
@@ -243,12 +246,12 @@ def test_a_batch_of_one_may_be_fixed(world: World, tmp_path: Path) -> None:
 
 def test_the_runner_must_answer_one_sample_as_among_many(world: World, tmp_path: Path) -> None:
     folder, _ = world.export(tmp_path, "float", input="pixels_nchw")
-    facts = runner().read_manifest(folder)
-    model, graph = runner().Model(folder, facts), folder / "model.onnx"
-    inputs = runner().load_samples(folder / "samples.npz")["input"]
+    facts = read_manifest(folder)
+    model, graph = Model(folder, facts), folder / "model.onnx"
+    inputs = load_samples(folder / "samples.npz")["input"]
     single.check_runner(graph, model, inputs)
 
-    class Otherwise(runner().Model):  # type: ignore[misc]
+    class Otherwise(Model):  # type: ignore[misc]
         def __init__(self, alone: Callable[[np.ndarray], np.ndarray]) -> None:
             super().__init__(folder, facts)
             self.alone = alone
@@ -258,7 +261,7 @@ def test_the_runner_must_answer_one_sample_as_among_many(world: World, tmp_path:
             return self.alone(found) if len(inputs) == 1 else found
 
     def fails(outputs: np.ndarray) -> np.ndarray:
-        raise runner().Refused(4, "model.onnx", "onnxruntime cannot run it", "get another")
+        raise Refused(4, "model.onnx", "onnxruntime cannot run it", "get another")
 
     with pytest.raises(StepError, match=r"answers one sample alone otherwise \(by 0\.01\) than among 1"):
         single.check_runner(graph, Otherwise(lambda outputs: outputs + np.float32(0.01)), inputs)

@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 from torch import nn
 
+from compressor.device.answers import probabilities
+from compressor.device.predict import Model
 from compressor.models import network
 from compressor.onnx_graph import final_activation as of_graphs
-from compressor.runner import runner
 from compressor.stages import load, objective
 from compressor.stages.distill import DistillSpec
 from tests.toy import ToyTask, toy_artifact, toy_context, toy_model
@@ -110,7 +111,7 @@ def test_what_ships_takes_no_second_softmax(
     assert len(told) == (1 if head else 0), report["warnings"]
     if head:
         assert told[0].startswith(f"net: the network ends in a {head.replace('_', '-')}: its answers are the ")
-    model = runner().Model(run / "bundle", facts)
+    model = Model(run / "bundle", facts)
     outputs = model.outputs(np.load(run / "bundle" / "samples.npz")["input"])
     shares = model.probabilities(outputs)
     assert np.array_equal(shares, outputs.astype(np.float64))
@@ -132,7 +133,7 @@ def test_ways_out_agree_with_the_scores(shipped: Callable[[str], Path]) -> None:
         facts = json.loads((folder / "bundle.json").read_text())
         if facts["precision"] != "float32":
             continue
-        model = runner().Model(folder, facts)
+        model = Model(folder, facts)
         key = f"{','.join(one for one in facts['in_graph'] if 'o' in one and one not in ('scale',))}/{facts['inputs'][0]['dtype']}"
         shares = model.probabilities(model.outputs(np.load(folder / "samples.npz")["input"]))
         answered.setdefault(key, {})[facts["outputs"][0]["meaning"]] = shares
@@ -234,7 +235,7 @@ def test_a_saturated_graph_is_called_by_its_last_node() -> None:
 
 def test_the_runner_takes_probabilities_as_its_bundle_says() -> None:
     logits = np.log(np.array([[0.25, 0.75]]))
-    shares = runner().probabilities
+    shares = probabilities
     assert shares(logits, ()).tolist() == pytest.approx(np.array([[0.25, 0.75]]))
     assert shares(logits, ("log_softmax",))[0].tolist() == pytest.approx([0.25, 0.75])
     assert shares(np.log([[0.25, 0.5]]), ("log_sigmoid",))[0].tolist() == pytest.approx([0.25, 0.5])

@@ -15,10 +15,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from compressor.cli.bundle_commands import described
+from compressor.device import child
+from compressor.device.child import Child
+from compressor.device.refused import Refused
 from compressor.errors import InputError, IntegrityError
 from compressor.onnx_graph import neighbours
 from compressor.problem.task import Batch
-from compressor.runner import runner
 from compressor.stages import model_file
 from compressor.stages.benchmark import BenchmarkSpec
 from tests.bundle import hostile
@@ -229,15 +231,15 @@ def test_a_file_whose_operators_cannot_be_counted_is_evaluated(tmp_path: Path, m
     """The sentences say what was missing, and each check of a sample's company may take its time."""
     asked: dict[str, float] = {}
 
-    class Slow(runner().Child):  # type: ignore[misc]
+    class Slow(Child):
         def ask(self, request: Any, array: Any = None, more: float = 0) -> Any:
             asked[request["do"]] = more
             if request["do"] == "count":
-                raise runner().Refused(2, "m.onnx", "does not answer within 120 seconds", "allow more")
+                raise Refused(2, "m.onnx", "does not answer within 120 seconds", "allow more")
             told = super().ask(request, array, more)
             return ({"seconds": 7.0}, None) if request["do"] == "pace" else told
 
-    monkeypatch.setattr(runner(), "Child", Slow)
+    monkeypatch.setattr(child, "Child", Slow)
     foreign(tmp_path / "m.onnx")
     found = evaluate(tmp_path / "m.onnx")
     assert asked == {"open": 0, "pace": 0, "neighbours": 7.0 * neighbours.ANSWERS, "run": 0, "count": 0}

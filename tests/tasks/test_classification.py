@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
+from compressor.device.pictures import decode
+from compressor.device.preprocess import prepare
 from compressor.errors import InputError
 from compressor.problem.task import Batch, Task
-from compressor.runner import runner
 from compressor.tasks import ImageClassificationSpec, make
 
 SMALL = [{"resize": {"shortest": 8}}, {"center_crop": [8, 8]}, {"scale": 255}]
@@ -215,7 +216,7 @@ def test_the_file_speaks_before_the_weights_and_they_before_the_set() -> None:
 def test_batches_are_what_a_device_prepares(digits: Any) -> None:
     (batch,) = digits.batches("validation", 200)
     sample = digits.raw("validation", 17)
-    assert (batch.inputs[17].numpy() == runner().prepare(runner().decode(sample.encoded), digits.preprocess)).all()
+    assert (batch.inputs[17].numpy() == prepare(decode(sample.encoded), digits.preprocess)).all()
     (pixels,) = digits.batches("validation", 200, pixels=True)
     assert pixels.inputs.dtype == torch.uint8
     assert (pixels.inputs[17].numpy() == sample.pixels).all()

@@ -12,10 +12,10 @@ import pytest
 
 from compressor import errors
 from compressor.bundle.copies import equip
+from compressor.device.memory import SHORTAGES, short_of_memory
 from compressor.errors import CompressError, Exit, InputError, Interrupted, ResourceError, StepError
 from compressor.latency import experiment
 from compressor.pipeline.supervise import ChildBug, _death
-from compressor.runner import runner
 from tests.exported import bundle, world  # noqa: F401
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits addresses")
@@ -137,7 +137,7 @@ def test_a_run_whose_process_cannot_load_its_libraries(tmp_path: Path) -> None:
 )
 def test_every_librarys_words(problem: Exception) -> None:
     assert errors.short_of_memory(problem)
-    assert runner().short_of_memory(problem)
+    assert short_of_memory(problem)
     wrapped = StepError("step a", "the graph cannot be written", "replace a part")
     wrapped.__cause__ = ValueError("outer")
     wrapped.__cause__.__context__ = problem
@@ -183,7 +183,7 @@ def test_a_shortage_that_is_told_already_is_told_once() -> None:
 
 
 def test_the_runner_knows_the_same_words() -> None:
-    assert runner().SHORTAGES == errors.SHORTAGES
+    assert SHORTAGES == errors.SHORTAGES
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"])

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from compressor.bundle.copies import put_runner
 from compressor.cli.ending import code_of
 from compressor.deaths import death, was_stopped
 from compressor.errors import Exit, Interrupted, ResourceError
 from compressor.latency.experiment import _failure
 from compressor.pipeline.supervise import _death
-from compressor.runner import runner_path
 
 Run = tuple[Path, Path, Path]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -95,7 +95,7 @@ def test_ctrl_c_while_python_still_loads_shows_no_traceback(tmp_path: Path, modu
     """`rich` (`numpy`) is replaced by a module that takes the Ctrl-C in the middle of its import."""
     name = "rich" if module == "compressor" else "numpy"
     (tmp_path / f"{name}.py").write_text("raise KeyboardInterrupt")
-    command = ["-m", "compressor"] if module == "compressor" else [str(runner_path())]
+    command = ["-m", "compressor"] if module == "compressor" else [str(put_runner(tmp_path / "device"))]
     done = subprocess.run(
         [sys.executable, *command, "--version"], env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
@@ -108,7 +108,7 @@ def test_ctrl_c_while_python_still_loads_shows_no_traceback(tmp_path: Path, modu
 def test_the_runner_is_asked_to_end(tiny_run: Run, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_run[1] / "bundle", bundle)
-    shutil.copy(runner_path(), bundle)
+    put_runner(bundle)
     command = [sys.executable, str(bundle / "run.py"), "--bench", "--rounds", "60000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
