@@ -90,6 +90,7 @@ def test_what_is_no_bundle_or_was_altered(bundle: Path, tmp_path: Path) -> None:
             compressor.load_bundle(folder)
 
 
+@pytest.mark.slow
 def test_type_checkers_see_what_they_give() -> None:
     from mypy import api
 
