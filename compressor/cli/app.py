@@ -263,7 +263,10 @@ def store_clean(
 def main(arguments: list[str] | None = None) -> None:
     """The `compress` command. Exits with the code of the design's table, whatever happens."""
     from compressor.cli.streams import steady
+    from compressor.cli.surroundings import plainly
 
+    if arguments is None:
+        plainly()
     steady()
     scarce.prepare()
     from compressor.cli.ending import code_of

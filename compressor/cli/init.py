@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -60,6 +61,8 @@ def write(
     except FileNotFoundError:
         raise InputError(str(out), "its folder does not exist", "make the folder first") from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # it was made, and is half a file
+            out.unlink(missing_ok=True)
         raise ResourceError(
             str(out), f"cannot be written ({error.strerror})", "choose a folder that you may write in"
         ) from None

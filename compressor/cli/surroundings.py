@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import MutableMapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 _STRANGE = ("MPLBACKEND", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "TYPER_USE_RICH", "TYPER_RICH_MARKUP_MODE")
@@ -28,6 +29,15 @@ def settle(variables: MutableMapping[str, str]) -> None:
             variables.pop(name, None)
     if variables.get("PYTHONIOENCODING"):
         variables["PYTHONIOENCODING"] = "utf-8"
+
+
+def plainly() -> None:
+    """Begin this process again where its Python drops docstrings (`-OO`), which are what `--help` and `stages` say."""
+    if sys.flags.optimize > 1 and os.name == "posix":
+        package = str(Path(__file__).resolve().parents[2])
+        paths = filter(None, [os.environ.get("PYTHONPATH"), None if "site-packages" in package else package])
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "compressor", *sys.argv[1:]])
 
 
 def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

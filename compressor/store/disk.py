@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compressor.errors import CompressError, InputError, ResourceError, shortage, unspelled
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOTSUP})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENXIO, errno.ENODEV})
@@ -56,6 +56,10 @@ def refusal(error: OSError, folder: Path) -> CompressError | None:
             f"the disk is full{quota} ({_free(folder):,} bytes are free)",
             "free some space (`compress store clean --older-than 30d` helps) and start the same command again",
         )
+    if error.errno == errno.EFBIG:
+        what = "a file would be larger than this process may write, or than the file system holds"
+        return ResourceError(str(error.filename or folder), what,
+                             "raise the limit (`ulimit -f`), and start the same command again")  # fmt: skip
     if error.errno in _REFUSED:
         return ResourceError(
             str(folder),

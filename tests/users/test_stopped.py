@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from compressor.deaths import death, was_stopped
 from compressor.errors import Exit, Interrupted, ResourceError
 from compressor.latency.experiment import _failure
 from compressor.pipeline.supervise import _death
+from compressor.store.disk import foreseen
 
 Run = tuple[Path, Path, Path]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -127,3 +129,28 @@ def test_the_runner_is_asked_to_end(tiny_run: Run, tmp_path: Path) -> None:
     assert out == ""
     left = Path(f"/proc/{timed}/stat")
     assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_limit_on_the_size_of_files_is_no_full_disk(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-m", "compressor", "init", str(tmp_path / "p.yaml")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert not list(tmp_path.iterdir())
+    told = foreseen(OSError(errno.EFBIG, "File too large", "store/weights"))
+    assert isinstance(told, ResourceError)
+    assert told.sentence().startswith("store/weights: a file would be larger than this process may write")
+    assert "`ulimit -f`" in told.sentence()
+
+
+def test_a_python_without_docstrings_says_as_much() -> None:
+    words = ["-m", "compressor", "stages", "distill"]
+    told = [
+        subprocess.run([sys.executable, *options, *words], capture_output=True, text=True, check=True).stdout
+        for options in ([], ["-OO"])
+    ]
+    assert told[0] == told[1]
+    assert told[0].startswith("distill: Train a student")
