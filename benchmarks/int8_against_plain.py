@@ -26,6 +26,7 @@ from compressor.latency import experiment
 from compressor.onnx_graph import operators
 from compressor.pipeline.plan import Node
 from compressor.pipeline.prepare import Prepared, Wanted, prepare
+from compressor.problem.batch import only
 from compressor.statistics import ratio_interval
 from compressor.tasks import make
 
@@ -77,7 +78,7 @@ def plain(prepared: Prepared, node: Node, path: Path) -> Path:
     quantize_static(
         str(cleaned),
         str(path),
-        Reader(task.signature.inputs[0].name, (batch.inputs.numpy() for batch in batches)),
+        Reader(task.signature.inputs[0].name, (only(batch.inputs).numpy() for batch in batches)),
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,

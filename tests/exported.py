@@ -96,7 +96,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         return Artifact(f"{name}.evaluation", "onnx", "evaluate", folder, facts)
 
     float_ = evaluated("float", lambda path: onnx.save(core_graph(), str(path)))
-    samples = lambda size: (batch.inputs.numpy() for batch in task.batches("train", size, limit=64))  # noqa: E731
+    samples = lambda size: (batch.inputs["input"].numpy() for batch in task.batches("train", size, limit=64))  # noqa: E731
     int8 = evaluated("int8", lambda path: ptq.quantize(float_.file("core.onnx"), path, samples))
     return World(task, float_, int8, context)
 

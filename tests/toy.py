@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compressor.distillation import hinton
+from compressor.data import class_order
+from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
 from compressor.problem.context import Context
+from compressor.problem.metric import ACCURACY
 from compressor.problem.signature import Signature, TensorSpec
-from compressor.problem.task import Batch
+from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
 from compressor.store.artifact import Artifact
 
 SIZES = {"train": 48, "validation": 15, "test": 12}
@@ -25,68 +26,79 @@ TOY_MODEL = {"name": "mlperf_resnet8", "widths": [4, 4, 8]}
 class ToyTask:
     """Noise with a bright quadrant that is the class: [1, 8, 8] pictures, three classes."""
 
-    name, metric, fingerprint = "toy", "accuracy", "toy"
-    answers = ("a", "b", "c")
-    preprocess: tuple[dict[str, Any], ...] = ()
-
     def __init__(self, input_shape: tuple[int, int, int] = (1, 8, 8), classes: int = 3, **sizes: int) -> None:
-        self.sizes = {**SIZES, **sizes}
+        whole: dict[Split, int] = {**SIZES, **sizes}  # type: ignore[dict-item]
+        self.facts = TaskFacts("toy", tuple("abcdefghijklmnop"[:classes]), (), (), whole)
+        self.metrics = {"accuracy": ACCURACY}
         self.signature = Signature(
             (TensorSpec("input", "float32", input_shape),), (TensorSpec("output", "float32", (classes,)),)
         )
-        self.answers = tuple("abcdefghijklmnop"[:classes])
         made = np.random.default_rng(7)
         self.data: dict[str, tuple[Tensor, Tensor]] = {}
-        for split, size in self.sizes.items():
+        for split, size in whole.items():
             targets = made.integers(0, classes, size)
             inputs = made.normal(0, 0.3, (size, *input_shape)).astype(np.float32)
             for at, target in enumerate(targets):
                 inputs[at, :, target % input_shape[1], :] += 2
             self.data[split] = (torch.from_numpy(inputs), torch.from_numpy(targets))
 
-    def size(self, split: str) -> int:
-        return self.sizes[split]
+    def size(self, split: Split) -> int:
+        return self.facts.sizes[split]
 
     def batches(
-        self, split: str, batch_size: int, *, seed: int | None = None, epoch: int = 0, start: int = 0,
-        limit: int | None = None, pixels: bool = False, drop_last: bool = False,
+        self, split: Split, size: int, order: Order | None = None, *, form: Form = "network",
+        limit: int | None = None, drop_last: bool = False,
     ) -> Iterator[Batch]:  # fmt: skip
         inputs, targets = self.data[split]
-        order = (
-            np.arange(len(targets)) if seed is None else np.random.default_rng([seed, epoch]).permutation(len(targets))
-        )
-        order = order[:limit]
-        last = len(order) - batch_size + 1 if drop_last else len(order)
-        for first in range(start * batch_size, last, batch_size):
-            chosen = torch.from_numpy(order[first : first + batch_size])
-            yield Batch(inputs[chosen], targets[chosen], chosen)
+        places = np.arange(len(targets))
+        if order is not None:
+            places = np.random.default_rng([order.seed, order.epoch]).permutation(len(targets))
+        places = places[:limit]
+        last = len(places) - size + 1 if drop_last else len(places)
+        for first in range(order.start * size if order is not None else 0, last, size):
+            chosen = torch.from_numpy(places[first : first + size])
+            batch = Batch({"input": inputs[chosen]}, {"class": targets[chosen]}, chosen)
+            yield batch if order is None or not order.mixup else self.mixed(batch, order, first // size)
 
-    def unseen(self) -> None:
-        return None
+    def mixed(self, batch: Batch, order: Order, number: int) -> Batch:
+        share = float(np.random.default_rng([order.seed, order.epoch, number]).beta(order.mixup, order.mixup))
+        soft = F.one_hot(batch.targets["class"], len(self.facts.labels)).float()
+        shares = Batch(batch.inputs, {"class": soft}, batch.indices)
+        return shares.moved(lambda values: share * values + (1 - share) * values.flip(0))
 
-    def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
-        return F.cross_entropy(outputs, batch.targets, label_smoothing=label_smoothing)
+    def loss(self, outputs: Tensors, batch: Batch, *, label_smoothing: float = 0.0) -> Sum:
+        rows = outputs["output"]
+        total = F.cross_entropy(rows, batch.targets["class"], label_smoothing=label_smoothing, reduction="sum")
+        return Sum(total, len(rows))
 
-    def mix(self, batch: Batch, alpha: float, *, seed: int, epoch: int, index: int) -> Batch:
-        share = float(np.random.default_rng([seed, epoch, index]).beta(alpha, alpha))
-        soft = F.one_hot(batch.targets, len(self.answers)).float()
-        other = lambda values: share * values + (1 - share) * values.flip(0)  # noqa: E731
-        return replace(batch, inputs=other(batch.inputs), targets=other(soft))
+    def logits(self, outputs: Tensors, batch: Batch) -> Logits | None:
+        rows = outputs["output"]
+        return Logits(rows, batch.targets["class"], torch.arange(len(rows)))
 
-    def distance(self, outputs: Tensor, teacher_outputs: Tensor, *, temperature: float) -> Tensor:
-        return hinton.softened_kl(outputs, teacher_outputs, temperature)
+    def answers(self, outputs: Arrays, activation: str | None = None) -> list[Answer]:
+        return [Answer(self.facts.labels[place], 1.0) for place in only(outputs).argmax(1)]
 
-    def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-        return {"accuracy": (outputs.argmax(1) == targets).astype(np.float64)}
+    def check_labels(self, where: str, outputs: Arrays, targets: Arrays) -> None:
+        class_order.check(where, only(outputs).argmax(1), only(targets), self.facts.labels)
 
-    def answer(self, outputs: np.ndarray) -> np.ndarray:
-        return np.asarray(outputs.argmax(1), dtype=np.int64)
-
-    def breakdown(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    def breakdown(self, outputs: Arrays, targets: Arrays) -> dict[str, Any]:
         return {}
 
-    def raw(self, split: str, index: int) -> Any:
+    def show(self, split: Split, index: int) -> Exhibit:
         raise NotImplementedError
+
+
+class Falling:
+    """An objective of one's own: (model, batch) -> a scalar."""
+
+    extra: nn.Module | None = None
+    words = "a scalar"
+
+    def __init__(self, scalar: Callable[[Any, Batch], Tensor]) -> None:
+        self.scalar = scalar
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Mapping[str, Sum]:
+        return {"loss": Sum(self.scalar(model, batch), 1)}
 
 
 class Listener:

@@ -91,8 +91,8 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
             _check_sides(str(path), bundle.manifest.preprocess, limits)
         task = _task(pipeline, [dict(step) for step in bundle.manifest.preprocess] if bundle else None)
         if bundle:
-            _check_answers(str(path), bundle.manifest.answers, task.answers)
-            _check_depth(str(path), task.preprocess, bundle.manifest.preprocess)
+            _check_answers(str(path), bundle.manifest.answers, task.facts.labels)
+            _check_depth(str(path), task.facts.preprocess, bundle.manifest.preprocess)
         found = model_file.evaluate(model, task, benchmark, limits=limits, is_bundle=bundle is not None)
     except InputError as error:
         if bundle:
@@ -100,7 +100,7 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
         if error.where not in (str(path), str(model)):
             located(error, pipeline)
         raise
-    about = {"type": task.name, "metric": task.metric, "data": pipeline.task.data_name}
+    about = {"type": task.facts.name, "metric": next(iter(task.metrics)), "data": pipeline.task.data_name}
     return {"file": path.name, "task": about, **found}
 
 

@@ -7,23 +7,14 @@ from torch.nn import functional as F
 
 
 def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """temperature² · KL(teacher ‖ student) of outputs softened by the temperature; mean over the batch, float32.
+    """temperature² · KL(teacher ‖ student) of scores softened by the temperature; summed over the rows, float32.
 
-    student, teacher: logits [batch, classes] of any float type; no gradient goes to the teacher. The factor
+    student, teacher: logits [rows, classes] of any float type; no gradient goes to the teacher. The factor
     temperature² keeps the gradient's size when the temperature changes.
     """
     log_student = F.log_softmax(student.float() / temperature, dim=1)
     log_teacher = F.log_softmax(teacher.detach().float() / temperature, dim=1)
-    return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
-
-
-def blend(label_loss: Tensor, teacher_loss: Tensor, alpha: float) -> Tensor:
-    """alpha · label_loss + (1 - alpha) · teacher_loss; the ends are exact."""
-    if alpha == 1:
-        return label_loss
-    if alpha == 0:
-        return teacher_loss
-    return alpha * label_loss + (1 - alpha) * teacher_loss
+    return F.kl_div(log_student, log_teacher, reduction="sum", log_target=True) * temperature**2
 
 
 def words(temperature: float, alpha: float, label_smoothing: float = 0.0) -> str:

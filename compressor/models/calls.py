@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from compressor.problem.batch import Tensors
+
 _NOT_THEIRS = (str(Path(torch.__file__).parent), str(Path(__file__).resolve().parents[1]))
 _BEGINNINGS = ("watched", "one_batch")
 """Functions of ours that call a network or its loss: what called them is none of its code."""
@@ -89,14 +91,14 @@ def watching(model: nn.Module, see: Callable[[Call], object]) -> Iterator[Watch]
             handle.remove()
 
 
-def watched(model: nn.Module, inputs: Tensor, see: Callable[[Call], object], *, training: bool = False) -> Any:
+def watched(model: nn.Module, inputs: Tensors, see: Callable[[Call], object], *, training: bool = False) -> Any:
     """The model's answer in this mode, without gradients; `see` is told of every call. Raises what the model raises."""
     model.train(training)
     with torch.no_grad(), watching(model, see):
-        return model(inputs)
+        return model(*inputs.values())
 
 
-def listed(model: nn.Module, inputs: Tensor) -> list[Call]:
+def listed(model: nn.Module, inputs: Tensors) -> list[Call]:
     """All calls up to the answer, or up to the failure."""
     found: list[Call] = []
     try:

@@ -150,7 +150,7 @@ def _try(model: nn.Module, one: Reference, outputs: int, input_shape: tuple[int,
     try:
         with seeds.kept():
             rising = torch.linspace(0, 1, math.prod(input_shape)).reshape(input_shape)
-            answer: Any = modes.answer(model, rising.repeat(2, *[1] * len(input_shape)))
+            answer: Any = modes.answered(model, {"input": rising.repeat(2, *[1] * len(input_shape))})
     except CompressError:
         raise
     except Exception as problem:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from compressor.errors import InputError, IntegrityError, StepError
 from compressor.models import modes, network, plain, state
 from compressor.models.nudge import nudge
+from compressor.problem.batch import Tensors
 
 _OWN = frozenset(vars(nn.Module()))
 _DEEPEST = 4
@@ -22,7 +23,7 @@ _MOST = 3
 Build = Callable[[], nn.Module]
 
 
-def check_saved(folder: Path, model: nn.Module, base: Path, inputs: Tensor) -> None:
+def check_saved(folder: Path, model: nn.Module, base: Path, inputs: Tensors) -> None:
     """Read the network of a folder as a later step would, and compare its answers with those of `model`, bit by bit.
 
     Raises:
@@ -74,7 +75,7 @@ def _grown(model: nn.Module, built: nn.Module) -> tuple[str, str] | None:
     )
 
 
-def _decisive(one: nn.Module, other: nn.Module, names: list[str], inputs: Tensor) -> list[str]:
+def _decisive(one: nn.Module, other: nn.Module, names: list[str], inputs: Tensors) -> list[str]:
     """Those of the differing attributes that the answers depend on, found by giving them to the other network one
     after the other; all where that cannot be told."""
     held = dict(_outside(one))
@@ -93,7 +94,7 @@ def _decisive(one: nn.Module, other: nn.Module, names: list[str], inputs: Tensor
     return found or names
 
 
-def check_building(build: Build, inputs: Tensor, other: Build) -> None:
+def check_building(build: Build, inputs: Tensors, other: Build) -> None:
     """Compare two networks of one reference, drawn from different seeds, after one got the other's state.
 
     Raises:
@@ -133,7 +134,7 @@ def check_building(build: Build, inputs: Tensor, other: Build) -> None:
     )
 
 
-def check_trained(trained: nn.Module, build: Build, inputs: Tensor) -> None:
+def check_trained(trained: nn.Module, build: Build, inputs: Tensors) -> None:
     """Compare a network after a step of training with one that is built and gets its state.
 
     Raises:
@@ -229,12 +230,12 @@ def _same_arrays(one: Any, other: Any) -> bool:
     return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
 
 
-def _alike(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
+def _alike(one: nn.Module, other: nn.Module, inputs: Tensors) -> bool:
     mine, theirs = _answers(one, inputs), _answers(other, inputs)
     return mine.shape == theirs.shape and _same_arrays(mine, theirs)
 
 
-def _answers(model: nn.Module, inputs: Tensor) -> Tensor:
+def _answers(model: nn.Module, inputs: Tensors) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         return modes.answer(model.to("cpu").to(memory_format=torch.contiguous_format), inputs)
 

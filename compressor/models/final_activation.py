@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from compressor.models.answer_kinds import NAMES, Kind, fitting
 from compressor.models.calls import Call, watched
 from compressor.models.neighbours import SHAPES
 from compressor.models.nudge import inputs_of
+from compressor.problem.batch import Tensors, rows
 
 SAMPLES = 4
 _LOUDER = 30.0
@@ -40,13 +41,13 @@ _UNBOUNDED = frozenset({
 _LOGARITHMS = frozenset({"log", "log_", "logsigmoid", "log_sigmoid"})
 
 
-def find(model: nn.Module, inputs: Tensor, *, training: bool = False) -> Kind | None:
+def find(model: nn.Module, inputs: Tensors, *, training: bool = False) -> Kind | None:
     """What the network's answers are; None for raw scores, which is what nearly all networks give.
 
     Numbers decide, and not those of these weights alone: what fits is looked at again on louder inputs and on copies
     with other weights. inputs: [samples, …]. training: of the network in training mode; it stays as it is.
     """
-    given = inputs[:SAMPLES]
+    given = rows(inputs, slice(SAMPLES))
     with torch.random.fork_rng(devices=[]):
         found = fitting(_answers(copy.deepcopy(model) if training else model, given, training).numpy())
         if not found:
@@ -77,7 +78,7 @@ def _decided(seen: list[frozenset[Kind]], maker: str) -> Kind | None:
     return "log_sigmoid" if share.get("log_sigmoid") == 1 and maker in _LOGARITHMS else None
 
 
-def refuse(model: nn.Module, inputs: Tensor) -> None:
+def refuse(model: nn.Module, inputs: Tensors) -> None:
     """The losses of training take raw scores.
 
     Raises:
@@ -88,7 +89,7 @@ def refuse(model: nn.Module, inputs: Tensor) -> None:
         kind, training = find(model, inputs, training=True), True
     if kind is None:
         return
-    maker, named = _ending(model, inputs[:SAMPLES], training)
+    maker, named = _ending(model, rows(inputs, slice(SAMPLES)), training)
     call = named or maker
     if kind == "sigmoid" and call is not None and named is None:
         raise InputError(
@@ -135,22 +136,22 @@ class Logits(nn.Module):
         made = {"softmax": "log p", "sigmoid": "log p - log(1 - p)", "log_softmax": "those logarithms"}
         return f"its answers are those of a {NAMES[self.kind]}, its logits {made.get(self.kind, 'log p - log(1 - p)')}"
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """float32 [samples, classes]."""
-        return logits(self.kind, self.network(inputs))
+        return logits(self.kind, self.network(*inputs))
 
 
-def as_logits(model: nn.Module, inputs: Tensor) -> nn.Module:
+def as_logits(model: nn.Module, inputs: Tensors) -> nn.Module:
     """The network itself where it answers with scores, else one around it that does. inputs: [samples, …]."""
     kind = find(model, inputs)
     return model if kind is None else Logits(model, kind)
 
 
-def _answers(model: nn.Module, inputs: Tensor, training: bool) -> Tensor:
+def _answers(model: nn.Module, inputs: Tensors, training: bool) -> Tensor:
     return modes.answer(model, inputs, training=training).float()
 
 
-def _first_answers(model: nn.Module, tries: Sequence[Tensor], training: bool) -> Tensor | None:
+def _first_answers(model: nn.Module, tries: Sequence[Tensors], training: bool) -> Tensor | None:
     """To the first inputs that the network takes: one that checks its input may refuse strange ones."""
     for inputs in tries:
         with suppress(Exception):
@@ -158,13 +159,20 @@ def _first_answers(model: nn.Module, tries: Sequence[Tensor], training: bool) ->
     return None
 
 
-def _tries(model: nn.Module, inputs: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
+def _tries(model: nn.Module, inputs: Tensors) -> Iterator[tuple[nn.Module, Tensors]]:
     """Copies of the network and inputs on which scores leave the range of probabilities."""
-    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(0))
-    yield copy.deepcopy(model), _LOUDER * inputs
-    yield copy.deepcopy(model), _LOUDER * noise
+
+    def changed(change: Callable[[Tensor, Tensor], Tensor]) -> Tensors:
+        made = torch.Generator().manual_seed(0)
+        return {
+            name: change(values, torch.randn(values.shape, generator=made)) if values.is_floating_point() else values
+            for name, values in inputs.items()
+        }
+
+    yield copy.deepcopy(model), changed(lambda values, _: _LOUDER * values)
+    yield copy.deepcopy(model), changed(lambda _, noise: _LOUDER * noise)
     for seed, spread in _WEIGHTS:
-        yield _drawn(model, seed, spread, around=seed % 2), inputs + noise
+        yield _drawn(model, seed, spread, around=seed % 2), changed(torch.add)
 
 
 def _drawn(model: nn.Module, seed: int, spread: float, around: float) -> nn.Module:
@@ -178,7 +186,7 @@ def _drawn(model: nn.Module, seed: int, spread: float, around: float) -> nn.Modu
     return other
 
 
-def _ending(model: nn.Module, inputs: Tensor, training: bool) -> tuple[Call | None, Call | None]:
+def _ending(model: nn.Module, inputs: Tensors, training: bool) -> tuple[Call | None, Call | None]:
     """The call that makes the answers' values, and, behind sums and shapes, the one that makes probabilities."""
     calls: list[Call] = []
     answer = watched(copy.deepcopy(model), inputs, calls.append, training=training)

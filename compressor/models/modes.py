@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from compressor.problem.batch import Tensors
 
 
 def in_eval(model: nn.Module) -> nn.Module:
@@ -15,12 +18,22 @@ def in_eval(model: nn.Module) -> nn.Module:
     return model
 
 
-def answer(model: nn.Module, inputs: Tensor, *, training: bool = False) -> Tensor:
-    """What the model answers in this mode, in which it stays, without gradients."""
+def answered(model: nn.Module, inputs: Tensors, *, training: bool = False) -> Any:
+    """What the model gives back in this mode, in which it stays, without gradients."""
     model.train(training)
     with torch.no_grad():
-        found: Tensor = model(inputs)
-    return found
+        return model(*inputs.values())
+
+
+def answer(model: nn.Module, inputs: Tensors, *, training: bool = False) -> Tensor:
+    """The same as one tensor [samples, …]: of several, all numbers of a sample behind each other."""
+    found: Any = answered(model, inputs, training=training)
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    if isinstance(found, tuple | list) and found and all(isinstance(part, Tensor) for part in found):
+        found = torch.cat([part.flatten(1).float() for part in found], 1)
+    given: Tensor = found
+    return given
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from compressor.models import company, modes
 from compressor.models.calls import Call, listed
 from compressor.models.company import ROUNDING
 from compressor.models.nudge import SPREAD, nudge
+from compressor.problem import batch
+from compressor.problem.batch import Tensors, rows
 
 SURELY, EXACTLY = 1e-3, 1e-7
 """What is more than rounding surely does, float64 decides: a network may amplify it a thousandfold. The second is a
@@ -24,7 +26,7 @@ SHAPES = frozenset({
 })  # fmt: skip
 
 
-def check(model: nn.Module, inputs: Tensor) -> None:
+def check(model: nn.Module, inputs: Tensors) -> None:
     """Compare answers to samples alone, in other company, in another order and twice. inputs: [at least 8, …].
 
     Raises:
@@ -32,13 +34,13 @@ def check(model: nn.Module, inputs: Tensor) -> None:
     """
     with torch.random.fork_rng(devices=[]):
         began = time.perf_counter()
-        modes.answer(model, inputs[:2])
+        modes.answer(model, rows(inputs, slice(2)))
         count = company.count(time.perf_counter() - began)
-        if found := _found(model, inputs[:count], quick=count == company.MANY):
+        if found := _found(model, rows(inputs, slice(count)), quick=count == company.MANY):
             raise InputError("", *found)
 
 
-def _found(model: nn.Module, samples: Tensor, *, quick: bool) -> tuple[str, str] | None:
+def _found(model: nn.Module, samples: Tensors, *, quick: bool) -> tuple[str, str] | None:
     """What is wrong and what to do; None where nothing is. What a gain or a last layer of zeros hides, it hides no more
     once it is trained: a copy with nudged weights is asked too."""
     usual = modes.answer(model, samples)
@@ -58,12 +60,12 @@ def _found(model: nn.Module, samples: Tensor, *, quick: bool) -> tuple[str, str]
     return None
 
 
-def _compared(model: nn.Module, samples: Tensor, usual: Tensor, *, quick: bool) -> tuple[str, str] | None:
+def _compared(model: nn.Module, samples: Tensors, usual: Tensor, *, quick: bool) -> tuple[str, str] | None:
     """Answers in every company, beside those to all samples at once."""
-    every = list(range(len(samples)))
+    every = list(range(batch.count(samples)))
     for places in company.batches(every, quick=quick):
         try:
-            answer = modes.answer(model, samples[places])
+            answer = modes.answer(model, rows(samples, places))
         except Exception as problem:  # a network fails in any way
             return _cannot(model, samples, places, problem)
         if answer.shape != usual[places].shape:
@@ -73,15 +75,16 @@ def _compared(model: nn.Module, samples: Tensor, usual: Tensor, *, quick: bool) 
     return None
 
 
-def _differs(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor, answer: Tensor) -> bool:
+def _differs(model: nn.Module, samples: Tensors, places: list[int], usual: Tensor, answer: Tensor) -> bool:
     """Whether the samples at `places` are answered otherwise than among all of them."""
     distance, scale = _distance(answer, usual[places]), float(usual.abs().max())
     if distance <= ROUNDING * min(scale, 1000 * float((usual - usual.mean(0)).abs().max())):
         return False
     try:
         double = copy.deepcopy(model).double()
-        reference = modes.answer(double, samples.double())
-        exact = _distance(modes.answer(double, samples[places].double()), reference[places])
+        precise = {name: one.double() if one.is_floating_point() else one for name, one in samples.items()}
+        reference = modes.answer(double, precise)
+        exact = _distance(modes.answer(double, rows(precise, places)), reference[places])
     except Exception:  # made for float32 alone
         return distance > SURELY * scale
     return exact > EXACTLY * float((reference - reference.mean(0)).abs().max())
@@ -105,18 +108,18 @@ def _random(drawn: Call | None) -> tuple[str, str]:
     return what, "draw random numbers only `if self.training`"
 
 
-def _cannot(model: nn.Module, samples: Tensor, places: list[int], problem: Exception | None) -> tuple[str, str]:
+def _cannot(model: nn.Module, samples: Tensors, places: list[int], problem: Exception | None) -> tuple[str, str]:
     """A smaller batch fails or is answered in another shape."""
     alone = len(places) == 1
     reason = None if problem is None else (str(problem).strip().splitlines() or ["no words"])[0]
     failed = company.failed(len(places), reason)
-    calls = listed(model, samples[places])
+    calls = listed(model, rows(samples, places))
     dropped = next((call for call in calls if _drops_the_batch(call)), None)
     if dropped is not None and alone:
         return company.dropping(dropped.words(), f", and {failed}"), company.NAME_AXES
     if (call := _first_mixing(model, samples)) is not None:
         return _mixing(model, call, f"and {failed}")
-    return f"{failed}, though {len(samples)} are answered", "let `forward` take batches of any size"
+    return f"{failed}, though {batch.count(samples)} are answered", "let `forward` take batches of any size"
 
 
 def _drops_the_batch(call: Call) -> bool:
@@ -127,7 +130,7 @@ def _drops_the_batch(call: Call) -> bool:
     return given.dim() > 0 and given.shape[0] == 1 and (not asked or 0 in asked or -given.dim() in asked)
 
 
-def _why(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor) -> tuple[str, str]:
+def _why(model: nn.Module, samples: Tensors, places: list[int], usual: Tensor) -> tuple[str, str]:
     """The first call that makes an answer depend on the others."""
     calls = listed(model, samples)
     drawn = next((call for call in calls if call.random), None)
@@ -136,11 +139,11 @@ def _why(model: nn.Module, samples: Tensor, places: list[int], usual: Tensor) ->
         return _random(drawn)
     if (call := _first_mixing(model, samples)) is not None:
         return _mixing(model, call, company.effect(len(places)))
-    fork = _fork(calls, listed(model, samples[places]))
+    fork = _fork(calls, listed(model, rows(samples, places)))
     if fork is not None:
         what = company.path("the network", len(places), f", at {fork.words()}")
         return what, "let `forward` not ask for the size of the batch"
-    what = company.unlike(len(places), len(samples))
+    what = company.unlike(len(places), batch.count(samples))
     return what, "let `forward` compute within each sample, and not with its place or the batch's size"
 
 
@@ -152,12 +155,13 @@ def _fork(one: list[Call], other: list[Call]) -> Call | None:
     return longer[min(len(one), len(other))] if len(one) != len(other) else None
 
 
-def _first_mixing(model: nn.Module, samples: Tensor) -> Call | None:
+def _first_mixing(model: nn.Module, samples: Tensors) -> Call | None:
     """The first call whose output for a sample differs between a batch of all and one of itself alone: for one of the
     first two, of which the second is the darker."""
-    count = len(samples)
+    count = batch.count(samples)
     for place in (0, 1):
-        one, other = samples.roll(-place, 0), samples[place].expand_as(samples).contiguous()
+        one = {name: values.roll(-place, 0) for name, values in samples.items()}
+        other = {name: values[place].expand_as(values).contiguous() for name, values in samples.items()}
         for mine, theirs in zip(listed(model, one), listed(model, other), strict=False):
             for a, b in zip(mine.outputs, theirs.outputs, strict=False):
                 if mine.function in SHAPES or a.shape != b.shape or not a.is_floating_point():

@@ -60,10 +60,12 @@ class Execution:
                 self._pipeline.task, base=self._pipeline.base, seed=self._pipeline.seed, smoke=prepared.wanted.smoke,
                 declared=prepared.declared(), digests=prepared.digests, cache=prepared.store.root / "digests",
             )  # fmt: skip
-            self._events.send("sizes", sizes=dict(self._task.whole))
-            for note in self._task.notes:
+            self._events.send("sizes", sizes=dict(self._task.facts.sizes))
+            for note in self._task.facts.notes:
                 self._events.send("say", node="", text=note)
-            steps = ", ".join(f"{name}: {value}" for item in self._task.preprocess for name, value in item.items())
+            steps = ", ".join(
+                f"{name}: {value}" for item in self._task.facts.preprocess for name, value in item.items()
+            )
             self._events.send("say", node="", text=f"preprocess: {steps or 'nothing'}")
         return self._task
 

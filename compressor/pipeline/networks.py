@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
 from compressor.pipeline.user_code import failed, place
+from compressor.problem.batch import Tensors, rows
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from compressor.pipeline.plan import Node
     from compressor.problem.context import Context
@@ -32,8 +33,8 @@ def check(
     from compressor.models import copies, final_activation, neighbours, plain
     from compressor.training import samples
 
-    inputs = samples.few(context.task, SAMPLES)
-    _check_shapes(network, inputs[:2], node, context)
+    inputs: Tensors = samples.few(context.task, SAMPLES)
+    _check_shapes(network, rows(inputs, slice(2)), node, context)
     if new:
         with _at(node):
             _check_building(node, context, inputs)
@@ -55,7 +56,7 @@ def trains(spec: Any) -> bool:
     return hasattr(spec, "epochs") and getattr(spec, "method", None) != "ptq"
 
 
-def _check_shapes(network: Any, inputs: Tensor, node: Node, context: Context) -> None:
+def _check_shapes(network: Any, inputs: Tensors, node: Node, context: Context) -> None:
     import torch
 
     from compressor.models import modes
@@ -63,7 +64,7 @@ def _check_shapes(network: Any, inputs: Tensor, node: Node, context: Context) ->
     (put,), (get,) = context.task.signature.inputs, context.task.signature.outputs
     try:
         with torch.random.fork_rng(devices=[]):
-            answer: Any = modes.answer(network, inputs)
+            answer: Any = modes.answered(network, inputs)
     except CompressError:
         raise
     except Exception as problem:
@@ -97,12 +98,12 @@ def _not_for_memory(problem: Exception, node: Node) -> None:
         raise ResourceError(f"step {node.name}", what, "use smaller pictures, or end other programs") from problem
 
 
-def _check_building(node: Node, context: Context, inputs: Tensor) -> None:
+def _check_building(node: Node, context: Context, inputs: Tensors) -> None:
     """Build a user's own network twice: libraries' networks keep all they are in their state."""
     from compressor.models import faithful
 
     if node.status != "reuse" and _is_theirs(node):
-        faithful.check_building(_builder(node, context, 0), inputs[:2], _builder(node, context, OTHER_SEED))
+        faithful.check_building(_builder(node, context, 0), rows(inputs, slice(2)), _builder(node, context, OTHER_SEED))
 
 
 def _is_theirs(node: Node) -> bool:
@@ -126,7 +127,7 @@ def _builder(node: Node, context: Context, seed: int) -> Callable[[], nn.Module]
     return build
 
 
-def _check_training(network: nn.Module, node: Node, context: Context, inputs: Tensor) -> None:
+def _check_training(network: nn.Module, node: Node, context: Context, inputs: Tensors) -> None:
     """Take a copy through one step forward and back, and freeze what is to be frozen."""
     from compressor.models import faithful
     from compressor.training import trial
@@ -134,7 +135,9 @@ def _check_training(network: nn.Module, node: Node, context: Context, inputs: Te
 
     freeze = getattr(node.spec, "freeze", ())
     try:
-        trained = trial.step(network, context.task, inputs[:2], lambda copied: frozen_parts(copied, freeze, node.name))
+        trained = trial.step(
+            network, context.task, rows(inputs, slice(2)), lambda copied: frozen_parts(copied, freeze, node.name)
+        )
     except CompressError:
         raise
     except Exception as problem:
@@ -146,18 +149,18 @@ def _check_training(network: nn.Module, node: Node, context: Context, inputs: Te
         ) from problem
     if _is_theirs(node):
         with _at(node):
-            faithful.check_trained(trained, _builder(node, context, 0), inputs[:2])
+            faithful.check_trained(trained, _builder(node, context, 0), rows(inputs, slice(2)))
 
 
 def _check_bfloat16(network: nn.Module, node: Node, context: Context, teacher: nn.Module | None) -> None:
     """Take a copy through one batch in the precision that the file asks for, the teacher with it."""
     import copy
 
-    from compressor.stages import objective
+    from compressor.distillation import learning
     from compressor.training import bfloat16
 
-    loss = objective.of(node.spec, copy.deepcopy(teacher), context)
     spec: Any = node.spec
+    loss = learning.of(spec, copy.deepcopy(teacher), context)
     failure = bfloat16.failing(network, loss, context.task, spec, context)
     if failure is not None:
         what = f"the network cannot be trained in bfloat16: {failure}, and passes in float32"

@@ -93,7 +93,7 @@ def _check_samples(node: Node, task: Task) -> None:
     batch = getattr(node.spec, "batch_size", None)
     if not networks.trains(node.spec) or not isinstance(batch, int):
         return
-    have = task.whole["train"]
+    have = task.facts.sizes["train"]
     if have < batch:
         raise InputError(
             f"steps.{node.name}.batch_size",

@@ -101,3 +101,14 @@ def named(answer: Any, names: Sequence[str]) -> dict[str, Tensor]:
     if isinstance(answer, Mapping):
         return {name: answer[name] for name in names}
     return dict(zip(names, answer if isinstance(answer, tuple | list) else (answer,), strict=True))
+
+
+def joined(parts: Sequence[Tensors]) -> dict[str, np.ndarray]:
+    """All parts behind each other, as arrays; empty where there is none. Floats become float32."""
+    import numpy as np
+
+    def array(value: Tensor) -> np.ndarray:
+        made: np.ndarray = (value.float() if value.is_floating_point() else value).detach().cpu().numpy()
+        return made
+
+    return {name: np.concatenate([array(part[name]) for part in parts]) for name in (parts[0] if parts else ())}

@@ -2,103 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors
+from compressor.problem.metric import Metric
 from compressor.problem.signature import Signature
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
 Split = Literal["train", "validation", "test"]
+Form = Literal["network", "pixels_nhwc", "pixels_nchw"]
+"""How inputs are given: as the network takes them, or as pixels, uint8, after the geometric preprocessing."""
+
+
+LABEL_SAMPLES = 512
+"""As many as `Task.check_labels` needs to be sure."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Samples ready for a network.
+class TaskFacts:
+    """What is known of a task beside its samples.
 
-    inputs: float32 [batch, …]. targets: int64 [batch], or soft, float32 [batch, classes].
-    indices: int64 [batch], places in the split.
+    labels: what an answer may be, in the order of the outputs; empty where answers are no choice. notes: sentences
+    about the data that a person should read. sizes: samples of each split, all of them, also where a smoke run sees but
+    a few. unseen: bool [test], samples that no choice was made on; None where that is all of them.
     """
 
-    inputs: Tensor
-    targets: Tensor
-    indices: Tensor
+    name: str
+    labels: Sequence[str]
+    preprocess: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+    sizes: Mapping[Split, int]
+    unseen: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
-class RawSample:
-    """A sample as a device meets it, for golden samples and pictures in the report.
+class Answer:
+    """What a person is told of one sample, and how sure the network is of it, from 0 to 1."""
+
+    text: str
+    sure: float
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A sample as a device and a person meet it.
 
     encoded: a file's bytes (PNG or JPEG). pixels: uint8 [height, width, channels] after the geometric preprocessing.
+    target: the right answer.
     """
 
     encoded: bytes
     pixels: np.ndarray
-    target: int
+    target: str
+
+
+def answering(task: Task) -> Callable[[np.ndarray], np.ndarray]:
+    """What the task makes of the output [samples, …], as texts [samples] that can be compared."""
+    import numpy as np
+
+    name = task.signature.outputs[0].name
+    return lambda outputs: np.array([answer.text for answer in task.answers({name: outputs})], dtype=object)
 
 
 class Task(Protocol):
-    """What a stage asks; it never looks inside.
+    """What a stage asks; it never looks inside. The first metric decides."""
 
-    notes: sentences about the data that a person should read. whole: samples of each split, all of them, also where a
-    smoke run sees but a few.
-    """
+    @property
+    def facts(self) -> TaskFacts:
+        """What is known beside the samples."""
 
-    name: str
-    metric: str
-    fingerprint: str
-    signature: Signature
-    answers: Sequence[str]
-    preprocess: Sequence[Mapping[str, Any]]
-    notes: Sequence[str]
-    whole: Mapping[Split, int]
+    @property
+    def signature(self) -> Signature:
+        """What goes into the network and what comes out."""
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """By name."""
 
     def size(self, split: Split) -> int:
         """Number of samples in a split."""
 
     def batches(
-        self,
-        split: Split,
-        batch_size: int,
-        *,
-        seed: int | None = None,
-        epoch: int = 0,
-        start: int = 0,
-        limit: int | None = None,
-        pixels: bool = False,
-        drop_last: bool = False,
-    ) -> Iterator[Batch]:
-        """Batches in a fixed order, or, with a seed, shuffled and augmented as (seed, epoch) says.
+        self, split: Split, size: int, order: Order | None = None, *, form: Form = "network",
+        limit: int | None = None, drop_last: bool = False,
+    ) -> Iterator[Batch]:  # fmt: skip
+        """Batches as they lie, or in an order. limit: samples at most. drop_last: none that is not full."""
 
-        start: first batch to give (a resumed epoch skips without decoding). limit: samples at most.
-        pixels: uint8 [batch, height, width, channels] after the geometric preprocessing instead of network inputs.
-        drop_last: leave out a last batch that is not full.
-        """
+    def loss(self, outputs: Tensors, batch: Batch, *, label_smoothing: float = 0.0) -> Sum:
+        """The loss of a batch against its labels."""
 
-    def unseen(self) -> np.ndarray | None:
-        """bool [test]: samples that no choice was made on; None where that is all of them."""
+    def logits(self, outputs: Tensors, batch: Batch) -> Logits | None:
+        """The scores over alternatives; None where the outputs are no such scores."""
 
-    def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
-        """Mean loss of a batch against its labels."""
+    def answers(self, outputs: Arrays, activation: str | None = None) -> Sequence[Answer]:
+        """What a person is told of each sample. activation: what the outputs come out of, None for raw scores."""
 
-    def mix(self, batch: Batch, alpha: float, *, seed: int, epoch: int, index: int) -> Batch:
-        """The batch with pairs of samples mixed (mixup); alpha is that of the Beta distribution."""
+    def check_labels(self, where: str, outputs: Arrays, targets: Arrays) -> None:
+        """Refuse (InputError) outputs of a trained network that are right with the labels in another order."""
 
-    def distance(self, outputs: Tensor, teacher_outputs: Tensor, *, temperature: float) -> Tensor:
-        """How far from the teacher: mean over the batch, scaled so that gradients keep their size."""
+    def show(self, split: Split, index: int) -> Exhibit:
+        """One sample."""
 
-    def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-        """Per-sample value of each metric, float64 [samples]; their mean is the metric."""
-
-    def answer(self, outputs: np.ndarray) -> np.ndarray:
-        """What the user of the model is told, int64 [samples]: indices into `answers`."""
-
-    def breakdown(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    def breakdown(self, outputs: Arrays, targets: Arrays) -> dict[str, Any]:
         """What the report shows of one model: `{"per_class": […], "confusion": [[…]]}`, as JSON, of many
         classes `cells` in place of `confusion`."""
-
-    def raw(self, split: Split, index: int) -> RawSample:
-        """One sample as a device meets it."""

@@ -15,7 +15,6 @@ from compressor.store.artifact import Artifact
 if TYPE_CHECKING:
     import numpy as np
 
-    from compressor.models.answer_kinds import Kind
 
 WORST = 20
 SMALLEST, LARGEST = 96, 192
@@ -36,21 +35,23 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
 
     task = context.task
     before, after = (Evaluation.read(inputs[role].folder) for role in ("baseline", "shipped"))
-    was, now = (one.predictions.scores[task.metric] for one in (before, after))
-    new, targets = after.predictions.outputs("test"), after.predictions.targets("test")
+    (metric, *_), (name,) = task.metrics, (output.name for output in task.signature.outputs)
+    was, now = (one.predictions.scores[metric] for one in (before, after))
     lost, won = np.flatnonzero(now < was), np.flatnonzero(now > was)
-    sure = confidence(new, after.final_activation)
+    answers = task.answers({name: after.predictions.outputs("test")}, after.final_activation)
+    sure = np.array([answer.sure for answer in answers])
     order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
-    before_answers, answers = task.answer(before.predictions.outputs("test")), task.answer(new)
+    before_answers = task.answers({name: before.predictions.outputs("test")})
     worst = []
     for number, row in enumerate(order):
         sample = int(after.predictions.indices[row])
+        exhibit = task.show("test", sample)
         worst.append({
             "sample": sample,
-            "picture": picture(task.raw("test", sample).pixels),
-            "target": task.answers[int(targets[row])],
-            "baseline_answer": task.answers[int(before_answers[row])],
-            "answer": task.answers[int(answers[row])],
+            "picture": picture(exhibit.pixels),
+            "target": exhibit.target,
+            "baseline_answer": before_answers[row].text,
+            "answer": answers[row].text,
             "confidence": float(sure[row]),
         })  # fmt: skip
         context.progress.advance(number + 1, len(order), "pictures")
@@ -58,16 +59,6 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
     (context.folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
     return {"lost": len(lost), "won": len(won)}
-
-
-def confidence(outputs: np.ndarray, activation: Kind | None) -> np.ndarray:
-    """How sure each answer is, float64 [samples]: the largest probability, of outputs [samples, classes] that come out
-    of `activation`, None for logits."""
-    import numpy as np
-
-    from compressor.device.answers import probabilities
-
-    return np.asarray(probabilities(outputs, (activation,)).max(1))
 
 
 def picture(pixels: np.ndarray) -> str:

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from compressor.distillation import learning
 from compressor.problem.context import Context
-from compressor.stages import objective, starting
+from compressor.stages import starting
 from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
-from compressor.training.settings import TrainingFields
 
 
-class DistillSpec(TrainingFields, starting.StartFields, StageSpec):
+class DistillSpec(learning.TeacherFields, starting.StartFields, StageSpec):
     """A student learns from the labels and from the softened answers of a teacher, which stays as it is.
 
     loss = alpha * CE + (1 - alpha) * T^2 * KL(teacher || student) at temperature T (Hinton et al., 2015,
@@ -28,23 +28,19 @@ class DistillSpec(TrainingFields, starting.StartFields, StageSpec):
     teacher: str = Field(
         description="Earlier step whose network teaches; it may be a loaded, a trained or a pruned one."
     )
-    temperature: float = Field(
-        4.0, gt=0, le=1000, description="Softens the answers of both; 1 leaves them as they are."
-    )
-    alpha: float = Field(0.1, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
 
     def ineffective(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
-        return [*super().ineffective(), *starting.ineffective(self), *objective.ineffective(self)]
+        return [*super().ineffective(), *starting.ineffective(self)]
 
 
 def run(spec: DistillSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the student; the teacher's artifact is only read. The facts hold curves, precision and loss."""
     start = starting.begin(spec, inputs, context)
-    loss, words = objective.build(spec, inputs, context)
-    context.progress.say(f"loss: {words}")
+    loss = learning.objective(spec, inputs["teacher"].folder, context)
+    context.progress.say(f"loss: {loss.words}")
     context.progress.say(start.words())
-    facts = starting.train(start.model, loss, words, spec, context)
+    facts = starting.train(start.model, loss, spec, context)
     start.save(context)
     return facts
 

@@ -15,7 +15,9 @@ from pydantic import Field
 from compressor.device.answers import probabilities
 from compressor.evaluation.evaluation import Bits, Evaluation, Parity, Predictions, TensorFacts
 from compressor.models.answer_kinds import ANSWERS, MEANINGS, NAMES
+from compressor.problem.batch import Arrays, Tensors, joined, only
 from compressor.problem.context import Context
+from compressor.problem.task import Form, Split, answering
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
@@ -49,8 +51,7 @@ class Subject:
     input: dict[str, Any]
     output: dict[str, Any]
     subnormal: int
-    pixels: bool = False
-    channels_first: bool = False
+    form: Form = "network"
     activation: Kind | None = None
 
 
@@ -63,34 +64,34 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     """
     import numpy as np
 
-    from compressor.data import class_order
     from compressor.onnx_graph import bits, cost, operators
     from compressor.stages import single
 
     task, source, core = context.task, inputs["from"], inputs.get("core")
     subject = _subject(source, context)
     if source.kind != "bundle":
-        single.check(subject.graph, single.samples(task, pixels=False, channels_first=True))
+        single.check(subject.graph, single.samples(task))
     total = task.size("validation") + task.size("test")
     validation = _predict(subject, "validation", context, 0, total)
     if source.stage == "load":
         where = f"steps.{context.step.removesuffix('.evaluation')}"
-        class_order.check(where, task.answer(validation["outputs"]), validation["targets"], task.answers)
+        task.check_labels(where, validation.outputs, validation.targets)
     test = _predict(subject, "test", context, task.size("validation"), total)
-    unseen = task.unseen()
-    scores = {name: np.asarray(one, np.float64) for name, one in task.score(test["outputs"], test["targets"]).items()}
+    unseen = task.facts.unseen
+    scores = {name: one.each(test.outputs, test.targets) for name, one in task.metrics.items() if one.each}
     arrays = {
-        **{f"test_{name}": values for name, values in test.items()},
-        **{f"validation_{name}": validation[name] for name in ("outputs", "targets")},
-        "unseen": np.ones(len(test["outputs"]), bool) if unseen is None else np.asarray(unseen, bool),
+        **{f"{split}_outputs": only(found.outputs) for split, found in (("test", test), ("validation", validation))},
+        **{f"{split}_targets": only(found.targets) for split, found in (("test", test), ("validation", validation))},
+        "test_indices": test.indices,
+        "unseen": np.ones(len(test.indices), bool) if unseen is None else np.asarray(unseen, bool),
         **{f"score_{name}": values for name, values in scores.items()},
     }
     reference = None if core is None else Evaluation.read(core.folder)
-    activation = _activation(subject, source, reference, test["outputs"])
+    activation = _activation(subject, source, reference, only(test.outputs))
     size = subject.graph.stat().st_size
     known = reference is not None and source.kind == "bundle" and reference.model_dump(include=COSTS)
     evaluation = Evaluation(
-        metric=task.metric,
+        metric=next(iter(task.metrics)),
         **operators.count(subject.graph),
         bits=Bits(**bits.judge(subject.graph)),
         **(known or cost.count(subject.graph)),
@@ -101,7 +102,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         output=TensorFacts(**subject.output | ({"meaning": MEANINGS[activation]} if activation else {})),
         final_activation=activation,
         parity=_parity(source, reference, activation, validation, context),
-        breakdown=task.breakdown(test["outputs"], test["targets"]),
+        breakdown=task.breakdown(test.outputs, test.targets),
         predictions=Predictions(arrays),
     )
     warnings = tuple(_warnings(evaluation, reference, source.kind))
@@ -123,13 +124,13 @@ def _subject(source: Artifact, context: Context) -> Subject:
 
         manifest = json.loads(source.file("bundle/bundle.json").read_text(encoding="utf-8"))
         given, answer = manifest["inputs"][0], manifest["outputs"][0]
+        channels_first = given["layout"].upper().endswith("CHW")
         return Subject(
             graph,
             given,
             answer,
             0,
-            pixels=given["dtype"] == "uint8",
-            channels_first=given["layout"].upper().endswith("CHW"),
+            form="network" if given["dtype"] != "uint8" else "pixels_nchw" if channels_first else "pixels_nhwc",
             activation=seen.of_names(manifest["in_graph"]),
         )
     given, answer = asdict(signature.inputs[0]), asdict(signature.outputs[0])
@@ -144,49 +145,52 @@ def _subject(source: Artifact, context: Context) -> Subject:
     return Subject(graph, given, answer, int(source.facts.get("subnormal_weights", 0)))
 
 
-def _predict(subject: Subject, split: Split, context: Context, before: int, total: int) -> dict[str, np.ndarray]:
-    """`outputs`, `targets` and `indices` of a whole split, in its order."""
+@dataclass(frozen=True)
+class Answered:
+    """A whole split, in its order. indices: int64 [samples]."""
+
+    outputs: Arrays
+    targets: Arrays
+    indices: np.ndarray
+
+
+def _predict(subject: Subject, split: Split, context: Context, before: int, total: int) -> Answered:
     import numpy as np
 
     from compressor import machine
     from compressor.onnx_graph import session
 
-    targets: list[np.ndarray] = []
-    indices: list[np.ndarray] = []
+    targets: list[Tensors] = []
+    indices = [np.zeros(0, np.int64)]
 
     def feed() -> Iterator[np.ndarray]:
         done = before
-        for batch in context.task.batches(split, BATCH, pixels=subject.pixels):
-            targets.append(batch.targets.numpy())
+        for batch in context.task.batches(split, BATCH, form=subject.form):
+            targets.append(batch.targets)
             indices.append(batch.indices.numpy())
-            values = batch.inputs.numpy()
-            yield values.transpose(0, 3, 1, 2) if subject.pixels and subject.channels_first else values
-            done += len(values)
+            yield only(batch.inputs).numpy()
+            done += len(batch)
             context.progress.advance(done, total, "samples")
 
     outputs = session.predict(subject.graph, feed(), machine.default_threads())
-    empty = np.zeros(0, np.int64)
-    return {
-        "outputs": outputs.astype(np.float32),
-        "targets": np.concatenate([empty, *targets]),
-        "indices": np.concatenate([empty, *indices]),
-    }
+    wanted = joined(targets) or {"": np.zeros(0, np.int64)}
+    name = context.task.signature.outputs[0].name
+    return Answered({name: outputs.astype(np.float32)}, wanted, np.concatenate(indices))
 
 
 def _parity(
-    source: Artifact, reference: Evaluation | None, activation: Kind | None, found: Mapping[str, np.ndarray],
-    context: Context,
-) -> Parity | None:  # fmt: skip
+    source: Artifact, reference: Evaluation | None, activation: Kind | None, found: Answered, context: Context
+) -> Parity | None:
     """Against torch for a network, against the graph it came from for what was made of one; on validation samples."""
 
     from compressor.onnx_graph import parity
 
-    outputs = found["outputs"]
+    outputs = only(found.outputs)
     if not len(outputs):
         return None
     if source.kind == "model":
         wanted, indices = _torch_outputs(source, context)
-        rows = {int(index): row for row, index in enumerate(found["indices"])}
+        rows = {int(index): row for row, index in enumerate(found.indices)}
         outputs = outputs[[rows[int(index)] for index in indices]]
         if not context.smoke:
             parity.check_float(wanted, outputs, "")
@@ -196,20 +200,18 @@ def _parity(
         wanted = reference.predictions.outputs("validation")
         if activation in ("softmax", "sigmoid"):
             wanted = probabilities(wanted, (reference.final_activation,))
-    return Parity(**parity.compare(wanted, outputs, context.task.answer))
+    return Parity(**parity.compare(wanted, outputs, answering(context.task)))
 
 
 def _torch_outputs(source: Artifact, context: Context) -> tuple[np.ndarray, np.ndarray]:
     """Outputs of some validation samples as torch computes them, and which ones they are."""
     import numpy as np
-    import torch
 
-    from compressor.models import network
+    from compressor.models import modes, network
 
     model = network.read(source.folder, context.base)
-    with torch.no_grad():
-        batches = list(context.task.batches("validation", BATCH, limit=TORCH_SAMPLES))
-        outputs = [model(batch.inputs).float().numpy() for batch in batches]
+    batches = list(context.task.batches("validation", BATCH, limit=TORCH_SAMPLES))
+    outputs = [modes.answer(model, batch.inputs).float().numpy() for batch in batches]
     return np.concatenate(outputs), np.concatenate([batch.indices.numpy() for batch in batches])
 
 

@@ -12,7 +12,9 @@ from compressor.errors import StepError
 from compressor.evaluation import quality
 from compressor.evaluation.evaluation import Evaluation, Predictions
 from compressor.models.answer_kinds import MEANINGS
+from compressor.problem.batch import only
 from compressor.problem.context import Context
+from compressor.problem.task import Form, answering
 from compressor.stages import single
 from compressor.stages.base import SettledSpec, Stage
 from compressor.store.artifact import Artifact
@@ -91,12 +93,11 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
     core, evaluation = inputs["core"], Evaluation.read(inputs["core"].folder)
     fixed = None if spec.batch_size == "dynamic" else spec.batch_size
     activation, precision = evaluation.final_activation, evaluation.precision
-    wanted = Finish(spec.input, context.task.preprocess, spec.softmax, fixed, spec.ir_version, activation)
+    wanted = Finish(spec.input, context.task.facts.preprocess, spec.softmax, fixed, spec.ir_version, activation)
     finished = finish(core.file("core.onnx"), folder / MODEL, wanted)
     check_interface(finished, spec, context)
     context.progress.say(f"input {_shown(finished.inputs[0])}, output {_shown(finished.outputs[0])}")
-    form = {"pixels": spec.input != "float", "channels_first": spec.input != "pixels_nhwc"}
-    few = single.samples(context.task, **form)
+    few = single.samples(context.task, form_of(spec.input))
     single.check(folder / MODEL, few)
     parity = _parity(spec, inputs, evaluation, folder / MODEL, (activation, finished.activation), context)
     if not context.smoke:
@@ -122,6 +123,11 @@ def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> d
         "bits": found,
         "warnings": warnings(precision, finished.weight_bits),
     }
+
+
+def form_of(asked: Literal["float", "pixels_nhwc", "pixels_nchw"]) -> Form:
+    """The form of a sample that goes into the file."""
+    return "network" if asked == "float" else asked
 
 
 def check_interface(finished: Finished, spec: ExportSpec, context: Context) -> None:
@@ -159,21 +165,20 @@ def _parity(
     quantized = None
     if evaluation.precision != "float32":
         reference, found = (one.predictions.outputs("validation") for one in (ancestor, evaluation))
-        quantized = parity.compare(reference, found, task.answer)
+        quantized = parity.compare(reference, found, answering(task))
     exact = spec.input == "float" and ends[0] == ends[1] and spec.batch_size == "dynamic"
     size = CHUNK if spec.batch_size == "dynamic" else spec.batch_size
     count = min(spec.parity.samples, task.size("validation"))
 
-    def batches(before: int, pixels: bool) -> Iterator[np.ndarray]:
-        for batch in task.batches("validation", size, limit=count, pixels=pixels):
-            values = batch.inputs.numpy()
-            yield values.transpose(0, 3, 1, 2) if pixels and spec.input == "pixels_nchw" else values
-            before += len(values)
+    def batches(before: int, form: Form) -> Iterator[np.ndarray]:
+        for batch in task.batches("validation", size, limit=count, form=form):
+            yield only(batch.inputs).numpy()
+            before += len(batch)
             context.progress.advance(before, 2 * count, "samples")
 
-    of_core, of_shipped = batches(0, False), batches(count, spec.input != "float")
+    of_core, of_shipped = batches(0, "network"), batches(count, form_of(spec.input))
     link = chain.core_to_shipped(
-        (core.file("core.onnx"), of_core), (shipped, of_shipped), task.answer, exact=exact,
+        (core.file("core.onnx"), of_core), (shipped, of_shipped), answering(task), exact=exact,
         softmax=ends[0] != ends[1], activation=ends[0],
     )  # fmt: skip
     first = ancestor.parity.model_dump(mode="json") if ancestor.parity else None
@@ -196,13 +201,13 @@ def _manifest(
     meaning = MEANINGS[finished.activation] if finished.activation else task.signature.outputs[0].meaning
     oldest = oldest_onnxruntime(finished.opset, finished.ir_version)
     facts = {
-        "task": {"type": task.name, "metric": task.metric},
+        "task": {"type": task.facts.name, "metric": next(iter(task.metrics))},
         "files": {},
         "inputs": [_port(finished.inputs[0], *_source_words(spec, context))],
         "outputs": [_port(finished.outputs[0], "", meaning)],
-        "preprocess": [dict(item) for item in task.preprocess],
+        "preprocess": [dict(item) for item in task.facts.preprocess],
         "in_graph": list(finished.in_graph),
-        "answers": list(task.answers),
+        "answers": list(task.facts.labels),
         "weight_bits": finished.weight_bits,
         "opset": finished.opset,
         "ir_version": finished.ir_version,
@@ -231,7 +236,7 @@ def _write_samples(folder: Path, manifest: Manifest, predictions: Predictions, c
     places = golden.choose(predictions.targets("test"), bytes_each)
     indices = predictions.indices[places]
     output_bytes = int(np.prod(facts["outputs"][0]["shape"][1:])) * 4
-    raw = [context.task.raw("test", int(index)).encoded for index in indices]
+    raw = [context.task.show("test", int(index)).encoded for index in indices]
     kept, encoded, inputs = golden.pictures(raw, model, output_bytes)
     places, indices = [places[one] for one in kept], indices[kept]
     outputs = model.outputs(inputs)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from compressor.problem.context import Context
-from compressor.stages import objective, starting
+from compressor.stages import starting
 from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
 from compressor.training.settings import TrainingFields
@@ -24,10 +24,12 @@ class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):
 
 def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the network; the facts hold curves, precision and loss."""
+    from compressor.training.objective import LabelLoss
+
     start = starting.begin(spec, inputs, context)
-    loss, words = objective.build(spec, inputs, context)
     context.progress.say(start.words())
-    facts = starting.train(start.model, loss, words, spec, context)
+    loss = LabelLoss(context.task, spec.label_smoothing)
+    facts = starting.train(start.model, loss, spec, context)
     start.save(context)
     return facts
 

@@ -108,7 +108,7 @@ def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, f
     model.to("cpu")
     for metric, bounds in spec.expect.items():
         if metric not in found:
-            known = ", ".join(name for name in found if name != "loss")
+            known = ", ".join(context.task.metrics)
             raise InputError(f"steps.{context.step}.expect", f"the task has no metric {metric!r}", f"use {known}")
         value = found[metric]
         low, high = bounds.min is not None and value < bounds.min, bounds.max is not None and value > bounds.max

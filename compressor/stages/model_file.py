@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,27 +15,21 @@ from compressor.device.limits import Limits
 from compressor.device.refused import Refused
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
 from compressor.evaluation import quality
+from compressor.problem.batch import Arrays, Tensors, joined, only
+from compressor.problem.task import LABEL_SAMPLES
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
     from compressor.onnx_graph.finish import Port
-    from compressor.problem.task import Split, Task
+    from compressor.problem.task import Form, Split, Task
 
 BATCH = 64
 SAMPLES = 8
 """Samples that are answered alone, in another order and in other company."""
 QUICK = {"threads": (1,), "batch_sizes": (1,), "processes": 6, "rounds": 18, "min_seconds": 0.5}
 """How latency is measured where no step says it."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file takes samples: pixels or the network's input, and whether channels come first."""
-
-    pixels: bool
-    channels_first: bool
 
 
 def evaluate(
@@ -55,15 +48,15 @@ def evaluate(
     wrong = IntegrityError if is_bundle else InputError
     graph = _graph(model)
     _check_size(model, graph)
-    layout = feeding(str(model), *_ports(model, graph), task)
+    form = feeding(str(model), *_ports(model, graph), task)
     files = [model, *_weights(model, graph)]
     channels, *size = task.signature.inputs[0].shape
-    sample = (channels, *size) if layout.channels_first else (*size, channels)
+    sample = (*size, channels) if form == "pixels_nhwc" else (channels, *size)
     with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
         opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
                             "code": int(wrong.exit_code)})[0]  # fmt: skip
-        _check_neighbours(model, child, layout, task)
-        quality = _quality(model, child, layout, task, graph)
+        _check_neighbours(model, child, form, task)
+        quality = _quality(model, child, form, task, graph)
     counted = _counted(model, sample, wrong, limits)
     digest = _digest(files)
     return {
@@ -75,19 +68,19 @@ def evaluate(
     }
 
 
-def feeding(where: str, source: Port, result: Port, task: Task) -> Layout:
+def feeding(where: str, source: Port, result: Port, task: Task) -> Form:
     """How the task's samples go into the file.
 
     Raises:
         InputError: it takes something else, or does not give one number an answer.
     """
-    (channels, height, width), count = task.signature.inputs[0].shape, len(task.answers)
-    takes = {
-        ("float32", (channels, height, width)): Layout(False, True),
-        ("uint8", (channels, height, width)): Layout(True, True),
-        ("uint8", (height, width, channels)): Layout(True, False),
+    (channels, height, width), count = task.signature.inputs[0].shape, len(task.facts.labels)
+    takes: dict[tuple[str, tuple[int, ...]], Form] = {
+        ("float32", (channels, height, width)): "network",
+        ("uint8", (channels, height, width)): "pixels_nchw",
+        ("uint8", (height, width, channels)): "pixels_nhwc",
     }
-    found = next((layout for (dtype, shape), layout in takes.items() if _matches(source, dtype, shape)), None)
+    found = next((form for (dtype, shape), form in takes.items() if _matches(source, dtype, shape)), None)
     if found is None:
         what = f"its input {source.name} is {source.dtype} {list(source.shape)}"
         wanted = f"float32 [n, {channels}, {height}, {width}], or uint8 pixels of that size"
@@ -180,29 +173,28 @@ def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
     return port(inputs[0]), port(graph.output[0])
 
 
-def _check_neighbours(model: Path, child: Any, layout: Layout, task: Task) -> None:
+def _check_neighbours(model: Path, child: Any, form: Form, task: Task) -> None:
     """InputError where the file's answer to a sample depends on the samples beside it; names the cause."""
     from compressor.onnx_graph import neighbours
     from compressor.training import samples
 
-    few = samples.of_file(task, SAMPLES, pixels=layout.pixels, channels_first=layout.channels_first)
+    few = only(samples.of_file(task, SAMPLES, form))
     pace = child.ask({"do": "pace"}, few[:2])[0]["seconds"]
     if found := child.ask({"do": "neighbours"}, few, neighbours.ANSWERS * pace)[0]["found"]:
         raise InputError(str(model), *found)
 
 
-def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.GraphProto) -> dict[str, Any]:
+def _quality(model: Path, child: Any, form: Form, task: Task, graph: onnx.GraphProto) -> dict[str, Any]:
     """`quality` over the test set, `quality_unseen` where choices were made on some of it, and `final_activation`: what
     the answers come out of, null for raw scores."""
     import numpy as np
 
-    from compressor.data import class_order
     from compressor.onnx_graph import final_activation
 
-    found = _answered(child, layout, task, "test", None)
-    outputs, targets = found["outputs"], found["targets"]
-    if outputs.ndim != 2 or outputs.shape[1] != len(task.answers):
-        what = f"its output is {list(outputs.shape[1:])} a sample, and the task has {len(task.answers)} answers"
+    found, targets = _answered(child, form, task, "test", None)
+    outputs = only(found)
+    if outputs.ndim != 2 or outputs.shape[1] != len(task.facts.labels):
+        what = f"its output is {list(outputs.shape[1:])} a sample, and the task has {len(task.facts.labels)} answers"
         raise InputError(str(model), what, "give a model made for this task")
     if outputs.dtype.kind not in "fiu":
         what = f"its output is of the type {outputs.dtype}"
@@ -210,10 +202,9 @@ def _quality(model: Path, child: Any, layout: Layout, task: Task, graph: onnx.Gr
     if wrong := int(np.isnan(outputs).any(1).sum()):
         what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
         raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
-    validation = _answered(child, layout, task, "validation", class_order.SAMPLES)
-    class_order.check(str(model), task.answer(validation["outputs"]), validation["targets"], task.answers)
-    found = quality.tables(task.score(outputs, targets), task.unseen())
-    return {"final_activation": final_activation.find(graph, outputs), **found}
+    task.check_labels(str(model), *_answered(child, form, task, "validation", LABEL_SAMPLES))
+    scores = {name: one.each(found, targets) for name, one in task.metrics.items() if one.each}
+    return {"final_activation": final_activation.find(graph, outputs), **quality.tables(scores, task.facts.unseen)}
 
 
 def _counted(
@@ -237,19 +228,18 @@ def _counted(
     )
 
 
-def _answered(child: Any, layout: Layout, task: Task, split: Split, limit: int | None) -> dict[str, np.ndarray]:
-    """`outputs` and `targets` of a split's samples, or of `limit` of them, of every class its share."""
+def _answered(child: Any, form: Form, task: Task, split: Split, limit: int | None) -> tuple[Arrays, Arrays]:
+    """Outputs and targets of a split's samples, or of `limit` of them, of every class its share."""
     import numpy as np
 
-    targets: list[np.ndarray] = [np.zeros(0, np.int64)]
+    targets: list[Tensors] = []
     outputs: list[np.ndarray] = []
-    for batch in task.batches(split, BATCH, pixels=layout.pixels, limit=limit):
-        targets.append(batch.targets.numpy())
-        values = batch.inputs.numpy()
-        values = values.transpose(0, 3, 1, 2) if layout.pixels and layout.channels_first else values
-        outputs.append(child.ask({"do": "run"}, values)[1])
-    none = np.zeros((0, len(task.answers)), np.float32)
-    return {"outputs": np.concatenate(outputs) if outputs else none, "targets": np.concatenate(targets)}
+    for batch in task.batches(split, BATCH, form=form, limit=limit):
+        targets.append(batch.targets)
+        outputs.append(child.ask({"do": "run"}, only(batch.inputs).numpy())[1])
+    none = np.zeros((0, len(task.facts.labels)), np.float32)
+    name = task.signature.outputs[0].name
+    return {name: np.concatenate(outputs) if outputs else none}, joined(targets) or {"": np.zeros(0, np.int64)}
 
 
 def _latency(

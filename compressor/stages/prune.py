@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from compressor.distillation import learning
 from compressor.problem.context import Context
-from compressor.stages import objective, starting
+from compressor.stages import starting
 from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
-from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,7 +35,7 @@ class Keep(Frozen):
         return self
 
 
-class PruneSpec(TrainingFields, StageSpec):
+class PruneSpec(learning.TeacherFields, StageSpec):
     """Channels are really removed: the network is narrower, and needs no special kernels.
 
     The widths are searched per layer, by importance for cost, until the share is met within 0.02.
@@ -52,16 +52,9 @@ class PruneSpec(TrainingFields, StageSpec):
     round_to: Literal[1, 8, 16] = Field(
         8, description="Widths are multiples of it; odd widths save operations and lose time."
     )
-    teacher: str | None = Field(None, description="Earlier step whose answers are learnt beside the labels.")
-    temperature: float = Field(4.0, gt=0, le=1000, description="Softens both answers in the teacher's loss.")
-    alpha: float = Field(0.1, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
     learning_rate: float = Field(
         0.02, gt=0, le=100, description="Peak learning rate; 0.001 where adamw is asked for without one."
     )
-
-    def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination, and why."""
-        return [*super().ineffective(), *objective.ineffective(self)]
 
 
 def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -76,9 +69,9 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     pruned = narrow.narrow(model, input_shape, _wanted(spec, context), axes)
     for line in _words(pruned, spec):
         context.progress.say(line)
-    loss, words = objective.build(spec, inputs, context)
-    context.progress.say(f"loss: {words}")
-    facts = starting.train(pruned.model, loss, words, spec, context)
+    loss = learning.objective(spec, inputs["teacher"].folder if "teacher" in inputs else None, context)
+    context.progress.say(f"loss: {loss.words}")
+    facts = starting.train(pruned.model, loss, spec, context)
     reference = network.describe(inputs["from"].folder)["model"]
     shapes = network.shapes(pruned.model)
     starting.Start(pruned.model, reference, shapes, outputs, input_shape).save(context)
@@ -116,8 +109,10 @@ def _wanted(spec: PruneSpec, context: Context) -> narrow.Wanted:
 def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
     """Sizes of the loss's gradients over the first training samples in the training's own order."""
     from compressor.models import modes
+    from compressor.problem.batch import Order
     from compressor.pruning import importance
     from compressor.training.evaluation import memory_errors
+    from compressor.training.objective import answer
     from compressor.training.placing import layout, place, to_device
 
     task = context.task
@@ -125,9 +120,10 @@ def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:
     form = layout(model, task.signature.inputs[0].shape, context.device)
     place(modes.in_eval(model), context.device, form)
     with memory_errors(context.step, TAYLOR_BATCH):
-        batches = task.batches("train", TAYLOR_BATCH, seed=context.seed, limit=limit)
+        batches = task.batches("train", TAYLOR_BATCH, Order(context.seed), limit=limit)
         given = (to_device(batch, context.device, form) for batch in batches)
-        gradients = importance.gradients(model, (task.loss(model(batch.inputs), batch) for batch in given))
+        losses = (task.loss(answer(model, batch, task), batch).mean for batch in given)
+        gradients = importance.gradients(model, losses)
         for batch in task.batches("train", 2, limit=2):  # what a network keeps of a pass with gradients is never copied
             modes.answer(model, to_device(batch, context.device, form).inputs)
     model.to("cpu")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from compressor.distillation import learning
 from compressor.errors import InputError
 from compressor.evaluation.evaluation import Evaluation
 from compressor.problem.context import Context
-from compressor.stages import objective
 from compressor.stages.base import Stage, StageSpec
 from compressor.store.artifact import Artifact
-from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +24,7 @@ EXAMPLES = 2
 """Samples that show which batch norm follows which convolution."""
 
 
-class QuantizeSpec(StageSpec, TrainingFields):
+class QuantizeSpec(StageSpec, learning.TeacherFields):
     """Activations uint8, weights int8 per channel; `ptq` calibrates on training samples, `qat` trains first."""
 
     stage: Literal["quantize"] = "quantize"
@@ -45,9 +44,7 @@ class QuantizeSpec(StageSpec, TrainingFields):
     allow_float: tuple[str, ...] = Field(
         (), description="Operators (`ConvTranspose`) or layers (`up1`) that may stay float where no integer kernel is."
     )
-    teacher: str | None = Field(None, description="Earlier step whose outputs are learnt beside the labels; needs qat.")
-    temperature: float = Field(4.0, gt=0, le=1000, description="Softens both outputs in the teacher's loss.")
-    alpha: float = Field(0.5, ge=0, le=1, description="Share of the loss from the labels; the teacher has the rest.")
+    alpha: float = Field(0.5, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
     epochs: int = Field(2, ge=1, le=10_000, description="Passes over the training samples.")
     learning_rate: float = Field(
         0.001, gt=0, le=100, description="Peak learning rate; low, since no batch norm steadies a folded network."
@@ -63,8 +60,8 @@ class QuantizeSpec(StageSpec, TrainingFields):
         """Options without effect in their combination, and why."""
         if self.method == "ptq":
             why = "method ptq does not train, only qat does"
-            return [(name, why) for name in (*TrainingFields.model_fields, "teacher", "temperature", "alpha")]
-        return [*TrainingFields.ineffective(self), *objective.ineffective(self)]
+            return [(name, why) for name in learning.TeacherFields.model_fields]
+        return learning.TeacherFields.ineffective(self)
 
     def unused(self) -> frozenset[str]:
         """Calibration takes the first training samples in their fixed order, as they are."""
@@ -114,8 +111,10 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
 
 
 def _samples(context: Context, batch_size: int, limit: int) -> Iterator[np.ndarray]:
+    from compressor.problem.batch import only
+
     for batch in context.task.batches("train", batch_size, limit=limit):
-        yield batch.inputs.numpy()
+        yield only(batch.inputs).numpy()
 
 
 def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Path, dict[str, Any]]:
@@ -126,15 +125,15 @@ def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context)
     from compressor.training import samples
 
     settings = spec.model_copy(update={"precision": "float32"})
-    loss, words = objective.build(spec, inputs, context)
-    context.progress.say(f"loss: {words}")
+    loss = learning.objective(settings, inputs["teacher"].folder if "teacher" in inputs else None, context)
+    context.progress.say(f"loss: {loss.words}")
     model = network.read(inputs["from"].folder, context.base)
     signature = context.task.signature
-    example = (samples.few(context.task, EXAMPLES),)
+    example = tuple(samples.few(context.task, EXAMPLES).values())
     model, curves = qat.train(model, loss, context.task, settings, spec.weight_bits, example=example, context=context)
     core = context.work / "trained.onnx"
     subnormal = exporter.export_core(model, signature, core, context.opset, context.progress.say)
-    facts = {"curves": curves, "loss": words, "precision": "float32", "subnormal_weights": subnormal}
+    facts = {"curves": curves, "loss": loss.words, "precision": "float32", "subnormal_weights": subnormal}
     return core, facts
 
 

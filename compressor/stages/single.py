@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.device.refused import Refused
 from compressor.errors import StepError, short_of_memory
+from compressor.problem.task import Form, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,11 +17,13 @@ ALONE = 3
 TODO = "let the network compute within each sample, over axes from 1 on, and train it again"
 
 
-def samples(task: Any, *, pixels: bool, channels_first: bool) -> np.ndarray:
+def samples(task: Task, form: Form = "network") -> np.ndarray:
     """The samples that the checks below answer, as the file takes them. Loads torch."""
+    from compressor.problem.batch import only
     from compressor.training import samples as few
 
-    return few.of_file(task, SAMPLES, pixels=pixels, channels_first=channels_first)
+    found: np.ndarray = only(few.of_file(task, SAMPLES, form))
+    return found
 
 
 def check(graph: Path, inputs: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from compressor.training.settings import TrainingFields
 if TYPE_CHECKING:
     from torch import nn
 
-    from compressor.stages.objective import Objective
+    from compressor.training.objective import Objective
 
 SAMPLES_READ_BACK = 4
 WEIGHTS = (
@@ -217,7 +217,7 @@ def _at(place: str) -> Iterator[None]:
         raise
 
 
-def train(model: nn.Module, loss: Objective, words: str, spec: TrainingFields, context: Context) -> dict[str, Any]:
+def train(model: nn.Module, loss: Objective, spec: TrainingFields, context: Context) -> dict[str, Any]:
     """Train the model in place, in a precision that it can be trained in; what you get is the facts that every trained
     model leaves: curves, precision, why it is another than the device's own, and the loss in words."""
     from compressor.training import bfloat16, loop
@@ -226,4 +226,4 @@ def train(model: nn.Module, loss: Objective, words: str, spec: TrainingFields, c
     settings = spec.model_copy(update={"precision": precision})
     curves = loop.fit(model, loss, context.task, settings, context=context)
     told = {"precision_because": because} if because else {}
-    return {**loop.facts(curves, settings, context), **told, "loss": words}
+    return {**loop.facts(curves, settings, context), **told, "loss": loss.words}

@@ -6,20 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.data.contents import FileDigests, PlainDigests
+from compressor.data.contents import FileDigests
 from compressor.errors import InputError
+from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
+from compressor.problem.metric import ACCURACY, Metric
 from compressor.problem.signature import Signature, TensorSpec
-from compressor.problem.task import Batch, RawSample, Split
-from compressor.store.keys import digest
+from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
 from compressor.tasks.image_classification import ImageClassificationSpec
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from compressor.data.image_data import ImageData
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+TARGET = "class"
+"""What the one target of a sample is called: int64 [samples], the place of its class."""
 
 
 def fetch(spec: ImageClassificationSpec, base: Path) -> None:
@@ -45,20 +46,15 @@ def make(
     data = load(
         spec.source(base), spec.validation, smoke=smoke, steps=steps, augment=augment, digests=digests, cache=cache
     )
-    parts = spec.fingerprint(base, digests or PlainDigests())
-    return ImageClassification(spec, data, fingerprint=digest({**parts, "preprocess": data.steps}))
+    return ImageClassification(spec, data)
 
 
 class ImageClassification:
-    """One class a picture. Implements `compressor.tasks.base.Task`."""
+    """One class a picture. Implements `compressor.problem.task.Task`."""
 
-    def __init__(self, spec: ImageClassificationSpec, data: ImageData, *, fingerprint: str) -> None:
-        self.name: str = spec.type
-        self.metric: str = spec.metric
-        self.answers: Sequence[str] = data.classes
-        self.preprocess: Sequence[Mapping[str, Any]] = data.steps
-        self.notes: Sequence[str] = data.notes
-        self.whole: Mapping[Split, int] = data.whole
+    def __init__(self, spec: ImageClassificationSpec, data: ImageData) -> None:
+        self.facts = TaskFacts(spec.type, data.classes, data.steps, data.notes, data.whole, data.unseen)
+        self.metrics: Mapping[str, Metric] = {ACCURACY.name: ACCURACY}
         height, width, channels = data.shape
         meaning = f"one {'RGB' if channels == 3 else 'grey'} picture, preprocessed as `preprocess` says"
         self.signature = Signature(
@@ -66,21 +62,16 @@ class ImageClassification:
             (TensorSpec("logits", "float32", (len(data.classes),), "", "one score a class, higher is likelier"),),
         )
         self._data = data
-        self.fingerprint = fingerprint
 
     def size(self, split: Split) -> int:
         """Number of samples in a split."""
         return len(self._data.splits[split])
 
-    def unseen(self) -> np.ndarray | None:
-        """bool [test]: samples that are not in validation; None where validation comes from train."""
-        return self._data.unseen
-
     def batches(
-        self, split: Split, batch_size: int, *, seed: int | None = None, epoch: int = 0, start: int = 0,
-        limit: int | None = None, pixels: bool = False, drop_last: bool = False,
+        self, split: Split, size: int, order: Order | None = None, *, form: Form = "network",
+        limit: int | None = None, drop_last: bool = False,
     ) -> Iterator[Batch]:  # fmt: skip
-        """Batches; with a seed shuffled and, on train, augmented. Without one, `limit` takes of every class its share.
+        """Batches; in an order shuffled and, on train, augmented. Without one, `limit` takes of every class its share.
 
         Raises:
             InputError: drop_last leaves no batch at all.
@@ -89,78 +80,87 @@ class ImageClassification:
         from compressor.data.splits import few, generator
 
         data = self._data.splits[split]
-        if seed is not None:
-            order = generator(seed, f"order/{split}", epoch).permutation(len(data))[:limit]
+        if order is not None:
+            places = generator(order.seed, f"order/{split}", order.epoch).permutation(len(data))[:limit]
         else:
-            order = few(data.targets, len(data) if limit is None else limit)
-        if drop_last and len(order) < batch_size:
-            what = f"{batch_size} samples a batch, and the {split} split has {len(order)}"
-            raise InputError("batch_size", what, f"use a batch_size of at most {len(order)}")
+            places = few(data.targets, len(data) if limit is None else limit)
+        if drop_last and len(places) < size:
+            what = f"{size} samples a batch, and the {split} split has {len(places)}"
+            raise InputError("batch_size", what, f"use a batch_size of at most {len(places)}")
         augmentation = None
-        if seed is not None and split == "train" and self._data.augment:
-            augmentation = Augmentation(self._data.augment, len(data), self._data.shape[:2], seed=seed, epoch=epoch)
-        count = len(order) // batch_size if drop_last else -(-len(order) // batch_size)
+        if order is not None and split == "train" and self._data.augment:
+            shape = self._data.shape[:2]
+            augmentation = Augmentation(self._data.augment, len(data), shape, seed=order.seed, epoch=order.epoch)
+        count = len(places) // size if drop_last else -(-len(places) // size)
 
         def generate() -> Iterator[Batch]:
-            for place in range(start, count):
-                indices = order[place * batch_size : (place + 1) * batch_size]
+            for number in range(order.start if order is not None else 0, count):
+                indices = places[number * size : (number + 1) * size]
                 made = data.pixels(indices) if augmentation is None else data.augmented(indices, augmentation)
-                yield self._batch(made, data.targets[indices], indices, pixels=pixels)
+                batch = self._batch(made, data.targets[indices], indices, form)
+                yield batch if order is None or order.mixup <= 0 else self._mixed(batch, order, number)
 
         return generate()
 
-    def _batch(self, made: np.ndarray, targets: np.ndarray, indices: np.ndarray, *, pixels: bool) -> Batch:
+    def _batch(self, made: np.ndarray, targets: np.ndarray, indices: np.ndarray, form: Form) -> Batch:
         import numpy as np
         import torch
 
         from compressor.device.preprocess import numeric
 
-        inputs = np.ascontiguousarray(made) if pixels else numeric(made, self.preprocess)
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(indices))
+        if form == "network":
+            inputs = numeric(made, self.facts.preprocess)
+        else:
+            inputs = np.ascontiguousarray(made if form == "pixels_nhwc" else made.transpose(0, 3, 1, 2))
+        given, wanted = torch.from_numpy(inputs), torch.from_numpy(targets)
+        return Batch({self.signature.inputs[0].name: given}, {TARGET: wanted}, torch.from_numpy(indices))
 
-    def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
-        """Mean cross entropy in float32 against classes, int64 [batch], or shares, float32 [batch, classes]."""
-        from torch.nn.functional import cross_entropy
-
-        return cross_entropy(outputs.float(), batch.targets, label_smoothing=label_smoothing)
-
-    def mix(self, batch: Batch, alpha: float, *, seed: int, epoch: int, index: int) -> Batch:
+    def _mixed(self, batch: Batch, order: Order, number: int) -> Batch:
         """Mixup: one share from Beta(alpha, alpha) for the batch, each sample with another; targets become shares."""
         import torch
         from torch.nn.functional import one_hot
 
         from compressor.data.splits import generator
 
-        if alpha <= 0:
-            return batch
-        random = generator(seed, "mixup", epoch, index)
-        share = float(random.beta(alpha, alpha))
-        other = torch.from_numpy(random.permutation(len(batch.inputs))).to(batch.inputs.device)
-        targets = batch.targets
-        if not targets.is_floating_point():
-            targets = one_hot(targets, len(self.answers)).to(torch.float32)
-        inputs = torch.lerp(batch.inputs[other], batch.inputs, share)
-        return Batch(inputs, torch.lerp(targets[other], targets, share), batch.indices)
+        random = generator(order.seed, "mixup", order.epoch, number)
+        share = float(random.beta(order.mixup, order.mixup))
+        other = torch.from_numpy(random.permutation(len(batch)))
+        shares = one_hot(batch.targets[TARGET], len(self.facts.labels)).to(torch.float32)
+        return Batch(batch.inputs, {TARGET: shares}, batch.indices).moved(
+            lambda values: torch.lerp(values[other], values, share)
+        )
 
-    def distance(self, outputs: Tensor, teacher_outputs: Tensor, *, temperature: float) -> Tensor:
-        """Hinton's: T^2 times the KL divergence of the softened classes from the teacher's."""
-        from compressor.distillation.hinton import softened_kl
+    def loss(self, outputs: Tensors, batch: Batch, *, label_smoothing: float = 0.0) -> Sum:
+        """Cross entropy in float32 against classes, int64 [batch], or shares, float32 [batch, classes]."""
+        from torch.nn.functional import cross_entropy
 
-        return softened_kl(outputs, teacher_outputs, temperature)
+        rows = outputs["logits"].float()
+        total = cross_entropy(rows, batch.targets[TARGET], label_smoothing=label_smoothing, reduction="sum")
+        return Sum(total, len(rows))
 
-    def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-        """`accuracy`: 1.0 where the answer is the target, else 0.0, float64 [samples]."""
-        import numpy as np
+    def logits(self, outputs: Tensors, batch: Batch) -> Logits:
+        """A row a sample."""
+        import torch
 
-        return {"accuracy": (self.answer(outputs) == targets).astype(np.float64)}
+        rows = outputs["logits"]
+        return Logits(rows, batch.targets[TARGET], torch.arange(len(rows), device=rows.device))
 
-    def answer(self, outputs: np.ndarray) -> np.ndarray:
-        """The class with the highest score, the first of equals; int64 [samples]."""
-        import numpy as np
+    def answers(self, outputs: Arrays, activation: str | None = None) -> Sequence[Answer]:
+        """The class with the highest score, the first of equals; sure of it by its probability."""
+        from compressor.device.answers import probabilities
 
-        return np.asarray(outputs.argmax(axis=1), dtype=np.int64)
+        scores = only(outputs)
+        sure = probabilities(scores, (activation,)).max(1, initial=0)
+        labels = self.facts.labels
+        return [Answer(labels[place], float(one)) for place, one in zip(scores.argmax(1), sure, strict=True)]
 
-    def breakdown(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    def check_labels(self, where: str, outputs: Arrays, targets: Arrays) -> None:
+        """Refuse (InputError) outputs that are right on the samples with the classes in another of the usual orders."""
+        from compressor.data import class_order
+
+        class_order.check(where, only(outputs).argmax(1), only(targets), self.facts.labels)
+
+    def breakdown(self, outputs: Arrays, targets: Arrays) -> dict[str, Any]:
         """`{"per_class": [{name, recall, precision, support}], "confusion": counts[target][answer]}`.
 
         recall is null for a class without test samples, precision for one that was never answered. More than 128
@@ -170,11 +170,12 @@ class ImageClassification:
 
         from compressor.report.contract.details import LARGEST_MATRIX
 
-        n, answers = len(self.answers), self.answer(outputs)
-        codes, counts = np.unique(targets.astype(np.int64) * n + answers, return_counts=True)
+        n, right_class = len(self.facts.labels), only(targets).astype(np.int64)
+        answers = only(outputs).argmax(1)
+        codes, counts = np.unique(right_class * n + answers, return_counts=True)
         rows, columns = codes // n, codes % n
         support, answered, right = (
-            np.bincount(targets, minlength=n),
+            np.bincount(right_class, minlength=n),
             np.bincount(answers, minlength=n),
             np.zeros(n, int),
         )
@@ -186,7 +187,7 @@ class ImageClassification:
                 "precision": float(right[label] / answered[label]) if answered[label] else None,
                 "support": int(support[label]),
             }
-            for label, name in enumerate(self.answers)
+            for label, name in enumerate(self.facts.labels)
         ]
         if n > LARGEST_MATRIX:
             cells = {"targets": rows.tolist(), "answers": columns.tolist(), "counts": counts.tolist()}
@@ -195,12 +196,12 @@ class ImageClassification:
         matrix[rows, columns] = counts
         return {"per_class": per_class, "confusion": matrix.tolist()}
 
-    def raw(self, split: Split, index: int) -> RawSample:
-        """One sample as a device meets it: the file's bytes (PNG for sets that come as arrays), and its pixels."""
+    def show(self, split: Split, index: int) -> Exhibit:
+        """The file's bytes (PNG for sets that come as arrays), its pixels, and its class."""
         import numpy as np
 
         data = self._data.splits[split]
         if not 0 <= index < len(data):
             raise IndexError(f"{split} has {len(data)} samples, no sample {index}")
         pixels = np.ascontiguousarray(data.pixels(np.array([index]))[0])
-        return RawSample(data.pictures.encoded(index), pixels, int(data.targets[index]))
+        return Exhibit(data.pictures.encoded(index), pixels, self.facts.labels[int(data.targets[index])])

@@ -11,7 +11,6 @@ import traceback
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -20,8 +19,10 @@ from compressor import seeds
 from compressor.errors import short_of_memory
 from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
+from compressor.problem.batch import Batch, Order
 from compressor.problem.context import Context
 from compressor.problem.task import Task
+from compressor.training import objective as objectives
 from compressor.training import optimizer, precision
 from compressor.training.evaluation import memory_errors
 from compressor.training.objective import Objective
@@ -59,11 +60,10 @@ def failing(
         ResourceError: not enough memory.
     """
     count = min(SAMPLES, settings.batch_size)
-    batch = next(iter(task.batches("train", count, seed=context.seed, limit=count)), None)
+    order = Order(context.seed, mixup=settings.mixup)
+    batch = next(iter(task.batches("train", count, order, limit=count)), None)
     if batch is None:
         return None
-    if settings.mixup:
-        batch = task.mix(batch, settings.mixup, seed=context.seed, epoch=0, index=0)
     trial = _Trial(model, objective, batch, settings, context)
     with memory_errors(context.step, settings.batch_size):
         half = trial.run("bfloat16")
@@ -91,7 +91,7 @@ class _Trial:
 
     model: nn.Module
     objective: Objective
-    batch: Any
+    batch: Batch
     settings: TrainingFields
     context: Context
 
@@ -126,14 +126,15 @@ class _Trial:
                 raise
 
     def _form(self) -> torch.memory_format:
-        return layout(self.model, self.batch.inputs.shape[1:], self.context.device)
+        first = next(iter(self.batch.inputs.values()))
+        return layout(self.model, first.shape[1:], self.context.device)
 
     def one_batch(self, copied: nn.Module, wanted: str) -> str | None:
         """What is not a number: the answer, the loss, or a gradient; None where all are. Raises what they raise."""
         device = self.context.device
         batch = to_device(self.batch, device, self._form())
         with precision.autocast(wanted, device):
-            loss = self.objective(copied, batch)
+            loss = objectives.loss(self.objective(copied, batch))
         if not torch.isfinite(loss):
             return "the loss"
         loss.backward()  # type: ignore[no-untyped-call]

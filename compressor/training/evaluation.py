@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import nn
 
 from compressor.errors import ResourceError, short_of_memory
+from compressor.problem.batch import Tensors, joined
 from compressor.problem.task import Task
 from compressor.training import precision as precisions
+from compressor.training.objective import answer
 from compressor.training.placing import to_device
 
 
@@ -21,20 +22,23 @@ def evaluate(
     model: nn.Module, task: Task, split: Literal["train", "validation", "test"], *, batch_size: int,
     device: str = "cpu", precision: str = "float32",
 ) -> dict[str, float]:  # fmt: skip
-    """Mean loss (`loss`) and mean of each metric of the model, which is in eval mode and on the device already."""
-    loss, samples = 0.0, 0
-    scores: dict[str, list[np.ndarray]] = {}
+    """Mean loss (`loss`) and each metric of the model, which is in eval mode and on the device already."""
+    loss, counted = 0.0, 0
+    outputs: list[Tensors] = []
+    targets: list[Tensors] = []
     for given in task.batches(split, batch_size):
         batch = to_device(given, device)
         with precisions.autocast(precision, device):
-            outputs = model(batch.inputs)
-        outputs = outputs.float()
-        count = len(batch.inputs)
-        loss, samples = loss + float(task.loss(outputs, batch)) * count, samples + count
-        for name, values in task.score(outputs.cpu().numpy(), batch.targets.cpu().numpy()).items():
-            scores.setdefault(name, []).append(np.asarray(values, dtype=np.float64))
-    means = {name: float(np.concatenate(values).mean()) for name, values in scores.items()}
-    return {"loss": loss / max(samples, 1), **means}
+            answered = answer(model, batch, task)
+        answered = {name: value.float() for name, value in answered.items()}
+        term = task.loss(answered, batch)
+        loss, counted = loss + float(term.total), counted + term.count
+        outputs.append({name: value.cpu() for name, value in answered.items()})
+        targets.append({name: value.cpu() for name, value in batch.targets.items()})
+    if not outputs:
+        return {"loss": 0.0}
+    found, wanted = joined(outputs), joined(targets)
+    return {"loss": loss / counted, **{name: one.value(found, wanted, None) for name, one in task.metrics.items()}}
 
 
 @contextmanager

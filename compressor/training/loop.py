@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from compressor import seeds
 from compressor.errors import InputError, StepError
 from compressor.models import state
+from compressor.problem.batch import Batch, Order
 from compressor.problem.context import Context
 from compressor.problem.task import Task
 from compressor.training import checkpoint, optimizer, precision, schedule, threads
+from compressor.training import objective as objectives
 from compressor.training.checkpoint import Position
 from compressor.training.evaluation import evaluate, memory_errors
 from compressor.training.objective import Objective
@@ -87,7 +89,10 @@ class _Training:
         self.form = layout(model, task.signature.inputs[0].shape, context.device)
         self.model = place(model, context.device, self.form)
         self.resting = optimizer.frozen_parts(self.model, settings.freeze, context.step)
-        self.optimizer = optimizer.make(self.model, settings)
+        self.extra = objective.extra
+        if self.extra is not None:
+            place(self.extra, context.device)
+        self.optimizer = optimizer.make(self._trained(), settings)
         self.average = optimizer.Average(self.model, settings.ema) if settings.ema else None
         self.best: dict[str, Tensor] = {}
         self.best_extra: dict[str, Tensor] = {}
@@ -111,7 +116,7 @@ class _Training:
     def _identity(self) -> str:
         """A digest of all that a checkpoint must agree with."""
         known = {name: getattr(self.settings, name) for name in _SETTINGS}
-        shapes = {name: list(parameter.shape) for name, parameter in self.model.named_parameters()}
+        shapes = {name: list(parameter.shape) for name, parameter in self._trained().named_parameters()}
         held = [
             known,
             shapes,
@@ -150,7 +155,9 @@ class _Training:
             return
         self.position, parts = held
         checkpoint.put(self.model, parts["model"])
-        optimizer.restore(self.optimizer, self.model, parts.get("optimizer", {}))
+        if self.extra is not None:
+            checkpoint.put(self.extra, parts["along"])
+        optimizer.restore(self.optimizer, self._trained(), parts.get("optimizer", {}))
         if self.average is not None:
             for name, value in self.average.values.items():
                 value.copy_(parts["average"][name])
@@ -164,7 +171,8 @@ class _Training:
         self.position.extra, extra = state.extra(self.model)
         parts = {
             "model": checkpoint.tensors(self.model),
-            "optimizer": optimizer.state(self.optimizer, self.model),
+            "along": checkpoint.tensors(self.extra) if self.extra is not None else {},
+            "optimizer": optimizer.state(self.optimizer, self._trained()),
             "average": self.average.values if self.average is not None else {},
             "best": self.best,
             "extra": extra,
@@ -179,9 +187,8 @@ class _Training:
         """Train what is left of the epoch, look at the validation split, and save."""
         position, context = self.position, self.context
         self._train_mode()
-        batches = self.task.batches(
-            "train", self.batch_size, seed=context.seed, epoch=position.epoch, start=position.batch, drop_last=True
-        )
+        order = Order(context.seed, position.epoch, position.batch, self.settings.mixup)
+        batches = self.task.batches("train", self.batch_size, order, drop_last=True)
         rate = 0.0
         while position.batch < self.steps_per_epoch:
             batch = next(batches, None)
@@ -198,20 +205,26 @@ class _Training:
         position.epoch, position.batch, position.loss_sum, position.samples = position.epoch + 1, 0, 0.0, 0
         self._save()
 
+    def _trained(self) -> nn.Module:
+        """All that the optimizer moves; the network's own parameters keep their names."""
+        if self.extra is None:
+            return self.model
+        return nn.ModuleDict({"network": self.model, "along": self.extra})
+
     def _train_mode(self) -> None:
         self.model.train()
+        if self.extra is not None:
+            self.extra.train()
         for part in self.resting:
             part.eval()
 
-    def _batch(self, batch: Any) -> float:
+    def _batch(self, batch: Batch) -> float:
         """One step of the optimizer; the learning rate that it used."""
         position, context, settings = self.position, self.context, self.settings
         seeds.begin(seeds.derive(context.seed, "training", position.epoch, position.batch))
-        if settings.mixup:
-            batch = self.task.mix(batch, settings.mixup, seed=context.seed, epoch=position.epoch, index=position.batch)
         rate = self._rate(position.batch)
         with precision.autocast(self.precision, context.device):
-            loss = self.objective(self.model, batch)
+            loss = objectives.loss(self.objective(self.model, batch))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise self._not_a_number("the loss", value, rate)
@@ -220,8 +233,8 @@ class _Training:
         optimizer.step(self.optimizer, rate, settings.clip_norm)
         if self.average is not None:
             self.average.update(self.model, position.epoch * self.steps_per_epoch + position.batch)
-        position.loss_sum += value * len(batch.inputs)
-        position.samples += len(batch.inputs)
+        position.loss_sum += value * len(batch)
+        position.samples += len(batch)
         position.batch += 1
         self._show(value, rate)
         return rate
@@ -247,10 +260,11 @@ class _Training:
         )
         if not math.isfinite(found["loss"]):
             raise self._not_a_number("the validation loss", found["loss"], self._rate(self.steps_per_epoch - 1))
-        position, value = self.position, found[self.task.metric]
-        self.accuracy = {self.task.metric: value}
+        metric = next(iter(self.task.metrics.values()))
+        position, value = self.position, found[metric.name]
+        self.accuracy = {metric.name: value}
         if self.settings.early_stopping:
-            if position.best is None or value > position.best:
+            if position.best is None or metric.improves(value, position.best):
                 position.best, position.best_epoch = value, position.epoch
                 self.best = checkpoint.copied(checkpoint.tensors(self.model))
                 position.best_extra, self.best_extra = state.extra(self.model)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from compressor.problem.batch import Batch
 
 FEWEST_CHANNELS = 16
 LARGEST_SIDE = 32
@@ -38,10 +39,10 @@ def place(model: nn.Module, device: str, form: torch.memory_format = torch.chann
     return model.to(device=device).to(memory_format=form)
 
 
-def to_device(batch: Any, device: str, form: torch.memory_format = torch.channels_last) -> Any:
+def to_device(batch: Batch, device: str, form: torch.memory_format = torch.channels_last) -> Batch:
     """The batch on a device; form: of pictures."""
-    inputs = formed(batch.inputs.to(device), form)
-    return replace(batch, inputs=inputs, targets=batch.targets.to(device))
+    moved = batch.moved(lambda values: values.to(device))
+    return replace(moved, inputs={name: formed(values, form) for name, values in moved.inputs.items()})
 
 
 def formed(inputs: Tensor, form: torch.memory_format) -> Tensor:

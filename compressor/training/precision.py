@@ -35,4 +35,10 @@ def autocast(precision: str, device: str) -> AbstractContextManager[object]:
 
 def in_float32(_: nn.Module, __: Any, outputs: Any) -> Any:
     """Forward hook: losses are computed in float32, whatever the network computed in."""
-    return outputs.float() if isinstance(outputs, Tensor) else outputs
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.is_floating_point() else outputs
+    if isinstance(outputs, dict):
+        return type(outputs)({name: in_float32(_, __, value) for name, value in outputs.items()})
+    if isinstance(outputs, tuple | list):
+        return type(outputs)(in_float32(_, __, value) for value in outputs)
+    return outputs

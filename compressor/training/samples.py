@@ -3,64 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compressor.data import class_order
 from compressor.models import modes
+from compressor.problem.batch import Arrays, Tensors, joined, named
+from compressor.problem.signature import TensorSpec
+from compressor.problem.task import LABEL_SAMPLES, Form, Split, Task
 
 _BATCH = 64
 _DARKER = 0.6
 
 
-def few(task: Any, count: int) -> Tensor:
-    """float32 [count, …]: training samples as the network takes them, and, in every second place, a darker mirror image
+def few(task: Task, count: int) -> dict[str, Tensor]:
+    """Inputs [count, …] as the network takes them: training samples, and, in every second place, a darker mirror image
     of the sample before it. The same ones always; noise where the task has none.
 
     Zeros would hide what a batch does to its samples, and samples of one set have too much in common.
     """
-    real = _real(task, count, ("train", "validation", "test"))
-    if real is None:
-        real = np.random.default_rng(0).normal(size=(count, *task.signature.inputs[0].shape))
-    return torch.from_numpy(_pairs(real.astype(np.float32), count, channels=1))
+    found = _few(task, count, ("train", "validation", "test"), "network")
+    return {name: torch.from_numpy(values) for name, values in found.items()}
 
 
-def check_order(where: str, model: nn.Module, task: Any) -> None:
+def of_file(task: Task, count: int, form: Form = "network") -> dict[str, np.ndarray]:
+    """The same as a file takes them: samples of the splits that nothing is trained on before those of train."""
+    return _few(task, count, ("validation", "test", "train"), form)
+
+
+def check_order(where: str, model: nn.Module, task: Task) -> None:
     """Refuse a network with weights, on the CPU, that is right on validation samples in another order of the classes.
 
     Raises:
         InputError: names the order, and the field that settles it.
     """
-    outputs, targets = [], []
-    for batch in task.batches("validation", _BATCH, limit=class_order.SAMPLES):
-        outputs.append(modes.answer(model, batch.inputs).float().numpy())
-        targets.append(batch.targets.numpy())
+    outputs: list[Tensors] = []
+    targets: list[Tensors] = []
+    for batch in task.batches("validation", _BATCH, limit=LABEL_SAMPLES):
+        names = [output.name for output in task.signature.outputs]
+        outputs.append(named(modes.answered(model, batch.inputs), names))
+        targets.append(batch.targets)
     if outputs:
-        class_order.check(where, task.answer(np.concatenate(outputs)), np.concatenate(targets), task.answers)
+        task.check_labels(where, joined(outputs), joined(targets))
 
 
-def of_file(task: Any, count: int, *, pixels: bool, channels_first: bool) -> np.ndarray:
-    """[count, …] as a file takes them: real samples, and in every second place a darker mirror image of the sample
-    before it. The same ones always; noise where the task has none. pixels: uint8, with the channels last or first.
-    """
-    real = _real(task, count, ("validation", "test", "train"), pixels=pixels)
-    if real is None:
-        shape, made = task.signature.inputs[0].shape, np.random.default_rng(0)
-        real = made.integers(0, 256, (count, *shape[1:], shape[0])).astype(np.uint8) if pixels else made.normal(
-            size=(count, *shape)).astype(np.float32)  # fmt: skip
-    pairs = _pairs(real, count, channels=3 if pixels else 1)
-    return np.ascontiguousarray(pairs.transpose(0, 3, 1, 2) if pixels and channels_first else pairs)
+def _few(task: Task, count: int, splits: Sequence[Split], form: Form) -> dict[str, np.ndarray]:
+    real = _real(task, count, splits, form)
+    return real or {one.name: _noise(one, count, form) for one in task.signature.inputs}
 
 
-def _real(task: Any, count: int, splits: Sequence[Any], *, pixels: bool = False) -> np.ndarray | None:
-    """The first samples of the first of the splits that has any, half as many as `count`; None where none has."""
-    half = -(-count // 2)
+def _real(task: Task, count: int, splits: Sequence[Split], form: Form) -> dict[str, np.ndarray]:
+    """The first samples of the first of the splits that has any; none where none has."""
     split = next((split for split in splits if task.size(split)), None)
-    batch = next(iter(task.batches(split, half, limit=half, pixels=pixels)), None) if split else None
-    return None if batch is None or not len(batch.inputs) else batch.inputs.numpy()
+    if split is None:
+        return {}
+    whole = any(one.dtype != "float32" for one in task.signature.inputs)
+    some = count if whole else -(-count // 2)
+    batch = next(iter(task.batches(split, some, limit=some, form=form)), None)
+    if batch is None or not len(batch):
+        return {}
+    given: Arrays = {name: values.numpy() for name, values in batch.inputs.items()}
+    if whole:
+        return {name: np.ascontiguousarray(_again(values, count)) for name, values in given.items()}
+    return {name: _pairs(values, count, channels=3 if form == "pixels_nhwc" else 1) for name, values in given.items()}
+
+
+def _noise(one: TensorSpec, count: int, form: Form) -> np.ndarray:
+    made = np.random.default_rng(0)
+    if form == "network" and one.dtype != "float32":
+        return np.ones((count, *one.shape), one.dtype)
+    if form == "network":
+        return _pairs(made.normal(size=(count, *one.shape)).astype(np.float32), count, channels=1)
+    channels, *size = one.shape
+    shape = (*size, channels) if form == "pixels_nhwc" else (channels, *size)
+    return made.integers(0, 256, (count, *shape)).astype(np.uint8)
+
+
+def _again(real: np.ndarray, count: int) -> np.ndarray:
+    return np.asarray(real[np.arange(count) % len(real)])
 
 
 def _pairs(real: np.ndarray, count: int, channels: int) -> np.ndarray:
@@ -69,7 +90,7 @@ def _pairs(real: np.ndarray, count: int, channels: int) -> np.ndarray:
     Nothing in it is beyond what the samples hold, and whole numbers stay whole: a network may check its input, or look
     numbers up in a table. channels: their axis.
     """
-    real = real[np.arange(-(-count // 2)) % len(real)]
+    real = _again(real, -(-count // 2))
     least = real.min(tuple(axis for axis in range(real.ndim) if axis != channels), keepdims=True)
     mirrored = np.flip(real, 2 if channels > 2 else -1)
     darker = least + _DARKER * (mirrored - least)

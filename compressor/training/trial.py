@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from compressor import seeds
 from compressor.models import modes
+from compressor.problem.batch import Tensors, named, rows
+from compressor.problem.task import Task
 from compressor.training.placing import formed, layout, place
 
 RATE = 1e-3
 
 
-def step(model: nn.Module, task: Any, inputs: Tensor, freeze: Callable[[nn.Module], Iterable[nn.Module]]) -> nn.Module:
+def step(
+    model: nn.Module, task: Task, inputs: Tensors, freeze: Callable[[nn.Module], Iterable[nn.Module]]
+) -> nn.Module:
     """A copy of the model after one step forward and back, and an answer in eval mode; the model stays as it is.
 
     All of it on the CPU. inputs: [n, …]. freeze: called with the copy, gives the parts that stay in eval mode.
@@ -24,18 +28,18 @@ def step(model: nn.Module, task: Any, inputs: Tensor, freeze: Callable[[nn.Modul
     """
     with seeds.kept([]):
         seeds.begin(0)
-        form = layout(model, inputs.shape[1:], "cpu")
-        copied, given = place(duplicate(model, inputs), "cpu", form), formed(inputs, form)
+        form = layout(model, task.signature.inputs[0].shape, "cpu")
+        copied = place(duplicate(model, inputs), "cpu", form)
+        given = {name: formed(values, form) for name, values in inputs.items()}
         copied.train()
         for resting in freeze(copied):
             resting.eval()
-        classes = task.signature.outputs[0].shape[-1]
-        targets = torch.arange(len(given)) % classes
-        outputs = copied(given)
-        if not isinstance(outputs, Tensor):
-            one = type(outputs).__name__
+        names = [output.name for output in task.signature.outputs]
+        answered: Any = copied(*given.values())
+        if len(names) == 1 and not isinstance(answered, Tensor | Mapping):
+            one = type(answered).__name__
             raise TypeError(f"in training mode it answers with a {one}, where one tensor is needed")
-        loss = nn.functional.cross_entropy(outputs.float(), targets)
+        loss = torch.stack([_loss(rows.float()) for rows in named(answered, names).values()]).sum()
         if not torch.isfinite(loss):
             raise FloatingPointError("the loss is not a number")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -48,7 +52,15 @@ def step(model: nn.Module, task: Any, inputs: Tensor, freeze: Callable[[nn.Modul
         return copied
 
 
-def duplicate(model: nn.Module, inputs: Tensor) -> nn.Module:
+def _loss(outputs: Tensor) -> Tensor:
+    """A loss that pulls every number: cross entropy with one class after the other, of single numbers the square."""
+    scores = outputs.flatten(0, -2)
+    if scores.shape[1] == 1:
+        return (scores - 1).square().mean()
+    return nn.functional.cross_entropy(scores, torch.arange(len(scores)) % scores.shape[1])
+
+
+def duplicate(model: nn.Module, inputs: Tensors) -> nn.Module:
     """A copy of a network, also of one that keeps tensors of its last pass: without gradients they can be copied."""
-    modes.answer(model, inputs[:2])
+    modes.answer(model, rows(inputs, slice(2)))
     return copy.deepcopy(model)

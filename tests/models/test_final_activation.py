@@ -63,8 +63,8 @@ HEADS: dict[str, tuple[Head, str | None]] = {
 }
 
 
-def inputs() -> Tensor:
-    return torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+def inputs() -> dict[str, Tensor]:
+    return {"input": torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))}
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -85,7 +85,7 @@ def test_a_saturated_sigmoid_whose_rows_sum_to_one_by_chance_is_a_sigmoid() -> N
     with torch.no_grad():
         network.fc.weight.zero_()
         network.fc.bias.copy_(torch.tensor([300.0, -300.0]))
-    assert network.eval()(inputs()).tolist() == [[1.0, 0.0]] * 8
+    assert network.eval()(inputs()["input"]).tolist() == [[1.0, 0.0]] * 8
     assert final_activation.find(network, inputs()) == "sigmoid"
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from compressor.errors import InputError
 from compressor.models import neighbours
 
-FEW = torch.linspace(-1, 1, 32).reshape(8, 4).sin()
+FEW = {"input": torch.linspace(-1, 1, 32).reshape(8, 4).sin()}
 
 
 class Amplified(nn.Module):

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from compressor.quantization import qat
 from compressor.stages.quantize import QuantizeSpec
+from compressor.training.objective import LabelLoss
 from tests.toy import ToyTask, toy_context
 
 
@@ -23,7 +24,7 @@ def test_a_parametrized_network_learns_as_its_plain_self(tmp_path: Path) -> None
     )
     task = ToyTask()
     network, _ = qat.train(
-        model, lambda network, batch, *rest: task.loss(network(batch.inputs), batch), task, settings, 7,
+        model, LabelLoss(task), task, settings, 7,
         example=(torch.zeros(2, 1, 8, 8),), context=toy_context(tmp_path, task),
     )  # fmt: skip
     assert not any(parametrize.is_parametrized(module) for module in network.modules())

@@ -6,13 +6,13 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.problem.task import RawSample
+from compressor.problem.batch import Arrays, only
+from compressor.problem.task import Answer, Exhibit, Split
 from compressor.stages import compare
 from compressor.stages.compare import STAGE, CompareSpec
 from compressor.store.artifact import Artifact
@@ -21,9 +21,15 @@ from tests.toy import ToyTask, toy_context
 
 
 class Shown(ToyTask):
-    def raw(self, split: str, index: int) -> Any:
+    def show(self, split: Split, index: int) -> Exhibit:
         assert split == "test"
-        return RawSample(b"", np.full((8, 8, 1), index, np.uint8), 0)
+        return Exhibit(b"", np.full((8, 8, 1), index, np.uint8), f"the target of {index}")
+
+    def answers(self, outputs: Arrays, activation: str | None = None) -> list[Answer]:
+        shares = np.exp(only(outputs)) / np.exp(only(outputs)).sum(1, keepdims=True)
+        return [
+            Answer(one.text, float(share.max())) for one, share in zip(super().answers(outputs), shares, strict=True)
+        ]
 
 
 def predictions(folder: Path, outputs: list[list[float]], targets: list[int]) -> Artifact:
@@ -44,7 +50,8 @@ def test_lost_won_and_the_surest_wrong_answer_first(tmp_path: Path) -> None:
     assert facts == {"lost": 2, "won": 1}
     assert (found["lost"], found["won"]) == (2, 1)
     second, first = found["worst"][1], found["worst"][0]
-    assert (first["sample"], first["target"], first["baseline_answer"], first["answer"]) == (11, "b", "b", "c")
+    assert (first["sample"], first["target"]) == (11, "the target of 11")
+    assert (first["baseline_answer"], first["answer"]) == ("b", "c")
     assert first["confidence"] == pytest.approx(np.exp(5) / (np.exp(5) + 2))
     assert (second["sample"], second["answer"]) == (10, "b")
 
@@ -56,15 +63,6 @@ def test_at_most_twenty_are_shown(tmp_path: Path) -> None:
     assert STAGE.run(CompareSpec(), {"baseline": before, "shipped": after}, context) == {"lost": 30, "won": 0}
     worst = json.loads((context.folder / "comparison.json").read_text())["worst"]
     assert [one["sample"] for one in worst] == list(range(10, 30))
-
-
-def test_probabilities_are_taken_as_they_are() -> None:
-    shares = np.array([[0.7, 0.3], [0.1, 0.9]])
-    assert np.allclose(compare.confidence(shares, "softmax"), [0.7, 0.9])
-    assert np.allclose(compare.confidence(np.log(shares), "log_softmax"), [0.7, 0.9])
-    assert np.allclose(compare.confidence(np.array([[0.7, 0.6]]), "sigmoid"), [0.7])
-    assert np.allclose(compare.confidence(np.log([[0.7, 0.6]]), "log_sigmoid"), [0.7])
-    assert np.allclose(compare.confidence(np.array([[0.0, 0.0], [np.log(3), 0.0]]), None), [0.5, 0.75])
 
 
 @pytest.mark.parametrize(

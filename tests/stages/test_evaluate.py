@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from onnx import TensorProto, helper
 
 from compressor.errors import StepError
 from compressor.models import network
-from compressor.problem.task import Batch
+from compressor.problem.batch import Batch
+from compressor.problem.task import Form
 from compressor.stages import evaluate
 from compressor.stages.evaluate import STAGE, EvaluateSpec
 from compressor.stages.quantize import STAGE as QUANTIZE
@@ -96,11 +98,11 @@ def test_an_int8_graph_is_held_against_the_graph_it_came_from(int8: Artifact, co
 class Pictures(ToyTask):
     """The toy's samples as uint8 pixels, too: the network's inputs times ten, plus a hundred."""
 
-    def batches(self, split: str, batch_size: int, *, pixels: bool = False, **rest: Any) -> Any:  # type: ignore[override]
-        for batch in super().batches(split, batch_size, **rest):
-            shades = (batch.inputs * 10 + 100).round().to(torch.uint8).permute(0, 2, 3, 1)
-            network_inputs = (shades.permute(0, 3, 1, 2).float() - 100) / 10
-            yield Batch(shades if pixels else network_inputs, batch.targets, batch.indices)
+    def batches(self, split: Any, size: int, order: Any = None, *, form: Form = "network", **rest: Any) -> Any:
+        for batch in super().batches(split, size, order, **rest):
+            shades = (batch.inputs["input"] * 10 + 100).round().to(torch.uint8)
+            given = {"network": (shades.float() - 100) / 10, "pixels_nhwc": shades.permute(0, 2, 3, 1)}
+            yield Batch({"input": given.get(form, shades)}, batch.targets, batch.indices)
 
 
 def bundle(folder: Path, core: Path, layout: str, batch: int) -> Artifact:
@@ -171,10 +173,8 @@ def test_a_graph_that_computes_otherwise_fails_the_step(
 
 
 def test_samples_that_choices_were_made_on_are_marked(net: Artifact, tmp_path: Path) -> None:
-    class Borrowed(ToyTask):
-        def unseen(self) -> Any:
-            return np.arange(12) >= 5
-
-    done = run(tmp_path, {"from": net}, Borrowed())
+    task = ToyTask()
+    task.facts = replace(task.facts, unseen=np.arange(12) >= 5)
+    done = run(tmp_path, {"from": net}, task)
     with np.load(done.file("predictions.npz")) as held:
         assert held["unseen"].sum() == 7

@@ -22,6 +22,7 @@ from compressor.device.samples import load_samples
 from compressor.errors import StepError
 from compressor.onnx_graph import chain, session
 from compressor.printable import in_markdown
+from compressor.problem.task import answering
 from compressor.stages import export, single
 from compressor.store.artifact import Artifact
 from tests.exported import World, core_graph, world  # noqa: F401
@@ -119,7 +120,7 @@ def test_golden_samples_are_of_the_test_set_one_of_each_class(world: World, tmp_
         assert stored["encoded_0"].tobytes().startswith(b"\x89PNG")
         assert stored["tolerance"] == 0
     assert set(targets) == set(range(10))
-    assert [world.task.raw("test", int(index)).target for index in indices] == list(targets)
+    assert [world.task.show("test", int(index)).target for index in indices] == [str(one) for one in targets]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_file_that_this_onnxruntime_cannot_read_fails_the_step(world: World, t
     samples = [np.zeros((1, 1, 8, 8), np.float32)]
     core = (world.float_.file("core.onnx"), samples)
     with pytest.raises(StepError, match="cannot run the shipped file"):
-        chain.core_to_shipped(core, (shipped, samples), world.task.answer, softmax=False, exact=True)
+        chain.core_to_shipped(core, (shipped, samples), answering(world.task), softmax=False, exact=True)
 
 
 def test_a_difference_is_refused_where_nothing_was_added(world: World, tmp_path: Path) -> None:
@@ -190,9 +191,9 @@ def test_a_difference_is_refused_where_nothing_was_added(world: World, tmp_path:
     samples = [np.ones((2, 1, 8, 8), np.float32)]
     core, other = (world.float_.file("core.onnx"), samples), (tmp_path / "other.onnx", samples)
     with pytest.raises(StepError, match="nothing was added"):
-        chain.core_to_shipped(core, other, world.task.answer, softmax=False, exact=True)
+        chain.core_to_shipped(core, other, answering(world.task), softmax=False, exact=True)
     with pytest.raises(StepError, match="core to shipped"):
-        chain.core_to_shipped(core, other, world.task.answer, softmax=True, exact=False)
+        chain.core_to_shipped(core, other, answering(world.task), softmax=True, exact=False)
 
 
 def with_core(artifact: Artifact, graph: onnx.ModelProto, folder: Path) -> Artifact:

@@ -15,10 +15,12 @@ from torch import nn
 
 from compressor.device.answers import probabilities
 from compressor.device.predict import Model
+from compressor.distillation import learning
 from compressor.models import network
 from compressor.onnx_graph import final_activation as of_graphs
-from compressor.stages import load, objective
+from compressor.stages import load
 from compressor.stages.distill import DistillSpec
+from compressor.training import objective
 from tests.toy import ToyTask, toy_artifact, toy_context, toy_model
 
 Compress = Callable[..., tuple[int, str, str]]
@@ -161,10 +163,10 @@ def test_a_teacher_teaches_by_the_logits_behind_its_probabilities(
     found = []
     for teacher in (plain, nn.Sequential(plain, head)):
         monkeypatch.setattr(network, "read", lambda *_, teacher=teacher: teacher)
-        loss, words = objective.build(spec, {"teacher": toy_artifact(tmp_path / "t")}, context)
-        found.append(float(loss(student, batch).detach()))
+        loss = learning.objective(spec, toy_artifact(tmp_path / "t").folder, context)
+        found.append(float(objective.loss(loss(student, batch)).detach()))
     assert found[1] == pytest.approx(found[0], rel=1e-4)
-    assert "(the teacher: its answers are those of a " in words
+    assert "(the teacher: its answers are those of a " in loss.words
 
 
 def test_expect_takes_no_second_softmax(tmp_path: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from compressor.cli.bundle_commands import described
@@ -20,7 +18,7 @@ from compressor.device.child import Child
 from compressor.device.refused import Refused
 from compressor.errors import InputError, IntegrityError
 from compressor.onnx_graph import neighbours
-from compressor.problem.task import Batch
+from compressor.problem.batch import Batch
 from compressor.stages import model_file
 from compressor.stages.benchmark import BenchmarkSpec
 from tests.bundle import hostile
@@ -138,9 +136,9 @@ class Pixels(ToyTask):
     def __init__(self) -> None:
         super().__init__(classes=10)
 
-    def batches(self, split: str, batch_size: int, **settings: Any) -> Iterator[Batch]:
-        for batch in super().batches(split, batch_size, **{**settings, "pixels": False}):
-            yield replace(batch, inputs=batch.inputs.mul(0).to(torch.uint8).permute(0, 2, 3, 1))
+    def batches(self, split: Any, size: int, order: Any = None, **settings: Any) -> Iterator[Batch]:
+        for batch in super().batches(split, size, order, **{**settings, "form": "network"}):
+            yield batch.moved(lambda values: values if values.dim() < 4 else (0 * values).byte().permute(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize(

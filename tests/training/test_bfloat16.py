@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from compressor.models import factories, network
 from compressor.stages import STAGES
 from compressor.training import bfloat16, precision
+from compressor.training.objective import LabelLoss
 from compressor.training.settings import TrainingFields
-from tests.toy import ToyTask, toy_artifact, toy_context
+from tests.toy import Falling, ToyTask, toy_artifact, toy_context
 
 Compress = Callable[..., tuple[int, str, str]]
 Mix = Callable[[nn.Module, Tensor], Tensor]
@@ -108,7 +109,7 @@ def settled(folder: Path, mix: Mix, objective: Any = None, **changes: Any) -> tu
     torch.manual_seed(0)
     model, context = Net(mix), toy_context(folder)
     before, drawn = {name: value.clone() for name, value in model.state_dict().items()}, torch.get_rng_state()
-    labels = objective or (lambda network, batch: context.task.loss(network(batch.inputs), batch))
+    labels = objective or LabelLoss(context.task)
     found = bfloat16.settled(model, labels, context.task, settings(**changes), context)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), drawn) and not model._forward_hooks
@@ -145,8 +146,9 @@ def test_what_fails_in_float32_too_is_no_matter_of_bfloat16(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("units")
 def test_a_loss_that_fails_is_found(tmp_path: Path) -> None:
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
-        model(batch.inputs)
+        model(batch.inputs["input"])
         return torch.zeros(1).index_add(0, torch.tensor([0]), F.linear(torch.ones(1, 4), model.mid.weight)[0, :1])[0]
 
     _, because, _ = settled(tmp_path, PASSING["plain"], objective)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, ResourceError, StepError
+from compressor.problem.metric import ACCURACY
 from compressor.training import loop
 from compressor.training.evaluation import evaluate
 from compressor.training.settings import TrainingFields
-from tests.toy import ToyTask, toy_context, toy_model
+from tests.toy import Falling, ToyTask, toy_context, toy_model
 
 
 def settings(**changes: Any) -> TrainingFields:
     return TrainingFields(**{"epochs": 2, "batch_size": 16, "learning_rate": 0.05, "precision": "float32", **changes})
 
 
+@Falling
 def labels(model: nn.Module, batch: Any) -> Tensor:
-    return ToyTask().loss(model(batch.inputs), batch)
+    return ToyTask().loss({"output": model(batch.inputs["input"])}, batch).mean
 
 
 def test_it_learns_and_tells(tmp_path: Path) -> None:
@@ -53,6 +56,7 @@ class Slope(nn.Module):
 
 
 def test_one_step_of_sgd_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
         return (model.weight * 3 + model.bias).sum()
 
@@ -85,7 +89,7 @@ def test_the_average_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
         epochs=1, batch_size=16, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", ema=0.25
     )
     task = ToyTask(train=48, validation=0)
-    loop.fit(model, lambda m, b: -m.weight.sum(), task, wanted, context=toy_context(tmp_path, task))
+    loop.fit(model, Falling(lambda m, b: -m.weight.sum()), task, wanted, context=toy_context(tmp_path, task))
     # Weights 1, 2, 3; decays min(1/4, 1/10), min(1/4, 2/11), min(1/4, 3/12).
     average = 0.9 * 1
     average = average * 2 / 11 + 2 * 9 / 11
@@ -94,20 +98,20 @@ def test_the_average_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
-    class Judged(ToyTask):
-        looked = 0
+    looked: list[float] = []
 
-        def score(self, outputs: Any, targets: Any) -> Any:
-            Judged.looked += 1
-            value = [0.1, 0.8, 0.3, 0.8, 0.9][min(Judged.looked, 5) - 1]
-            return {"accuracy": super().score(outputs, targets)["accuracy"] * 0 + value}
+    def value(*_: Any) -> float:
+        looked.append([0.1, 0.8, 0.3, 0.8, 0.9][min(len(looked), 4)])
+        return looked[-1]
 
     kept: dict[int, Tensor] = {}
-    task = Judged(validation=4)
+    task = ToyTask(validation=4)
+    task.metrics = {"accuracy": replace(ACCURACY, value=value)}
 
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
-        kept.setdefault(task.looked, model.conv1.weight.detach().clone())
-        return labels(model, batch)
+        kept.setdefault(len(looked), model.conv1.weight.detach().clone())
+        return labels.scalar(model, batch)
 
     model = toy_model()
     wanted = settings(epochs=9, early_stopping=2)
@@ -153,9 +157,10 @@ def test_early_stopping_needs_a_validation_split(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_with_epoch_and_rate(tmp_path: Path, value: float) -> None:
     seen = []
 
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
         seen.append(1)
-        return labels(model, batch) * (value if len(seen) > 4 else 1)
+        return labels.scalar(model, batch) * (value if len(seen) > 4 else 1)
 
     with pytest.raises(StepError) as caught:
         loop.fit(
@@ -171,7 +176,7 @@ def test_weights_that_are_no_numbers_are_found_in_the_last_step_too(tmp_path: Pa
     task = ToyTask(train=16)
     with pytest.raises(StepError, match="the validation loss is not a number"):
         loop.fit(
-            toy_model(), lambda m, b: labels(m, b) * 1e30, task, settings(epochs=1, learning_rate=100),
+            toy_model(), Falling(lambda m, b: labels.scalar(m, b) * 1e30), task, settings(epochs=1, learning_rate=100),
             context=toy_context(tmp_path, task),
         )  # fmt: skip
 
@@ -185,6 +190,7 @@ SHORTAGES = (
 
 @pytest.mark.parametrize("problem", SHORTAGES)
 def test_a_shortage_of_memory_names_a_batch_size(tmp_path: Path, problem: Exception) -> None:
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
         raise problem
 
@@ -193,6 +199,7 @@ def test_a_shortage_of_memory_names_a_batch_size(tmp_path: Path, problem: Except
 
 
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
         raise RuntimeError("a bug of ours")
 
@@ -204,16 +211,17 @@ def test_gradients_are_clipped_to_the_norm(tmp_path: Path) -> None:
     model = Slope(0.0)
     wanted = settings(epochs=1, learning_rate=1, momentum=0, weight_decay=0, schedule="constant", clip_norm=0.5)
     task = ToyTask(train=16, validation=0)
-    loop.fit(model, lambda m, b: -40 * m.weight.sum(), task, wanted, context=toy_context(tmp_path, task))
+    loop.fit(model, Falling(lambda m, b: -40 * m.weight.sum()), task, wanted, context=toy_context(tmp_path, task))
     assert model.weight.item() == pytest.approx(0.5, rel=1e-4)
 
 
 def test_smoke_trains_two_batches(tmp_path: Path) -> None:
     seen = []
 
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
-        seen.append(len(batch.inputs))
-        return labels(model, batch)
+        seen.append(len(batch))
+        return labels.scalar(model, batch)
 
     loop.fit(toy_model(), objective, ToyTask(), settings(epochs=1), context=toy_context(tmp_path / "a", smoke=True))
     assert seen == [16, 16]
@@ -225,10 +233,11 @@ def test_smoke_trains_two_batches(tmp_path: Path) -> None:
 def test_bfloat16_computes_the_network_but_not_the_loss(tmp_path: Path) -> None:
     seen: set[torch.dtype] = set()
 
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
-        outputs = model(batch.inputs)
-        seen.update({outputs.dtype, nn.functional.conv2d(batch.inputs, model.conv1.weight).dtype})
-        return ToyTask().loss(outputs, batch)
+        outputs = model(batch.inputs["input"])
+        seen.update({outputs.dtype, nn.functional.conv2d(batch.inputs["input"], model.conv1.weight).dtype})
+        return ToyTask().loss({"output": outputs}, batch).mean
 
     model = toy_model()
     context = toy_context(tmp_path)
@@ -249,8 +258,9 @@ def test_bfloat16_is_told_and_its_price(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_what_a_network_draws_from_python_and_numpy_follows_from_the_seed(tmp_path: Path) -> None:
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
-        return labels(model, batch) * (1 + random.random() + np.random.rand())
+        return labels.scalar(model, batch) * (1 + random.random() + np.random.rand())
 
     states = random.getstate(), np.random.get_state()[1].tolist()
     curves = [

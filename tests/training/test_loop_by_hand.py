@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compressor.training import loop
 from compressor.training.settings import TrainingFields
-from tests.toy import ToyTask, toy_context
+from tests.toy import Falling, ToyTask, toy_context
 
 
 class Slope(nn.Module):
@@ -32,7 +32,7 @@ def fit(folder: Path, task: Any = None, objective: Any = None, **changes: Any) -
     }  # fmt: skip
     model, task = Slope(), task or ToyTask(train=48, validation=0)
     context = toy_context(folder, task)
-    falling = objective or (lambda model, batch: -model.weight.sum())
+    falling = objective or Falling(lambda model, batch: -model.weight.sum())
     curves = loop.fit(model, falling, task, TrainingFields(**fields), context=context)
     return model.weight.item(), curves
 
@@ -74,7 +74,7 @@ def test_progress_is_told_at_the_first_and_the_last_step(tmp_path: Path, monkeyp
     task = ToyTask(train=48, validation=0)
     context = toy_context(tmp_path, task)
     fields = TrainingFields(epochs=2, batch_size=16, learning_rate=0.5, precision="float32")
-    loop.fit(Slope(), lambda model, batch: -model.weight.sum(), task, fields, context=context)
+    loop.fit(Slope(), Falling(lambda model, batch: -model.weight.sum()), task, fields, context=context)
     assert [step[:3] for step in context.progress.steps] == [(1, 6, "batches"), (6, 6, "batches")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,19 +145,16 @@ def test_half_a_batch_is_proposed_and_two_at_least(size: int, less: int) -> None
 
 def test_pictures_go_to_a_device_with_channels_last_and_numbers_as_they_are() -> None:
     (batch,) = ToyTask(input_shape=(3, 8, 8), validation=4).batches("validation", 4)
-    assert to_device(batch, "cpu").inputs.is_contiguous(memory_format=torch.channels_last)
+    assert to_device(batch, "cpu").inputs["input"].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_epoch_that_was_best_is_kept_until_patience_ends(tmp_path: Path) -> None:
     """Values 1, 3, 2, 3: the second is the best, equal is not better, and a patience of two ends after the fourth."""
+    from compressor.problem.metric import ACCURACY
     from compressor.training import loop
-    from tests.toy import toy_context
+    from tests.toy import Falling, toy_context
 
     values = iter([0.1, 0.3, 0.2, 0.3, 0.9])
-
-    class Judged(ToyTask):
-        def score(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-            return {"accuracy": np.full(len(targets), next(values))}
 
     class Slope(nn.Module):
         def __init__(self) -> None:
@@ -166,10 +164,11 @@ def test_the_epoch_that_was_best_is_kept_until_patience_ends(tmp_path: Path) -> 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             return inputs.flatten(1)[:, :3] * self.weight
 
-    model, task = Slope(), Judged(train=4, validation=4)
+    model, task = Slope(), ToyTask(train=4, validation=4)
+    task.metrics = {"accuracy": replace(ACCURACY, value=lambda *_: next(values))}
     wanted = settings(epochs=9, batch_size=4, learning_rate=1, momentum=0, weight_decay=0, schedule="constant",
                       early_stopping=2, precision="float32")  # fmt: skip
-    curves = loop.fit(model, lambda m, b: -m.weight.sum(), task, wanted, context=toy_context(tmp_path, task))
+    curves = loop.fit(model, Falling(lambda m, b: -m.weight.sum()), task, wanted, context=toy_context(tmp_path, task))
     assert [row["validation_accuracy"] for row in curves] == pytest.approx([0.1, 0.3, 0.2, 0.3])
     assert model.weight.item() == 2.0, "a step of one an epoch"
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from compressor.training import checkpoint, loop
 from compressor.training.checkpoint import Position
 from compressor.training.settings import TrainingFields
-from tests.toy import ToyTask, toy_context, toy_model
+from tests.toy import Falling, ToyTask, toy_context, toy_model
 
 
 class KilledError(Exception):
@@ -53,11 +53,13 @@ def train(folder: Path, wanted: TrainingFields, kill_at: int | None = None) -> t
     """Digest and curves of a training whose objective dies at batch `kill_at` of this process."""
     task, seen = ToyTask(), [0]
 
+    @Falling
     def objective(model: nn.Module, batch: Any) -> Tensor:
         seen[0] += 1
         if seen[0] == kill_at:
             raise KilledError
-        return task.loss(model(batch.inputs), batch, label_smoothing=wanted.label_smoothing)
+        outputs = {"output": model(batch.inputs["input"])}
+        return task.loss(outputs, batch, label_smoothing=wanted.label_smoothing).mean
 
     context = toy_context(folder, task)
     model = Noisy()
