@@ -94,7 +94,8 @@ def reproduced(facts: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """What `check_samples` found, in words; where answers are not the same bits, why another CPU may give them."""
     if not found["samples"]:
         return "the graph runs in onnxruntime"
-    text = f"{found['samples']} golden samples reproduced (largest difference {found['output_difference']:.3g})"
+    count = f"{found['samples']} golden sample{'s' * (found['samples'] != 1)}"
+    text = f"{count} reproduced (largest difference {found['output_difference']:.3g})"
     doubts = (facts.get("bits") or {}).get("because")
     if not doubts or not found["output_difference"]:
         return text

@@ -44,19 +44,18 @@ def _found(model: nn.Module, samples: Tensors, *, quick: bool) -> tuple[str, str
     """What is wrong and what to do; None where nothing is. What a gain or a last layer of zeros hides, it hides no more
     once it is trained: a copy with nudged weights is asked too."""
     usual = modes.answer(model, samples)
-    if not torch.isfinite(usual).all():
-        return None
-    alike = float((usual - usual.mean(0)).abs().max()) <= ROUNDING * float(usual.abs().max())
+    finite = torch.isfinite(usual)
+    alike = _spread(usual) <= ROUNDING * _scale(usual)
     if not alike and (found := _compared(model, samples, usual, quick=quick)) is not None:
         return found
     for spread in (SPREAD, SPREAD / 100):
         other = nudge(copy.deepcopy(model), spread)
         try:
-            usual = modes.answer(other, samples)
+            nudged = modes.answer(other, samples)
         except Exception:  # its code asks of its weights what others do not keep
             continue
-        if torch.isfinite(usual).all():
-            return _compared(other, samples, usual, quick=quick and alike)
+        if torch.equal(torch.isfinite(nudged), finite):
+            return _compared(other, samples, nudged, quick=quick and alike)
     return None
 
 
@@ -77,8 +76,8 @@ def _compared(model: nn.Module, samples: Tensors, usual: Tensor, *, quick: bool)
 
 def _differs(model: nn.Module, samples: Tensors, places: list[int], usual: Tensor, answer: Tensor) -> bool:
     """Whether the samples at `places` are answered otherwise than among all of them."""
-    distance, scale = _distance(answer, usual[places]), float(usual.abs().max())
-    if distance <= ROUNDING * min(scale, 1000 * float((usual - usual.mean(0)).abs().max())):
+    distance, scale = _distance(answer, usual[places]), _scale(usual)
+    if distance <= ROUNDING * min(scale, 1000 * _spread(usual)):
         return False
     try:
         double = copy.deepcopy(model).double()
@@ -87,12 +86,26 @@ def _differs(model: nn.Module, samples: Tensors, places: list[int], usual: Tenso
         exact = _distance(modes.answer(double, rows(precise, places)), reference[places])
     except Exception:  # made for float32 alone
         return distance > SURELY * scale
-    return exact > EXACTLY * float((reference - reference.mean(0)).abs().max())
+    return exact > EXACTLY * _spread(reference)
 
 
 def _distance(one: Tensor, other: Tensor) -> float:
-    distance = (one - other).abs().max()
+    """The largest difference; two equal infinities, and two that are no numbers, have none."""
+    same = (one == other) | ((one != one) & (other != other))
+    distance = torch.where(same, 0, (one - other).abs()).max()
     return float("inf") if torch.isnan(distance) else float(distance)
+
+
+def _scale(answers: Tensor) -> float:
+    """The largest of the finite answers."""
+    return float(torch.where(torch.isfinite(answers), answers.abs(), 0).max())
+
+
+def _spread(answers: Tensor) -> float:
+    """How far finite answers are from their mean over the samples."""
+    finite = torch.isfinite(answers)
+    mean = torch.where(finite, answers, 0).sum(0) / finite.sum(0).clamp_min(1)
+    return float(torch.where(finite, (answers - mean).abs(), 0).max())
 
 
 def _random(drawn: Call | None) -> tuple[str, str]:
@@ -135,7 +148,7 @@ def _why(model: nn.Module, samples: Tensors, places: list[int], usual: Tensor) -
     calls = listed(model, samples)
     drawn = next((call for call in calls if call.random), None)
     again = modes.answer(model, samples)
-    if drawn is not None or _distance(again, usual) > SURELY * float(usual.abs().max()):
+    if drawn is not None or _distance(again, usual) > SURELY * _scale(usual):
         return _random(drawn)
     if (call := _first_mixing(model, samples)) is not None:
         return _mixing(model, call, company.effect(len(places)))
@@ -167,7 +180,7 @@ def _first_mixing(model: nn.Module, samples: Tensors) -> Call | None:
                 if mine.function in SHAPES or a.shape != b.shape or not a.is_floating_point():
                     continue
                 a, b = _of_first(a, count), _of_first(b, count)
-                if a.numel() and _distance(a, b) > ROUNDING * max(float(a.abs().max()), 1e-6):
+                if a.numel() and _distance(a, b) > ROUNDING * max(_scale(a), 1e-6):
                     return mine
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -49,8 +50,6 @@ def find(path: Path, opened: ort.InferenceSession, samples: np.ndarray) -> tuple
     if usual.shape[:1] != (count,):
         every, same = run.batch([*range(count)]), run.batch([count - 1] * count)
         return mixing.rows_words(path, every, same, f"it answers {count} samples with {list(usual.shape)} numbers")
-    if not np.isfinite(usual).all():
-        return None
     return _compare(path, run, usual, quick=count == MANY and run.size is None)
 
 
@@ -62,9 +61,9 @@ class Noise:
 
     def __init__(self, path: Path, inputs: np.ndarray, outputs: np.ndarray) -> None:
         self._path, self._inputs, self._outputs = path, inputs, outputs
-        values = outputs.astype(np.float64)
-        self.scale = float(np.abs(values).max(initial=0))
-        self.spread = float(np.abs(values - values.mean(0)).max(initial=0))
+        values = np.ma.masked_invalid(outputs.astype(np.float64))
+        self.scale = float(np.ma.abs(values).filled(0).max(initial=0))
+        self.spread = float(np.ma.abs(values - values.mean(0)).filled(0).max(initial=0))
 
     def explains(self, distance: float) -> bool:
         """Whether a difference of an output may be rounding: none where the operators give the same bits in any
@@ -83,10 +82,10 @@ class Noise:
     @cached_property
     def _allowed(self) -> float:
         kinds = mixing.kinds(onnx.load(self._path, load_external_data=False))
-        try:
-            found = allowance.allowance(self._path, self._inputs, self._outputs).largest
-        except Exception:  # as above
-            found = UNKNOWN * self.scale
+        found = UNKNOWN * self.scale
+        if np.isfinite(self._outputs).all():
+            with suppress(Exception):  # as above
+                found = allowance.allowance(self._path, self._inputs, self._outputs).largest
         return max(found, HALF * self.spread * kinds.half, DYNAMIC * self.spread * kinds.dynamic)
 
 
@@ -120,10 +119,10 @@ def _compare(path: Path, run: _Run, usual: np.ndarray, *, quick: bool) -> tuple[
         if answer.shape != usual[places].shape:
             return _cannot(path, run, places, len(every), None)
         again = places == every
-        distance = _distance(answer, usual[places])
+        distance = distance_of(answer, usual[places])
         if distance <= ROUNDING * noise.scale if again else noise.explains(distance):
             continue
-        row = next(row for row, place in enumerate(places) if _distance(answer[row], usual[place]) >= distance)
+        row = next(row for row, place in enumerate(places) if distance_of(answer[row], usual[place]) >= distance)
         one, other = (run.batch(every), places[row]), (run.batch(places), row)
         return mixing.why(path, one, other, again=again, count=len(places))
     return None
@@ -156,6 +155,9 @@ def _answers(run: _Run, size: int) -> bool:
     return True
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    distance = np.abs(one.astype(np.float64) - other.astype(np.float64)).max(initial=0)
+def distance_of(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference of arrays of one shape; equal infinities, and two that are no numbers, have none."""
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    unlike = (one != other) & ~(np.isnan(one) & np.isnan(other))
+    distance = np.abs(one[unlike] - other[unlike]).max(initial=0)
     return float("inf") if np.isnan(distance) else float(distance)

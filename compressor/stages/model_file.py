@@ -55,7 +55,7 @@ def evaluate(
     with translated(), apart("compressor.onnx_graph.inside", model, int(wrong.exit_code), limits) as child:
         opened = child.ask({"do": "open", "path": str(model), "threads": machine.default_threads(),
                             "code": int(wrong.exit_code)})[0]  # fmt: skip
-        _check_neighbours(model, child, form, task)
+        _check_neighbours(model, child, form, task, wrong)
         quality = _quality(model, child, form, task, graph)
     counted = _counted(model, sample, wrong, limits)
     digest = _digest(files)
@@ -173,15 +173,15 @@ def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:
     return port(inputs[0]), port(graph.output[0])
 
 
-def _check_neighbours(model: Path, child: Any, form: Form, task: Task) -> None:
-    """InputError where the file's answer to a sample depends on the samples beside it; names the cause."""
+def _check_neighbours(model: Path, child: Any, form: Form, task: Task, wrong: type[CompressError]) -> None:
+    """`wrong` where the file's answer to a sample depends on the samples beside it; names the cause."""
     from compressor.onnx_graph import neighbours
     from compressor.training import samples
 
     few = only(samples.of_file(task, SAMPLES, form))
     pace = child.ask({"do": "pace"}, few[:2])[0]["seconds"]
     if found := child.ask({"do": "neighbours"}, few, neighbours.ANSWERS * pace)[0]["found"]:
-        raise InputError(str(model), *found)
+        raise wrong(str(model), *found)
 
 
 def _quality(model: Path, child: Any, form: Form, task: Task, graph: onnx.GraphProto) -> dict[str, Any]:

@@ -51,9 +51,7 @@ def check_runner(graph: Path, model: Any, inputs: np.ndarray) -> None:
     Raises:
         StepError: it fails, or answers otherwise by more than rounding.
     """
-    import numpy as np
-
-    from compressor.onnx_graph.neighbours import Noise
+    from compressor.onnx_graph.neighbours import Noise, distance_of
 
     outputs = model.outputs(inputs)
     noise = Noise(graph, inputs, outputs)
@@ -63,7 +61,7 @@ def check_runner(graph: Path, model: Any, inputs: np.ndarray) -> None:
         except Refused as refused:
             raise StepError("", f"the runner fails with one sample: {refused.problem}", TODO) from refused
         same = alone.shape == outputs[place : place + 1].shape
-        distance = float(np.abs(alone.astype(np.float64) - outputs[place]).max(initial=0)) if same else float("inf")
+        distance = distance_of(alone[0], outputs[place]) if same else float("inf")
         if not noise.explains(distance):
             how = f"otherwise (by {distance:.3g})" if same else f"in another shape, {list(alone.shape)}"
             raise StepError("", f"the runner answers one sample alone {how} than among {len(inputs)}", TODO)

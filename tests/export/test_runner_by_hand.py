@@ -230,6 +230,7 @@ def test_what_was_reproduced_in_words() -> None:
     found = {"samples": 3, "output_difference": 0.125, "tolerance": 0.5}
     told = "3 golden samples reproduced (largest difference 0.125)"
     assert reproduced({}, found) == told
+    assert reproduced({}, {**found, "samples": 1}).startswith("1 golden sample reproduced")
     assert reproduced({"bits": {"because": ["a"]}}, {**found, "output_difference": 0.0}).endswith("difference 0)")
     for doubts, listed in (
         ("abcd", "a, b, c, d"),

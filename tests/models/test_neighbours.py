@@ -40,3 +40,21 @@ def test_rounding_that_a_network_amplifies_is_none_of_the_company() -> None:
 def test_what_float64_shows_too_and_what_cannot_be_asked_in_it_is(network: nn.Module) -> None:
     with pytest.raises(InputError, match="otherwise"):
         neighbours.check(network.eval(), FEW)
+
+
+class Masked(nn.Module):
+    """The second answer is always minus infinity."""
+
+    def __init__(self, mixing: bool) -> None:
+        super().__init__()
+        self.fc, self.mixing = nn.Linear(4, 3), mixing
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.fc(x - x.mean(0) if self.mixing else x)
+        return found.masked_fill(torch.tensor([False, True, False]), float("-inf"))
+
+
+def test_answers_beside_an_infinite_one_are_compared() -> None:
+    neighbours.check(Masked(mixing=False), FEW)
+    with pytest.raises(InputError, match=r"`mean` .*mixes the samples of a batch"):
+        neighbours.check(Masked(mixing=True), FEW)

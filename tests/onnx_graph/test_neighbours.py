@@ -86,6 +86,11 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], str]] = {
         {"axes": np.array([0])},
         "(ReduceMean) mixes the samples of a batch",
     ),
+    "mean in front of an infinity": (
+        [PRODUCT, node("ReduceMean", ["a", "axes"], "b"), node("Sub", ["a", "b"], "c"), node("Add", ["c", "mask"])],
+        {"axes": np.array([0]), "mask": np.array([0, -np.inf, 0], np.float32)},
+        "(ReduceMean) mixes the samples of a batch",
+    ),
     "sum of all": (
         [PRODUCT, node("ReduceSum", ["a"], "b", keepdims=0), node("Div", ["a", "b"])],
         {},
@@ -173,6 +178,11 @@ def test_a_network_within_each_sample_passes(batch: int | str, tmp_path: Path) -
 def test_nothing_is_said_of_a_file_that_takes_one_sample_at_a_time(name: str, tmp_path: Path) -> None:
     nodes, held, _ = WRONG[name]
     assert found(build(tmp_path / "m.onnx", nodes, batch=1, **held)) is None
+
+
+def test_an_answer_that_is_always_infinite_is_the_same_in_any_company(tmp_path: Path) -> None:
+    mask = np.array([0, -np.inf, np.nan], np.float32)
+    assert found(build(tmp_path / "m.onnx", [PRODUCT, node("Add", ["a", "mask"])], mask=mask)) is None
 
 
 def test_a_file_that_cannot_be_run_at_all_is_not_called_mixing(tmp_path: Path) -> None:
