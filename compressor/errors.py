@@ -17,6 +17,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 from compressor.printable import printable
@@ -107,6 +108,18 @@ class Interrupted(CompressError):
     """Ctrl-C, with the command that goes on in `todo`."""
 
     exit_code = Exit.INTERRUPTED
+
+
+def closest(word: object, names: Iterable[str]) -> str | None:
+    """The name that was probably meant, if one is near."""
+    found = get_close_matches(str(word), list(names), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def meant(word: object, names: Iterable[str], otherwise: str) -> str:
+    """What to do about an unknown name: the one that was probably meant, or something else."""
+    near = closest(word, names)
+    return f'did you mean "{near}"?' if near else otherwise
 
 
 def unspelled(name: str) -> CompressError | None:

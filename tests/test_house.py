@@ -47,11 +47,8 @@ MAY_IMPORT = {
     **{room: CRAFTS | INTERFACES | GROUND - {"store"} for room in CRAFTS},
     "data": {"store.keys"} | INTERFACES | GROUND - {"store"},
     "tasks": {"tasks", "data", "distillation", "report.contract"} | INTERFACES | GROUND,
-    "stages": {"stages"} | CRAFTS | INTERFACES | GROUND | OUTCOME,
-    "pipeline": {"pipeline", "stages", "tasks", "models", "training", "distillation", "latency"}
-    | INTERFACES
-    | GROUND
-    | OUTCOME,
+    "stages": {"stages", "tasks"} | CRAFTS | INTERFACES | GROUND | OUTCOME,
+    "pipeline": {"pipeline", "stages", "tasks", "models", "training", "latency"} | INTERFACES | GROUND | OUTCOME,
 }
 """Room -> rooms it may know. `onnx_graph.kinds` and `models.answer_kinds` are words; `report.contract` is the form of what a task tells the report."""
 

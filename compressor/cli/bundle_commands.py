@@ -173,15 +173,14 @@ def _of_bundle(error: InputError, bundle: Path) -> None:
 def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
     """The pipeline's task, with a bundle's preprocessing in place of the file's where one is given."""
     from compressor.models import catalogue
-    from compressor.pipeline.prepare import declaring_step
+    from compressor.pipeline.prepare import declaring
     from compressor.tasks import make
 
     settings, declared = pipeline.task, preprocess
     if preprocess is not None:
         settings = settings.model_copy(update={"preprocess": None})
-    elif (step := declaring_step(pipeline)) is not None:
-        chosen: Any = pipeline.steps[step]
-        declared = catalogue.declared_preprocess(chosen.model, chosen.weights)
+    elif (named := declaring(pipeline)) is not None:
+        declared = catalogue.declared_preprocess(named.ref, named.weights)
     return make(settings, base=pipeline.base, seed=pipeline.seed, declared=declared)
 
 

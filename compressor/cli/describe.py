@@ -12,13 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from compressor.cli.console import Console, styled
-from compressor.errors import InputError
-from compressor.pipeline.words import meant
+from compressor.errors import InputError, meant
 from compressor.stages import HIDDEN, STAGES, WRITABLE
 
 if TYPE_CHECKING:
     from compressor.pipeline.fields import Row
-    from compressor.stages.base import Stage
+    from compressor.stages.base import AnyStage
 
 
 def show_stages(name: str | None, console: Console | None = None) -> None:
@@ -66,28 +65,29 @@ def schema_text(which: str) -> str:
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
-def summary(stage: Stage) -> str:
+def summary(stage: AnyStage) -> str:
     """What a stage does, in one sentence: the first line of its file."""
     return (sys.modules[stage.spec.__module__].__doc__ or "").strip().split("\n")[0]
 
 
-def takes(stage: Stage) -> dict[str, str]:
+def takes(stage: AnyStage) -> dict[str, str]:
     """Role -> the kinds of artifact allowed, in words, of the roles that a file names."""
     from compressor.pipeline.roles import kinds, written
 
-    fields = written(stage.spec)
+    fields = {name for form in stage.specs for name in written(form)}
     return {role: kinds(allowed) for role, allowed in stage.takes.items() if role in fields}
 
 
-def _optional(stage: Stage, role: str) -> bool:
+def _optional(stage: AnyStage, role: str) -> bool:
     """Whether a file may leave a role out."""
     from compressor.pipeline.roles import written
 
-    return not stage.spec.model_fields[written(stage.spec)[role]].is_required()
+    fields = [form.model_fields.get(written(form).get(role, "")) for form in stage.specs]
+    return any(field is None or not field.is_required() for field in fields)
 
 
 def _all_stages() -> RenderableType:
-    from compressor.pipeline.roles import KINDS
+    from compressor.store.artifact import KINDS
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in ("stage", "takes", "makes", "what it does"):
@@ -95,20 +95,20 @@ def _all_stages() -> RenderableType:
     for name in WRITABLE:
         stage = STAGES[name]
         taken = ", ".join(f"[{role}]" if _optional(stage, role) else role for role in takes(stage))
-        table.add_row(styled((name, "bold")), taken, KINDS[stage.makes], summary(stage))
+        table.add_row(styled((name, "bold")), taken, KINDS[stage.makes].words, summary(stage))
     return table
 
 
-def _one_stage(stage: Stage) -> list[RenderableType]:
-    from compressor.pipeline.fields import rows
-    from compressor.pipeline.roles import KINDS
+def _one_stage(stage: AnyStage) -> list[RenderableType]:
+    from compressor.pipeline.fields import of_stage
+    from compressor.store.artifact import KINDS
 
     head = [styled((stage.name, "bold"), f": {summary(stage)}")]
     head += [styled(f"  {role}{' (optional)' * _optional(stage, role)}: {what}") for role, what in takes(stage).items()]
-    head.append(styled(f"  makes {KINDS[stage.makes]}"))
+    head.append(styled(f"  makes {KINDS[stage.makes].words}"))
     if stage.name in HIDDEN:
         head.append(styled("  put in by the plan; no file names it"))
-    return [Text("\n").join(head), field_table(rows(stage.spec, roles=takes(stage)))]
+    return [Text("\n").join(head), field_table(of_stage(stage))]
 
 
 def field_table(fields: list[Row]) -> Table:

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from compressor.errors import InputError, ResourceError, unspelled
+from compressor.errors import InputError, ResourceError, meant, unspelled
 from compressor.models import names
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import spec, yaml_file, yaml_nodes
 from compressor.pipeline.document import Document, together
-from compressor.pipeline.words import meant, quote
+from compressor.pipeline.words import quote
 from compressor.report.judgement.measures import MEASURES
 from compressor.tasks import TASKS
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from compressor.cli.describe import summary, takes
 from compressor.pipeline.budget import Bounds, MetricBounds
-from compressor.pipeline.fields import Row, rows
-from compressor.pipeline.roles import KINDS
+from compressor.pipeline.fields import Row, of_stage, rows
 from compressor.pipeline.schema import DECIDE
 from compressor.pipeline.spec import PipelineFile
 from compressor.report.judgement.measures import MEASURES
 from compressor.stages import STAGES, WRITABLE
+from compressor.store.artifact import KINDS
 from compressor.tasks import TASKS
 from compressor.training.settings import TrainingFields
 
@@ -48,21 +48,24 @@ def _steps() -> Iterator[str]:
     for name in WRITABLE:
         stage = STAGES[name]
         roles = "; ".join(f"`{role}`: {words}" for role, words in takes(stage).items())
-        yield f"| [`{name}`](#{name}) | {roles} | {KINDS[stage.makes]} | {_cell(summary(stage))} |"
+        yield f"| [`{name}`](#{name}) | {roles} | {KINDS[stage.makes].words} | {_cell(summary(stage))} |"
     yield ""
     for name in WRITABLE:
-        spec = STAGES[name].spec
-        trains = issubclass(spec, TrainingFields)
+        stage = STAGES[name]
         yield f"### {name}\n"
-        yield f"{' '.join((spec.__doc__ or '').split())}\n"
-        if trains:
+        yield f"{' '.join((stage.spec.__doc__ or '').split())}\n"
+        if trains := _trains(name):
             yield "Beside these, the [training fields](#training-fields); one that stands here has another default.\n"
-        yield from _table(rows(spec, training=not trains, roles=takes(STAGES[name])))
+        yield from _table(of_stage(stage, training=not trains))
+
+
+def _trains(name: str) -> bool:
+    return any(issubclass(form, TrainingFields) for form in STAGES[name].specs)
 
 
 def _training() -> Iterator[str]:
     yield "## Training fields\n"
-    names = [name for name in WRITABLE if issubclass(STAGES[name].spec, TrainingFields)]
+    names = [name for name in WRITABLE if _trains(name)]
     yield f"Of the stages {', '.join(f'`{name}`' for name in names)}.\n"
     yield from _table(rows(TrainingFields))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from compressor.data.split_folders import TEST_SHARE
+from compressor.strict import expanded
 
 
 class Settings(BaseModel):
@@ -59,17 +60,21 @@ ClassNames = Annotated[
 ]
 
 
+PathOfFile = Annotated[Path, BeforeValidator(expanded)]
+"""A path in a pipeline file, in which `${NAME}` takes a variable of the environment."""
+
+
 class DataSettings(Settings):
     """Which pictures: a set by its name, or a folder of the user's own."""
 
     name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "kmnist", "mnist", "svhn", "usps"] | None = Field(
         None, description="A set by name: digits (embedded), or one of torchvision's."
     )
-    root: Path | None = Field(
+    root: PathOfFile | None = Field(
         None, description="Folder in which torchvision keeps the named set; COMPRESS_DATA where left out."
     )
     download: StrictBool = Field(False, description="Whether a named set that is not there may be downloaded.")
-    folder: Path | None = Field(
+    folder: PathOfFile | None = Field(
         None, description="A folder of pictures, one folder a class, in train/ and test/ or at its top."
     )
     test: ShareCountOrName | None = Field(

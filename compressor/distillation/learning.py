@@ -29,9 +29,9 @@ class TeacherFields(TrainingFields):
     )
     alpha: float = Field(0.1, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
 
-    def ineffective(self) -> list[tuple[str, str]]:
+    def idle(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
-        found = super().ineffective()
+        found = super().idle()
         if self.teacher is None:
             found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
         elif self.alpha == 1:

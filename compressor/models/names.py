@@ -60,6 +60,29 @@ def reference(ref: object) -> Reference:
     return Reference(name=given["name"], widths=tuple(widths) if widths else None)
 
 
+@dataclass(frozen=True)
+class Named:
+    """A network that a step names in the file, not yet built: `ref` and `weights` as they are written."""
+
+    ref: Any
+    weights: str | None
+
+    @property
+    def reference(self) -> Reference:
+        """The long form."""
+        return reference(self.ref)
+
+    @property
+    def declares(self) -> bool:
+        """Whether the weights say how pictures must be prepared: those of torchvision and timm do."""
+        return declares(self.ref, self.weights)
+
+    @property
+    def downloads(self) -> bool:
+        """Whether the weights are the library's own, which may have to be downloaded first."""
+        return self.weights == "default"
+
+
 def catalogue_names() -> tuple[str, ...]:
     """The catalogue's own networks, as a file names them."""
     return (*OPTION_A, *MLPERF)

@@ -9,12 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from compressor.pipeline.document import Document, Mistake, Place
+from compressor.errors import meant
+from compressor.pipeline.document import Document, Mistake
 from compressor.pipeline.explain import check
-from compressor.pipeline.words import meant, quote
+from compressor.pipeline.words import quote
+from compressor.problem.metric import out_of_range
 from compressor.report.judgement.evidence import Decide
 from compressor.report.judgement.measures import MEASURES
-from compressor.strict import Frozen
+from compressor.stages.base import StageSpec
+from compressor.strict import Frozen, Place
 
 Bound = Literal["min", "max", "max_drop"]
 BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
@@ -137,31 +140,35 @@ def _outside(
             yield document.mistake(place, *out_of_range(limit.measure, limit.value, low, high))
 
 
-def out_of_range(metric: str, value: float, low: float, high: float) -> tuple[str, str]:
-    """What is wrong with a limit that a metric of this range always keeps or never can, and what to do."""
-    share = f"; write {value / 100:g} for {value:g} %" if (low, high) == (0, 1) and 1 < value <= 100 else ""
-    return f"{value:g} is out of range", f"{metric} is a number from {low:g} to {high:g}{share}"
+@dataclass(frozen=True)
+class Needs:
+    """What the limits of a budget need of the steps: stages that time and ship by name, and whether steps do.
 
-
-def unmeasured(
-    budget: Budget, benchmark: bool, exports: bool, document: Document, batches: tuple[int, int] | None = None
-) -> list[Mistake]:
-    """Limits that nothing in the pipeline would measure.
-
-    batches: the batch size that decides, and the only one that the shipped file takes, where there is such a one.
+    batches: the specs of both, where the one times another batch size than the other takes.
     """
+
+    timing: str
+    timed: bool
+    shipping: str
+    ships: bool
+    batches: tuple[StageSpec, StageSpec] | None = None
+
+
+def unmeasured(budget: Budget, needs: Needs, document: Document) -> list[Mistake]:
+    """Limits that nothing in the pipeline would measure."""
     mistakes = []
-    if budget.limits and not exports:
-        todo = "add a step like `edge: {stage: export, from: …}`"
+    if budget.limits and not needs.ships:
+        todo = f"add a step like `edge: {{stage: {needs.shipping}, from: …}}`"
         mistakes.append(document.mistake(("budget",), "is about what ships, and no step exports", todo))
     timed = dict.fromkeys(
         limit.measure for limit in budget.limits if limit.measure in MEASURES and MEASURES[limit.measure].timed
     )
-    for measure in () if benchmark else timed:
-        todo = "add one, like `latency: {stage: benchmark}`"
-        mistakes.append(document.mistake(("budget", measure), "needs a benchmark step", todo))
-    if benchmark and batches is not None and batches[0] != batches[1]:
-        what = f"is decided at batch {batches[0]}, and what ships takes batches of {batches[1]} only"
-        todo = f"put {batches[1]} first in the benchmark's batch_sizes, or export with another batch_size"
+    for measure in () if needs.timed else timed:
+        todo = f"add one, like `latency: {{stage: {needs.timing}}}`"
+        mistakes.append(document.mistake(("budget", measure), f"needs a {needs.timing} step", todo))
+    if needs.batches is not None:
+        timing, ships = needs.batches
+        what = f"is decided at batch {timing.batch}, and what ships takes batches of {ships.batch} only"
+        todo = f"{timing.with_batch(ships.batch or 0)}, or {ships.with_batch(timing.batch or 0)}"
         mistakes += [document.mistake(("budget", measure), what, todo) for measure in timed]
     return mistakes

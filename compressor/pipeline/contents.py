@@ -4,45 +4,41 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from compressor.errors import InputError, unspelled
+from compressor.models.settings import Code
+from compressor.pipeline.document import dotted
 from compressor.pipeline.spec import Pipeline
-from compressor.stages.base import FactoryModel
 from compressor.store.digests import Digests
 from compressor.store.keys import digest
+from compressor.strict import FilePath, Place
 
 
-def of_step(pipeline: Pipeline, digests: Digests, step: str) -> dict[str, str]:
-    """Field -> digest of the weights file or of the factory's code, which is read and not imported.
+def of_step(pipeline: Pipeline, digests: Digests, step: str) -> dict[Place, str]:
+    """Place in the spec -> digest of the file, or of the package's code, which is read and not imported.
 
     Raises:
-        InputError: the file or the package is not there.
+        InputError: a file or a package is not there.
     """
-    chosen: Any = pipeline.steps[step]
-    found: dict[str, str] = {}
-    weights = getattr(chosen, "weights", None)
-    if isinstance(weights, str) and weights not in ("none", "default"):
-        path = Path(os.path.normpath(pipeline.base / Path(weights).expanduser()))
-        if not path.is_file():
-            if wrong := unspelled(str(path)):
-                raise wrong
-            where = f"steps.{step}.weights"
-            raise InputError(where, f'no file "{path}"', "give the path of a checkpoint")
-        found["weights"] = digests.file(path)
-    model = getattr(chosen, "model", None)
-    if isinstance(model, FactoryModel):
-        source = _source(pipeline.base, model.factory)
-        if source is None:
-            package = model.factory.partition(":")[0].split(".")[0]
-            where = f"steps.{step}.model"
-            raise InputError(where, f'no package "{package}"', "put it beside the pipeline file or install it")
-        parts = sorted({source, *_beside(source)}, key=lambda part: part.name)
-        made = {part.name: _digest(part, digests) for part in parts}
-        found["factory"] = made[source.name] if len(made) == 1 else digest(made)
+    found: dict[Place, str] = {}
+    for place, read in pipeline.steps[step].reads().items():
+        if isinstance(read, FilePath):
+            path = read.under(pipeline.base)
+            if not path.is_file():
+                if wrong := unspelled(str(path)):
+                    raise wrong
+                raise InputError(dotted(("steps", step, *place)), f'no file "{path}"', read.todo)
+            found[place] = digests.file(path)
+        elif isinstance(read, Code):
+            source = _source(pipeline.base, read.package)
+            if source is None:
+                where, todo = dotted(("steps", step, *place[:-1])), "put it beside the pipeline file or install it"
+                raise InputError(where, f'no package "{read.package}"', todo)
+            parts = sorted({source, *_beside(source)}, key=lambda part: part.name)
+            made = {part.name: _digest(part, digests) for part in parts}
+            found[place] = made[source.name] if len(made) == 1 else digest(made)
     return found
 
 
@@ -50,9 +46,8 @@ def _digest(source: Path, digests: Digests) -> str:
     return digests.tree(source, suffixes=(".py",)) if source.is_dir() else digests.file(source)
 
 
-def _source(base: Path, factory: str) -> Path | None:
+def _source(base: Path, package: str) -> Path | None:
     """The folder or file of a factory's package, found without importing it."""
-    package = factory.partition(":")[0].split(".")[0]
     beside = _module(base, package)
     if beside is not None:
         return beside

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import InputError
-
-Place = tuple[str | int, ...]
-"""Where something is in the file: the keys and list positions that lead to it."""
+from compressor.strict import Place
 
 _LONGEST = 60
 LAST = 2**31

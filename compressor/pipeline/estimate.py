@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import shutil
 import sys
@@ -14,11 +13,11 @@ from typing import Any
 
 from compressor import unfinished
 from compressor.pipeline import spec
-from compressor.pipeline.plan import EVALUATION
+from compressor.pipeline.pace import Pace
 from compressor.pipeline.prepare import Wanted, prepare
 from compressor.pipeline.run import run
-from compressor.pipeline.smoke import Pace
 from compressor.pipeline.supervise import ChildBug
+from compressor.stages.base import StageSpec
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -79,36 +78,25 @@ def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent, com
             bug.todo = f"please report it and attach {kept}"
             raise
         disk = sum(one.stat().st_size for one in store.rglob("*") if one.is_file())
-        nodes = [node.name for node in prepare(wanted).plan.nodes]
-    pipeline = spec.load(path, sets)
-    sizes["models"] = sum(name.endswith(EVALUATION) for name in nodes)
+        nodes = prepare(wanted).plan.nodes
+    steps = spec.load(path, sets).steps
+    sizes["models"] = sum(bool(node.name.step and node.name.part) for node in nodes)
     lines = tuple(
-        Line(name, paces[name].seconds, real_seconds(pipeline.steps.get(name), name, paces[name], sizes))
-        for name in nodes
-        if name in paces
+        Line(node.name, pace.seconds, real_seconds(steps.get(node.name, node.spec), pace, sizes))
+        for node in nodes
+        if (pace := paces.get(node.name)) is not None
     )
     return Estimate(lines, time.monotonic() - began, _peak_memory(), disk)
 
 
-def real_seconds(step: Any, name: str, pace: Pace, sizes: dict[str, int]) -> float:
-    """The smoke's seconds, and what more batches, samples and rounds add to them.
+def real_seconds(spec: StageSpec, pace: Pace, sizes: dict[str, int]) -> float:
+    """The smoke's seconds, and what more batches, samples and rounds of the whole step add to them.
 
     sizes: samples of each split, and the number of `models` that are measured.
     """
-    batch, sample, round_ = (pace.seconds_each(unit) or 0.0 for unit in ("batches", "samples", "rounds"))
-    seconds = pace.seconds
-    if name.endswith(EVALUATION):
-        seconds += sample * (sizes["test"] + sizes["validation"])
-    if hasattr(step, "epochs") and getattr(step, "method", "qat") == "qat":
-        seconds += batch * float(step.epochs * math.ceil(sizes["train"] / step.batch_size))
-    if hasattr(step, "calibration_samples"):
-        passes = 1 if step.calibration == "minmax" else 2
-        seconds += sample * passes * min(step.calibration_samples, sizes["train"])
-    if hasattr(step, "min_seconds"):
-        settings = len(step.threads) * len(step.batch_sizes)
-        seconds += (step.processes - 1) * pace.seconds  # the smoke's one process started, opened all and warmed up
-        seconds += max(round_ * float(step.rounds), sizes["models"] * settings * float(step.min_seconds))
-    return seconds
+    work = spec.work(sizes)
+    more = sum((pace.seconds_each(unit) or 0.0) * count for unit, count in work.units.items())
+    return pace.seconds * (1 + work.again) + max(more, work.seconds)
 
 
 def _peak_memory() -> int:

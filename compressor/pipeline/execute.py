@@ -18,7 +18,7 @@ from compressor.problem.context import Context
 from compressor.store.disk import refusal
 
 if TYPE_CHECKING:
-    from compressor.pipeline.plan import Node
+    from compressor.pipeline.node import Node
     from compressor.problem.task import Task
     from compressor.store.artifact import Artifact
 
@@ -37,12 +37,12 @@ class Execution:
         Raises:
             CompressError: with the step's name in front where it came from a step.
         """
-        nodes = {node.name: node for node in self._prepared.plan.nodes}
-        if any(node.status != "reuse" for node in nodes.values()):
+        nodes = self._prepared.plan.nodes
+        if any(node.status != "reuse" for node in nodes):
             preflight.check_device(self._prepared.device)
             preflight.check(nodes, self.task, self._context_to_check, self._store.open)
         self._events.send("checked")
-        for node in nodes.values():
+        for node in nodes:
             if node.status == "reuse":
                 self._store.open(node.key)
             else:
@@ -79,9 +79,7 @@ class Execution:
             elif self._store.find(key) is not None:
                 self._store.open(key)
                 return
-            self._events.send(
-                "step", node=node.name, stage=node.stage.name, batch_size=getattr(node.spec, "batch_size", None)
-            )
+            self._events.send("step", node=node.name, stage=node.stage.name, relief=node.spec.relief())
             began = time.monotonic()
             folder = self._store.staging(key)
             try:
@@ -90,7 +88,7 @@ class Execution:
                 self._store.commit(
                     key, folder, kind=node.stage.makes, stage=node.stage.name, settings=node.settings,
                     inputs={role: one.key for role, one in node.inputs.items()}, facts=facts,
-                    record=self._record(node, seconds), replace=not node.stage.repeatable,
+                    record=self._record(node, seconds), replace=node.stage.times,
                 )  # fmt: skip
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -140,7 +138,7 @@ class Execution:
         )  # fmt: skip
 
     def _context_to_check(self, node: Node) -> Context:
-        """A context for sketches, which write nothing."""
+        """A context for untrained networks, which write nothing."""
         return self._context(node, self._store.root, self._store.root)
 
     def _record(self, node: Node, seconds: float) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator
 
-from compressor.errors import InputError
-from compressor.pipeline.document import Document, Mistake, Place, dotted
+from compressor.errors import InputError, closest, meant
+from compressor.pipeline.document import Document, Mistake, dotted
 from compressor.pipeline.locate import LENGTHS, Located, locate, worth_telling
-from compressor.pipeline.words import Node, choices, closest, meant, quote, wanted
-from compressor.strict import as_written
+from compressor.pipeline.words import Node, choices, quote, wanted
+from compressor.strict import Place, as_written
 
 Spec = TypeVar("Spec", bound=BaseModel)
 

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from compressor.pipeline.explain import json_schema
+from compressor.pipeline.roles import written
 from compressor.pipeline.words import Node, choices, quote, wanted
+from compressor.stages.base import AnyStage
 from compressor.training.settings import TrainingFields
 
 REQUIRED = "required"
@@ -40,6 +42,16 @@ def rows(kind: type[BaseModel], *, training: bool = True, roles: Collection[str]
     names.sort(key=lambda name: order.get(name, 0))
     found = [row for name in names for row in _rows(name, root["properties"][name], root, root, _default(kind, name))]
     return [replace(row, type="an earlier step") if row.name in roles else row for row in found]
+
+
+def of_stage(stage: AnyStage, *, training: bool = True) -> list[Row]:
+    """The fields of all forms of a stage, those that they share first and the seed last."""
+    named = [role for role in stage.takes if any(role in written(form) for form in stage.specs)]
+    found: dict[str, Row] = {}
+    for form in dict.fromkeys((stage.spec, *stage.specs)):
+        for row in rows(form, training=training, roles=named):
+            found.setdefault(row.name, row)
+    return sorted(found.values(), key=lambda row: row.name == "seed")
 
 
 def _rows(name: str, node: Node, owner: Node, root: Node, default: str | None = None) -> Iterator[Row]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compressor.stages.base import Stage, StageSpec
+from compressor.models import names
+from compressor.pipeline.document import dotted
+from compressor.stages.base import AnyStage, StageSpec
+from compressor.store.artifact import KINDS
+from compressor.strict import FilePath, ForKey, Place
 
 Versions = Callable[[str], str]
-Contents = Callable[[str], Mapping[str, Any]]
-
-_LIBRARY_MODEL = re.compile(r"(torchvision|timm):")
+Contents = Callable[[str], Mapping[Place, str]]
 
 
-def no_contents(step: str) -> Mapping[str, Any]:
+def no_contents(step: str) -> Mapping[Place, str]:
     """For pipelines whose steps read nothing but their inputs and the task."""
     return {}
 
@@ -27,7 +28,7 @@ class World:
     task_parts: fingerprint of each part of the task that a stage may use, as JSON. task_libraries: those that make
     something of a part's contents, by part. versions: of a library, by name.
     isa: the instruction-set level. machine: the identity that timings belong to. threads: of a step that runs now.
-    contents: step -> settings that stand for what the step reads beside its inputs (`weights`: the file's digest).
+    contents: step -> the digest of all that its spec reads, by place.
     """
 
     task_parts: Mapping[str, Any]
@@ -40,22 +41,26 @@ class World:
     task_libraries: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def settings(spec: StageSpec, roles: frozenset[str], contents: Mapping[str, Any]) -> dict[str, Any]:
+def settings(spec: StageSpec, roles: frozenset[str], contents: Mapping[Place, str]) -> dict[str, Any]:
     """A step's settings for its key: defaults filled in, digests instead of paths, without names of steps.
 
     roles: fields that name other steps; the keys of what they name stand in the step's key instead.
     """
-    made: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude={"stage", "seed"})
-    if isinstance(made.get("model"), str):
-        made["model"] = {"name": made["model"], "widths": None}
-    if made.get("weights") == "none":
-        made["weights"] = None
-    made.update(contents)
+    files, code = dict[str, str](), dict[Place, str]()
+    for place, read in spec.reads().items():
+        if isinstance(read, FilePath):
+            files[read] = contents[place]
+        else:
+            code[place] = contents[place]
+    made = spec.model_dump(mode="json", by_alias=True, exclude={"stage", "seed"}, context=ForKey(files))
+    fields = [place[-1] for place in code]
+    for place, found in code.items():
+        made[str(place[-1]) if fields.count(place[-1]) == 1 else dotted(place)] = found
     return {name: value for name, value in made.items() if name not in roles}
 
 
 def identity(
-    stage: Stage, spec: StageSpec, made: Mapping[str, Any], inputs: Mapping[str, Any], seed: int, world: World,
+    stage: AnyStage, spec: StageSpec, made: Mapping[str, Any], inputs: Mapping[str, Any], seed: int, world: World,
     opset: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything behind a key, as JSON; the key is its digest.
@@ -65,7 +70,8 @@ def identity(
     """
     uses = sorted(stage.uses - spec.unused())
     of_task = (name for part in uses for name in world.task_libraries.get(part, ()))
-    libraries = {*stage.libraries, *_library_of(made.get("model")), *of_task}
+    network = spec.network()
+    libraries = {*stage.libraries, *of_task, *(names.libraries(network.ref) if network else ())}
     found: dict[str, Any] = {
         "stage": stage.name,
         "revision": stage.revision,
@@ -79,25 +85,14 @@ def identity(
         found["seed"] = seed
     if stage.isa:
         found["isa"] = world.isa
-    if stage.makes in ("onnx", "bundle"):
+    if KINDS[stage.makes].graph:
         found["opset"] = opset
-    if is_benchmark(stage):
+    if stage.times:
         found["machine"] = world.machine
     return found
 
 
-def is_benchmark(stage: Stage) -> bool:
-    """Whether a stage measures all models of a pipeline together."""
-    return "models" in stage.takes
-
-
-def _library_of(model: Any) -> tuple[str, ...]:
-    """The library that a network comes from, where it is not one of ours: its version decides the layers."""
-    found = _LIBRARY_MODEL.match(str(model.get("name"))) if isinstance(model, Mapping) else None
-    return (found[1],) if found else ()
-
-
-def _part(parts: Mapping[str, Any], part: str, stage: Stage) -> Any:
+def _part(parts: Mapping[str, Any], part: str, stage: AnyStage) -> Any:
     if part not in parts:
         raise ValueError(f'stage {stage.name} uses "{part}" of the task, which has {", ".join(parts) or "nothing"}')
     return parts[part]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from compressor.pipeline.document import Place
+from compressor.strict import Place
 
 LENGTHS = frozenset({"too_short", "too_long"})
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
 from compressor.pipeline.user_code import failed, place
 from compressor.problem.batch import Tensors, rows
+from compressor.stages.base import TrainingSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from compressor.pipeline.plan import Node
+    from compressor.pipeline.node import Node
     from compressor.problem.context import Context
 
 SAMPLES = 8
@@ -40,20 +41,15 @@ def check(
             _check_building(node, context, inputs)
             copies.check(network)
             neighbours.check(network, inputs)
-    if node.status != "reuse" and trains(node.spec):
-        _check_training(network, node, context, inputs)
+    if node.status != "reuse" and isinstance(node.spec, TrainingSpec):
+        _check_training(network, node, node.spec, context, inputs)
         with _at(node):
             final_activation.refuse(network, inputs)
-        if getattr(node.spec, "precision", None) == "bfloat16":
-            _check_bfloat16(network, node, context, teacher)
+        if node.spec.in_bfloat16:
+            _check_bfloat16(network, node, node.spec, context, teacher)
     with _at(node):
         plain.bake(network)
     return network
-
-
-def trains(spec: Any) -> bool:
-    """Whether a step trains its network."""
-    return hasattr(spec, "epochs") and getattr(spec, "method", None) != "ptq"
 
 
 def _check_shapes(network: Any, inputs: Tensors, node: Node, context: Context) -> None:
@@ -70,7 +66,7 @@ def _check_shapes(network: Any, inputs: Tensors, node: Node, context: Context) -
     except Exception as problem:
         _not_for_memory(problem, node)
         raise InputError(
-            f"steps.{node.name}.model",
+            _place(node),
             f"the network does not take inputs of shape {list(put.shape)}{failed(problem)}",
             "choose a network made for this size, or another task.preprocess",
         ) from problem
@@ -79,13 +75,13 @@ def _check_shapes(network: Any, inputs: Tensors, node: Node, context: Context) -
         rows = "" if shape and shape[0] == 2 else " for two samples"
         found = f"a {type(answer).__name__}" if shape is None else f"shape {list(shape[not rows :])}{rows}"
         raise InputError(
-            f"steps.{node.name}.model",
+            _place(node),
             f"the network answers with {found}, and the task has {list(get.shape)}",
             "use a network with one output for each class",
         )
     if not answer.is_floating_point():
         raise InputError(
-            f"steps.{node.name}.model",
+            _place(node),
             f"the network answers with numbers of the type {str(answer.dtype).removeprefix('torch.')}",
             "return the scores of the classes (logits) from `forward`, as float numbers",
         )
@@ -108,36 +104,34 @@ def _check_building(node: Node, context: Context, inputs: Tensors) -> None:
 
 def _is_theirs(node: Node) -> bool:
     """Whether the step's network comes from the user's own code."""
-    from compressor.models import names
-
-    ref = getattr(node.spec, "model", None)
-    return ref is not None and bool(names.reference(ref).factory)
+    named = node.spec.network()
+    return named is not None and bool(named.reference.factory)
 
 
 def _builder(node: Node, context: Context, seed: int) -> Callable[[], nn.Module]:
     from compressor.models import catalogue
 
     (put,), (get,) = context.task.signature.inputs, context.task.signature.outputs
-    ref = getattr(node.spec, "model", None)
+    named = node.spec.network()
+    assert named is not None
 
     def build() -> nn.Module:
         outputs = get.shape[-1]
-        return catalogue.build(ref, outputs=outputs, input_shape=put.shape, base=context.base, seed=seed, check=False)
+        return catalogue.build(
+            named.ref, outputs=outputs, input_shape=put.shape, base=context.base, seed=seed, check=False
+        )
 
     return build
 
 
-def _check_training(network: nn.Module, node: Node, context: Context, inputs: Tensors) -> None:
+def _check_training(network: nn.Module, node: Node, spec: TrainingSpec, context: Context, inputs: Tensors) -> None:
     """Take a copy through one step forward and back, and freeze what is to be frozen."""
     from compressor.models import faithful
     from compressor.training import trial
-    from compressor.training.optimizer import frozen_parts
 
-    freeze = getattr(node.spec, "freeze", ())
     try:
-        trained = trial.step(
-            network, context.task, rows(inputs, slice(2)), lambda copied: frozen_parts(copied, freeze, node.name)
-        )
+        few = rows(inputs, slice(2))
+        trained = trial.step(network, context.task, few, lambda copied: spec.frozen_parts(copied, node.name))
     except CompressError:
         raise
     except Exception as problem:
@@ -152,15 +146,15 @@ def _check_training(network: nn.Module, node: Node, context: Context, inputs: Te
             faithful.check_trained(trained, _builder(node, context, 0), rows(inputs, slice(2)))
 
 
-def _check_bfloat16(network: nn.Module, node: Node, context: Context, teacher: nn.Module | None) -> None:
+def _check_bfloat16(
+    network: nn.Module, node: Node, spec: TrainingSpec, context: Context, teacher: nn.Module | None
+) -> None:
     """Take a copy through one batch in the precision that the file asks for, the teacher with it."""
     import copy
 
-    from compressor.distillation import learning
     from compressor.training import bfloat16
 
-    spec: Any = node.spec
-    loss = learning.of(spec, copy.deepcopy(teacher), context)
+    loss = spec.objective(copy.deepcopy(teacher), context)
     failure = bfloat16.failing(network, loss, context.task, spec, context)
     if failure is not None:
         what = f"the network cannot be trained in bfloat16: {failure}, and passes in float32"
@@ -168,7 +162,7 @@ def _check_bfloat16(network: nn.Module, node: Node, context: Context, teacher: n
 
 
 def _place(node: Node) -> str:
-    return f"steps.{node.name}.{'model' if getattr(node.spec, 'model', None) else 'from'}"
+    return f"steps.{node.name}.{node.spec.starts}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,14 @@ from compressor.report.judgement.facts import Row, RunFacts
 from compressor.report.pages.save import render
 
 if TYPE_CHECKING:
-    from compressor.pipeline.plan import Node
+    from compressor.pipeline.node import Node, NodeName
     from compressor.pipeline.prepare import Prepared
+    from compressor.pipeline.spec import Pipeline
     from compressor.report.contract.report import Report
     from compressor.store.artifact import Artifact
+
+EVALUATION, COMPARISON = "evaluation", "comparison"
+"""The parts of a plan that the report reads."""
 
 LIBRARIES = (
     "torch",
@@ -43,7 +48,7 @@ def collect(prepared: Prepared, begun: set[str], folder: RunFolder) -> Report:
         IntegrityError: an artifact is not what was written. ResourceError: the folder cannot be written.
     """
     nodes = {node.name: node for node in prepared.plan.nodes}
-    artifacts = {name: prepared.store.open(node.key) for name, node in nodes.items()}
+    artifacts: dict[str, Artifact] = {name: prepared.store.open(node.key) for name, node in nodes.items()}
     report = build(_facts(prepared, nodes, artifacts, begun))
     ship = prepared.pipeline.ship
     if ship in artifacts:
@@ -52,11 +57,13 @@ def collect(prepared: Prepared, begun: set[str], folder: RunFolder) -> Report:
     return report
 
 
-def _facts(prepared: Prepared, nodes: dict[str, Node], artifacts: dict[str, Artifact], begun: set[str]) -> RunFacts:
+def _facts(
+    prepared: Prepared, nodes: dict[NodeName, Node], artifacts: Mapping[str, Artifact], begun: set[str]
+) -> RunFacts:
     pipeline = prepared.pipeline
-    made = {name: node for name, node in nodes.items() if f"{name}.evaluation" in nodes}
+    made = {name: node for name, node in nodes.items() if not name.part and name.with_part(EVALUATION) in nodes}
     rows = [_row(pipeline, name, node, artifacts, begun) for name, node in made.items()]
-    timed = next((artifacts[name] for name, node in nodes.items() if node.stage.name == "benchmark"), None)
+    timed = next((artifacts[name] for name, node in nodes.items() if node.stage.times), None)
     return RunFacts(
         name=pipeline.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -72,14 +79,14 @@ def _facts(prepared: Prepared, nodes: dict[str, Node], artifacts: dict[str, Arti
         else [{"measure": one.measure, one.kind: one.value} for one in pipeline.budget],
         decide=pipeline.decide,
         latency=timed.folder if timed else None,
-        comparison=artifacts["comparison"].folder if "comparison" in artifacts else None,
+        comparison=artifacts[COMPARISON].folder if COMPARISON in artifacts else None,
         environment={**machine.describe(), "libraries": {name: installed(name) for name in LIBRARIES}},
         reproduce=_reproduce(prepared, bundle=pipeline.ship in artifacts),
         warnings=[*_changed(prepared), *(one for made in artifacts.values() for one in made.facts.get("warnings", ()))],
     )
 
 
-def _row(pipeline: Any, name: str, node: Node, artifacts: dict[str, Artifact], begun: set[str]) -> Row:
+def _row(pipeline: Pipeline, name: NodeName, node: Node, artifacts: Mapping[str, Artifact], begun: set[str]) -> Row:
     roles = pipeline.roles(name)
     artifact = artifacts[name]
     return Row(
@@ -91,12 +98,12 @@ def _row(pipeline: Any, name: str, node: Node, artifacts: dict[str, Artifact], b
         teacher=roles.get("teacher"),
         reused=node.key not in begun,
         seconds=artifact.record.get("seconds"),
-        evaluation=artifacts[f"{name}.evaluation"].folder,
+        evaluation=artifacts[name.with_part(EVALUATION)].folder,
         facts=artifact.facts,
     )
 
 
-def _task(prepared: Prepared, artifacts: dict[str, Artifact]) -> dict[str, Any]:
+def _task(prepared: Prepared, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     task: Any = prepared.pipeline.task
     samples: dict[str, int] = next((one.facts["samples"] for one in artifacts.values() if "samples" in one.facts), {})
     return {

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from compressor.errors import InputError
-from compressor.pipeline.document import LAST, Document, Mistake, Place, dotted, set_option
-from compressor.pipeline.words import listing, meant, quote
+from compressor.errors import InputError, meant
+from compressor.pipeline.document import LAST, Document, Mistake, dotted, set_option
+from compressor.pipeline.words import listing, quote
 from compressor.pipeline.yaml_nodes import value_of
+from compressor.strict import Place
 
 
 def override(document: Document, sets: Sequence[str]) -> Document:

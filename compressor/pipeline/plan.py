@@ -4,71 +4,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from compressor.errors import InputError, IntegrityError
 from compressor.pipeline import identity, why
 from compressor.pipeline.identity import World
-from compressor.pipeline.plan_needs import Index, Memory, Wish
-from compressor.stages.base import Stage, StageSpec
+from compressor.pipeline.node import Node, NodeName, Plan, Status
+from compressor.pipeline.variants import Variant, expanded
+from compressor.stages.base import AnyStage, EveryPart, PartOf, StageSpec, TakenOver
 from compressor.store.keys import digest
 
-Status = Literal["run", "reuse", "resume"]
+if TYPE_CHECKING:
+    from compressor.pipeline.spec import Pipeline
+    from compressor.store.store import Store
 
-COMPARISON = "comparison"
-EVALUATION = ".evaluation"
 DAMAGED = "its artifact is damaged"
 
 
-@dataclass(frozen=True)
-class Node:
-    """One piece of work. `name` is the step's, or `STEP.evaluation`, or `comparison`; `step` the step it is about.
-
-    settings: what stands in the key. identity: all that the key is the digest of. seed: what the stage gets.
-    why: in a few words; empty for what is simply reused.
-    """
-
-    name: str
-    step: str
-    stage: Stage
-    spec: StageSpec
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Node]
-    seed: int
-    identity: Mapping[str, Any]
-    key: str
-    status: Status = "run"
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Nodes in the order of their work: each after its inputs, measurements last."""
-
-    nodes: tuple[Node, ...]
-    task_fingerprint: str
-    command: str
-
-    def node(self, name: str) -> Node:
-        """The node with this name."""
-        return next(one for one in self.nodes if one.name == name)
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """All keys, for `Store.hold(needs=…)`: what a run needs is not to be cleaned away under it."""
-        return frozenset(one.key for one in self.nodes)
-
-    def rebuild(self, key: str) -> str:
-        """The command that makes the artifact of a key again, for `Store.rebuild`."""
-        name = next((one.name for one in self.nodes if one.key == key), "STEP")
-        return f"{self.command} --fresh {name}"
-
-
 def plan(
-    pipeline: Wish, world: World, *, store: Index, until: str | None = None, fresh: str | None = None,
-    stages: Mapping[str, Stage] | None = None, command: str = "",
+    pipeline: Pipeline, world: World, *, store: Store, until: str | None = None, fresh: str | None = None,
+    stages: Mapping[str, AnyStage] | None = None, command: str = "",
 ) -> Plan:  # fmt: skip
     """The nodes of a pipeline, and what is to be done for each. Reads the store's index and nothing else.
 
@@ -108,7 +65,7 @@ def plan(
     return Plan(tuple(judged), digest(world.task_parts), command)
 
 
-def remember(store: Memory, pipeline: Wish, node: Node) -> None:
+def remember(store: Store, pipeline: Pipeline, node: Node) -> None:
     """Keep what a node was made of, so that the next plan can say what changed."""
     store.remember(slot(pipeline.name, node.name), node.key, node.identity)
 
@@ -121,79 +78,91 @@ def slot(pipeline: str, node: str) -> str:
 class _Planner:
     """Makes the nodes of a pipeline, without a look at the store."""
 
-    def __init__(self, pipeline: Wish, world: World, stages: Mapping[str, Stage]) -> None:
+    def __init__(self, pipeline: Pipeline, world: World, stages: Mapping[str, AnyStage]) -> None:
         self._pipeline, self._world, self._stages = pipeline, world, stages
-        self._made: dict[str, Node] = {}
+        self._made: dict[NodeName, Node] = {}
+        parts = [stage for stage in stages.values() if stage.part]
+        self._of_steps = [stage for stage in parts if "from" in stage.takes]
+        self._of_all = [stage for stage in parts if "from" not in stage.takes]
 
     def nodes(self) -> Iterator[Node]:
-        steps = {name: self._stages[spec.stage] for name, spec in self._pipeline.steps.items()}
-        for name, stage in steps.items():
-            if not identity.is_benchmark(stage):
-                yield self._step(name, stage)
-                if stage.makes != "measurement":
-                    yield self._evaluation(name, stage)
-        evaluations = [name for name in self._made if name.endswith(EVALUATION)]
-        models = {f"models.{index}": self._made[name] for index, name in enumerate(evaluations)}
-        for name, stage in steps.items():
-            if identity.is_benchmark(stage):
-                yield self._node(name, name, stage, self._pipeline.steps[name], models)
-        yield from self._comparison()
+        last: list[Variant] = []
+        for variant in expanded(self._pipeline):
+            stage = self._stages[variant.spec.stage]
+            if any(isinstance(one, EveryPart) for one in stage.derives.values()):
+                last.append(variant)
+                continue
+            made = self._step(variant, stage)
+            yield made
+            for part in self._of_steps:
+                if stage.makes in part.takes["from"]:
+                    yield self._part(part, made.name.with_part(part.part), {"from": made})
+        for variant in last:
+            yield self._step(variant, self._stages[variant.spec.stage])
+        for part in self._of_all:
+            if len({node.name for node in self._derived(part, {}).values()}) == len(part.derives):
+                yield self._part(part, NodeName("", part.part), {})
 
-    def _step(self, name: str, stage: Stage) -> Node:
-        inputs = {role: self._made[step] for role, step in self._pipeline.roles(name).items()}
-        if stage.makes in ("onnx", "bundle"):
-            inputs["core"] = self._made[inputs["from"].name + EVALUATION]
-        if stage.makes == "bundle":
-            source = inputs["from"]
-            while source.stage.makes != "model":
-                source = source.inputs["from"]
-            inputs["float"] = self._made[source.name + EVALUATION]
-        return self._node(name, name, stage, self._pipeline.steps[name], inputs)
+    def _step(self, variant: Variant, stage: AnyStage) -> Node:
+        inputs = {role: self._made[name] for role, name in variant.roles.items()}
+        return self._node(variant.name, stage, variant.spec, inputs)
 
-    def _evaluation(self, name: str, stage: Stage) -> Node:
-        made = self._made[name]
-        inputs = {"from": made, **({"core": made.inputs["core"]} if "core" in made.inputs else {})}
-        return self._hidden(name + EVALUATION, name, "evaluate", inputs)
+    def _part(self, stage: AnyStage, name: NodeName, inputs: Mapping[str, Node]) -> Node:
+        return self._node(name, stage, stage.spec.model_validate({"stage": stage.name}), inputs)
 
-    def _comparison(self) -> Iterator[Node]:
-        baseline, ship = self._pipeline.baseline, self._pipeline.ship
-        if baseline is not None and ship is not None and baseline != ship:
-            inputs = {"baseline": self._made[baseline + EVALUATION], "shipped": self._made[ship + EVALUATION]}
-            yield self._hidden(COMPARISON, ship, "compare", inputs)
+    def _derived(self, stage: AnyStage, inputs: Mapping[str, Node]) -> dict[str, Node]:
+        """The inputs that the stage has the plan put in, as far as there are such nodes."""
+        found: dict[str, Node | None] = {}
+        for role, derived in stage.derives.items():
+            match derived:
+                case EveryPart(part):
+                    every = [node for name, node in self._made.items() if name.part == part]
+                    found |= {f"{role}.{index}": node for index, node in enumerate(every)}
+                case TakenOver(taken):
+                    found[role] = inputs["from"].inputs.get(taken)
+                case PartOf(part, of, back_to):
+                    found[role] = self._part_of(inputs.get(of) or self._of_pipeline(of), part, back_to)
+        return {role: node for role, node in found.items() if node is not None}
 
-    def _hidden(self, name: str, step: str, stage_name: str, inputs: Mapping[str, Node]) -> Node:
-        stage = self._stages[stage_name]
-        spec = stage.spec.model_validate({"stage": stage_name})
-        return self._node(name, step, stage, spec, inputs)
+    def _part_of(self, source: Node | None, part: str, back_to: str | None) -> Node | None:
+        while source is not None and back_to is not None and source.stage.makes != back_to:
+            source = source.inputs.get("from")
+        return None if source is None else self._made.get(source.name.with_part(part))
 
-    def _node(self, name: str, step: str, stage: Stage, spec: StageSpec, inputs: Mapping[str, Node]) -> Node:
-        contents = self._world.contents(name) if name in self._pipeline.steps else {}
-        roles = frozenset(stage.takes) | frozenset(inputs)
-        settings = identity.settings(spec, roles, contents)
+    def _of_pipeline(self, role: str) -> Node | None:
+        step = {"baseline": self._pipeline.baseline, "ship": self._pipeline.ship}.get(role)
+        return None if step is None else self._made[NodeName(step)]
+
+    def _node(self, name: NodeName, stage: AnyStage, spec: StageSpec, inputs: Mapping[str, Node]) -> Node:
+        inputs = {**inputs, **self._derived(stage, inputs)}
+        roles = frozenset({*stage.takes, *stage.derives, *(role.partition(".")[0] for role in inputs)})
+        settings = identity.settings(spec, roles, {} if name.part else self._world.contents(name.step))
         # A fixed seed where none is in the key, so that nothing can depend on one.
         asked = self._pipeline.seed if spec.seed is None else spec.seed
         seed = 0 if "seed" in spec.unused() else asked
         keys: dict[str, Any] = {role: one.key for role, one in inputs.items()}
-        if identity.is_benchmark(stage):
-            keys = {"models": sorted(set(keys.values()))}
+        for role, derived in stage.derives.items():
+            if isinstance(derived, EveryPart):
+                every = {key for one, key in keys.items() if one.startswith(f"{role}.")}
+                keys = {one: key for one, key in keys.items() if key not in every} | {role: sorted(every)}
         found = identity.identity(stage, spec, settings, keys, seed, self._world, self._pipeline.onnx.opset)
-        node = Node(name, step, stage, spec, settings, dict(inputs), seed, found, digest(found))
+        node = Node(name, stage, spec, settings, dict(inputs), seed, found, digest(found))
         self._made[name] = node
         return node
 
 
 def _needed(nodes: list[Node], until: str) -> list[Node]:
-    """The node asked for, all it needs, and the evaluations of the models among them."""
-    by_name = {node.name: node for node in nodes}
-    wanted: set[str] = set()
+    """The node asked for, all it needs, and the parts of the steps among them."""
+    by_name: dict[str, Node] = {node.name: node for node in nodes}
+    needed: set[str] = set()
     queue = [until]
     while queue:
         name = queue.pop()
-        if name not in wanted:
-            wanted.add(name)
+        if name not in needed:
+            needed.add(name)
             queue += [one.name for one in by_name[name].inputs.values()]
-            queue += [name + EVALUATION] if name + EVALUATION in by_name else []
-    return [node for node in nodes if node.name in wanted]
+            queue += [node.name for node in nodes if node.name.part and node.name.whole == name]
+    return [node for node in nodes if node.name in needed]
 
 
 def _judge(nodes: list[Node], status: Callable[[Node], tuple[Status, str]]) -> Iterator[Node]:
@@ -210,7 +179,7 @@ def _judge(nodes: list[Node], status: Callable[[Node], tuple[Status, str]]) -> I
         yield judged[node.name]
 
 
-def _status(node: Node, name: str, store: Index, world: World, anew: str | None, command: str) -> tuple[Status, str]:
+def _status(node: Node, name: str, store: Store, world: World, anew: str | None, command: str) -> tuple[Status, str]:
     """anew: the key that `--fresh` asked for; other damaged artifacts are then built again, too."""
     if node.key == anew:
         return "run", "asked for with --fresh"
@@ -232,11 +201,11 @@ def _status(node: Node, name: str, store: Index, world: World, anew: str | None,
         return "run", "never run"
     if last[0] == node.key:
         return "run", "its result is not in the store any more"
-    sources = [(one.step, one.key) for one in node.inputs.values()]
+    sources = [(one.name.whole, one.key) for one in node.inputs.values()]
     return "run", ", ".join(why.reasons(last[1], node.identity, sources)) or "changed"
 
 
-def _registry() -> Mapping[str, Stage]:
+def _registry() -> Mapping[str, AnyStage]:
     from compressor.stages import STAGES  # here: the plan is tested with stages of its own
 
     return STAGES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import InputError
@@ -11,7 +11,7 @@ from compressor.pipeline import networks
 if TYPE_CHECKING:
     from torch import nn
 
-    from compressor.pipeline.plan import Node
+    from compressor.pipeline.node import Node
     from compressor.problem.context import Context
     from compressor.problem.task import Task
     from compressor.store.artifact import Artifact
@@ -41,7 +41,7 @@ def check_device(device: str) -> None:
         raise InputError("--device", what, "name one that is there")
 
 
-def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Context], read: Read) -> None:
+def check(nodes: Sequence[Node], task: Task, context: Callable[[Node], Context], read: Read) -> None:
     """Build every network that the steps to run would make, untrained, and send a batch of two through it.
 
     Raises:
@@ -50,17 +50,17 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
     mistakes: list[InputError] = []
     found: dict[str, nn.Module | None] = {}
     trained = False
-    for node in nodes.values():
+    for node in nodes:
         try:
             if trained and _is_first_look(node):
                 _check_order(node.inputs["from"], context, read, found)
         except InputError as error:
             mistakes.append(error)
-        trained = trained or (node.status != "reuse" and networks.trains(node.spec))
-        if node.status == "reuse" or node.stage.name in ("evaluate", "compare", "benchmark", "export"):
+        trained = trained or (node.status != "reuse" and node.spec.trains)
+        if node.status == "reuse" or node.stage.untrained is None:
             continue
         try:
-            _check_samples(node, task)
+            node.spec.check_data(node.name, task)
             _network(node, context, read, found)
         except InputError as error:
             mistakes += [error, *(one for one in error.others if isinstance(one, InputError))]
@@ -70,7 +70,7 @@ def check(nodes: Mapping[str, Node], task: Task, context: Callable[[Node], Conte
 
 def _is_first_look(node: Node) -> bool:
     """Whether this step would be the first to find out whether a loaded network's classes are in the task's order."""
-    return node.stage.name == "evaluate" and node.status != "reuse" and node.inputs["from"].stage.name == "load"
+    return node.name.part != "" and node.status != "reuse" and any(one.stage.foreign for one in node.inputs.values())
 
 
 def _check_order(
@@ -82,30 +82,18 @@ def _check_order(
     """
     from compressor.training import samples
 
-    if node.status != "reuse" and getattr(node.spec, "weights", None) == "default":
+    named = node.spec.network()
+    if node.status != "reuse" and named is not None and named.downloads:
         return
     network, task = _network(node, context, read, found), context(node).task
     if network is not None:
         samples.check_order(f"steps.{node.name}", network, task)
 
 
-def _check_samples(node: Node, task: Task) -> None:
-    batch = getattr(node.spec, "batch_size", None)
-    if not networks.trains(node.spec) or not isinstance(batch, int):
-        return
-    have = task.facts.sizes["train"]
-    if have < batch:
-        raise InputError(
-            f"steps.{node.name}.batch_size",
-            f"{batch} samples a batch, and the training split has {have}",
-            f"use a batch_size of at most {have}",
-        )
-
-
 def _network(
     node: Node, context: Callable[[Node], Context], read: Read, found: dict[str, nn.Module | None]
 ) -> nn.Module | None:
-    """The network of a node, from its artifact where there is one, else from its stage's sketch; None if it failed."""
+    """The network of a node, from its artifact where there is one, else untrained from its stage; None if it failed."""
     if node.key in found:
         return found[node.key]
     found[node.key] = None
@@ -115,12 +103,13 @@ def _network(
         made: Any = network.read(read(node.key).folder, context(node).base)
         new, teacher = True, None
     else:
-        wanted = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
-        made_before = {role: _network(one, context, read, found) for role, one in wanted.items()}
+        makers = {role: one for role, one in node.inputs.items() if one.stage.makes == "model"}
+        made_before = {role: _network(one, context, read, found) for role, one in makers.items()}
         inputs = {role: one for role, one in made_before.items() if one is not None}
-        if len(inputs) < len(wanted):
+        if len(inputs) < len(makers):
             return None
-        made = node.stage.sketch(node.spec, inputs, context(node)) if node.stage.sketch else inputs.get("from")
+        untrained = node.stage.untrained
+        made = untrained(node.spec, inputs, context(node)) if untrained else inputs.get("from")
         new = made is not inputs.get("from")
         teacher = inputs.get("teacher")
     if made is not None:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from compressor import machine
 from compressor.errors import InputError
-from compressor.models import names
 from compressor.pipeline import plan as planning
-from compressor.pipeline import smoke, spec
+from compressor.pipeline import spec
 from compressor.pipeline.contents import of_step
 from compressor.pipeline.identity import World
 from compressor.store.digests import Digests
 from compressor.store.store import Store
+from compressor.strict import FilePath, Place
 
 if TYPE_CHECKING:
-    from compressor.pipeline.plan import Node, Plan
+    from compressor.models.names import Named
+    from compressor.pipeline.node import Node, Plan
     from compressor.pipeline.spec import Pipeline
 
 
@@ -78,13 +79,12 @@ class Prepared:
 
     def declared(self) -> list[Any] | None:
         """The preprocessing that the weights of the first model declare. Imports the model's library."""
-        step = declaring_step(self.pipeline)
-        if step is None:
+        named = declaring(self.pipeline)
+        if named is None:
             return None
         from compressor.models import catalogue
 
-        chosen: Any = self.pipeline.steps[step]
-        return catalogue.declared_preprocess(chosen.model, chosen.weights)
+        return catalogue.declared_preprocess(named.ref, named.weights)
 
     def remember(self, node: Node) -> None:
         """Keep the settings behind a node's key, for the next plan's `why`."""
@@ -99,7 +99,7 @@ def prepare(wanted: Wanted) -> Prepared:
     """
     pipeline = spec.load(wanted.path, wanted.sets)
     if wanted.smoke:
-        steps = {name: smoke.shortened(one) for name, one in pipeline.steps.items()}
+        steps = {name: one.short() for name, one in pipeline.steps.items()}
         pipeline = pipeline.model_copy(update={"steps": steps})
     store = Store(wanted.store)
     store.check_place()
@@ -163,30 +163,25 @@ def installed(package: str) -> str:
         return "none"
 
 
-def declaring_step(pipeline: Pipeline) -> str | None:
-    """The first step whose network declares its preprocessing, where the file gives none."""
+def declaring(pipeline: Pipeline) -> Named | None:
+    """The first network that declares its preprocessing, where the file gives none."""
     if getattr(pipeline.task, "preprocess", None) is not None:
         return None
-    for name, one in pipeline.steps.items():
-        ref = getattr(one, "model", None)
-        if ref is not None and names.declares(ref, getattr(one, "weights", None)):
-            return name
-    return None
+    brought = (spec.network() for spec in pipeline.steps.values())
+    return next((named for named in brought if named is not None and named.declares), None)
 
 
 def declaration(pipeline: Pipeline) -> dict[str, str] | None:
     """What stands in the key for declared preprocessing: the network's name, its weights and the library's version."""
-    step = declaring_step(pipeline)
-    if step is None:
+    named = declaring(pipeline)
+    if named is None:
         return None
-    chosen: Any = pipeline.steps[step]
-    name = chosen.model if isinstance(chosen.model, str) else chosen.model.name
-    library = name.partition(":")[0]
-    weights = chosen.weights if chosen.weights in ("none", "default") else "path"
-    return {"declared_by": name, "weights": str(weights), library: installed(library)}
+    reference, library = named.reference, named.reference.library
+    weights = "path" if isinstance(named.weights, FilePath) else named.weights
+    return {"declared_by": reference.name, "weights": str(weights), library: installed(library)}
 
 
-def _read(pipeline: Pipeline, digests: Digests) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+def _read(pipeline: Pipeline, digests: Digests) -> tuple[dict[str, Any], dict[str, dict[Place, str]]]:
     """The task's fingerprint by part, and for each step what stands in its key for the files that it reads.
 
     Raises:
@@ -194,7 +189,7 @@ def _read(pipeline: Pipeline, digests: Digests) -> tuple[dict[str, Any], dict[st
     """
     mistakes: list[InputError] = []
     parts: dict[str, Any] = {}
-    contents: dict[str, dict[str, str]] = {}
+    contents: dict[str, dict[Place, str]] = {}
     try:
         parts = dict(pipeline.task.fingerprint(pipeline.base, digests, declared=declaration(pipeline)))
     except InputError as error:

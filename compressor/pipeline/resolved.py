@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from compressor.pipeline import roles
 from compressor.pipeline.spec import Pipeline
 from compressor.printable import printable
 from compressor.stages.base import StageSpec
@@ -19,7 +18,7 @@ def resolved(pipeline: Pipeline) -> dict[str, Any]:
     """
     steps: dict[str, Any] = {}
     for name, spec in pipeline.steps.items():
-        idle = {field for field, _ in roles.ineffective(spec)}
+        idle = {field for field, _ in spec.ineffective(pipeline.task)}
         fields = _given(spec)
         steps[name] = {"stage": spec.stage, **{field: value for field, value in fields.items() if field not in idle}}
     found: dict[str, Any] = {"version": pipeline.version, "name": pipeline.name, "seed": pipeline.seed}

@@ -6,18 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compressor.errors import meant
 from compressor.pipeline.document import Document, Mistake
-from compressor.pipeline.words import listing, meant, quote
-from compressor.stages.base import Stage, StageSpec
-from compressor.store.artifact import Kind
-
-KINDS: Mapping[Kind, str] = {
-    "model": "a model",
-    "onnx": "an ONNX graph",
-    "bundle": "a bundle",
-    "measurement": "measurements",
-}
-MODEL_MAKING = frozenset({"model", "onnx"})
+from compressor.pipeline.words import listing, quote
+from compressor.stages.base import AnyStage, StageSpec
+from compressor.store.artifact import KINDS, Kind, Traits
+from compressor.strict import Place
+from compressor.tasks.base import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -26,8 +21,13 @@ class Step:
 
     name: str
     raw: Mapping[str, Any]
-    stage: Stage | None
-    spec: StageSpec | None
+    stage: AnyStage | None = None
+    spec: StageSpec | None = None
+
+    @property
+    def makes(self) -> Traits | None:
+        """What it makes, where that is known."""
+        return None if self.stage is None else KINDS[self.stage.makes]
 
 
 def written(kind: type[StageSpec]) -> dict[str, str]:
@@ -35,31 +35,48 @@ def written(kind: type[StageSpec]) -> dict[str, str]:
     return {info.alias or name: name for name, info in kind.model_fields.items()}
 
 
-def roles(stage: Stage, spec: StageSpec) -> dict[str, str]:
-    """Role -> the step that fills it, of the roles that a file names."""
-    fields = written(stage.spec)
-    found = {role: getattr(spec, fields[role]) for role in stage.takes if role in fields}
-    return {role: step for role, step in found.items() if isinstance(step, str)}
+def roles(stage: AnyStage, spec: StageSpec) -> dict[str, str]:
+    """Role -> the step that fills it, of the roles that a file names; `ROLE.0`, `ROLE.1` … where there are several."""
+    fields = written(type(spec))
+    found: dict[str, str] = {}
+    for role in stage.takes:
+        named = getattr(spec, fields[role]) if role in fields else None
+        if isinstance(named, str):
+            found[role] = named
+        elif isinstance(named, tuple):
+            found |= {f"{role}.{index}": step for index, step in enumerate(named)}
+    return found
 
 
-def check(steps: Sequence[Step], document: Document) -> Iterator[Mistake]:
-    """Every mistake between steps: roles, exclusive fields, options without effect."""
+def check(steps: Sequence[Step], document: Document, task: TaskSpec | None) -> Iterator[Mistake]:
+    """Every mistake between steps, between the fields of each, and between those and the task."""
     for position, step in enumerate(steps):
         if step.stage is None:
             continue
-        fields = written(step.stage.spec)
+        form = step.stage.form(step.raw)
         for role in step.stage.takes:
-            if role in fields and isinstance(step.raw.get(role), str):
-                yield from _role(role, step, steps, position, document)
-        yield from _model_or_from(step, fields, document)
+            if role in written(form):
+                for place, name in _named(role, step.raw.get(role)):
+                    yield from _role(place, name, step, steps, position, document)
+        for field, what, todo in form.flaws(step.raw, task):
+            yield document.mistake(("steps", step.name, *field), what, todo)
         if step.spec is not None:
-            yield from _ineffective(step.name, step.spec, fields, document)
+            yield from _ineffective(step.name, step.spec, document, task)
 
 
-def _role(role: str, step: Step, steps: Sequence[Step], position: int, document: Document) -> Iterator[Mistake]:
+def _named(role: str, raw: Any) -> Iterator[tuple[Place, str]]:
+    """The steps that a role names, as written, and where."""
+    if isinstance(raw, str):
+        yield (role,), raw
+    elif isinstance(raw, list):
+        yield from (((role, index), one) for index, one in enumerate(raw) if isinstance(one, str))
+
+
+def _role(
+    field: Place, name: str, step: Step, steps: Sequence[Step], position: int, document: Document
+) -> Iterator[Mistake]:
     assert step.stage is not None
-    name, place = step.raw[role], ("steps", step.name, role)
-    allowed = step.stage.takes[role]
+    place, allowed = ("steps", step.name, *field), step.stage.takes[str(field[0])]
     earlier = [other for other in steps[:position] if other.stage is None or other.stage.makes in allowed]
     fitting = f"name one of: {listing(other.name for other in earlier)}"
     if not earlier:
@@ -78,42 +95,23 @@ def _role(role: str, step: Step, steps: Sequence[Step], position: int, document:
     else:
         other = steps[index].stage
         if other is not None and other.makes not in allowed:
-            what = f"{quote(name)} makes {KINDS[other.makes]} ({other.name})"
+            what = f"{quote(name)} makes {KINDS[other.makes].words} ({other.name})"
             yield document.mistake(place, f"{what}, but {step.stage.name} needs {kinds(allowed)} here", fitting)
 
 
 def kinds(allowed: frozenset[Kind]) -> str:
     """Kinds of artifact in words: `a model or an ONNX graph`."""
-    return " or ".join(words for kind, words in KINDS.items() if kind in allowed)
+    return " or ".join(traits.words for kind, traits in KINDS.items() if kind in allowed)
 
 
-def _ineffective(name: str, spec: StageSpec, fields: Mapping[str, str], document: Document) -> Iterator[Mistake]:
-    for field, why in ineffective(spec):
+def _ineffective(name: str, spec: StageSpec, document: Document, task: TaskSpec | None) -> Iterator[Mistake]:
+    fields = written(type(spec))
+    for field, why in spec.ineffective(task):
         python = fields.get(field, field)
         if python in spec.model_fields_set and getattr(spec, python) is not None:
-            yield document.mistake(
-                ("steps", name, field), f"has no effect: {why}", "" if ";" in why else "leave it out"
-            )
+            yield without_effect(("steps", name, field), why, document)
 
 
-def _model_or_from(step: Step, fields: Mapping[str, str], document: Document) -> Iterator[Mistake]:
-    """A step that can begin with a network of its own or with another step's takes exactly one of them."""
-    assert step.stage is not None
-    if not {"model", "from"} <= fields.keys():
-        return
-    named = any(step.raw.get(field) is not None for field in ("model", "factory"))
-    follows = step.raw.get("from") is not None
-    if named and follows:
-        todo = "keep model for a new network, or from to go on with that step's"
-        yield document.mistake(
-            ("steps", step.name, "from"), "stands beside model, and a step starts from one of them", todo
-        )
-    elif not named and not follows:
-        todo = "add `model: NAME` for a new network, or `from: STEP` to go on with an earlier one"
-        yield document.mistake(("steps", step.name), f"{step.stage.name} has neither model nor from", todo)
-
-
-def ineffective(spec: StageSpec) -> list[tuple[str, str]]:
-    """Fields that do nothing beside the others, as a file names them, and why; written or not."""
-    found = spec.ineffective()
-    return [*found, ("seed", "nothing here is left to chance")] if "seed" in spec.unused() else found
+def without_effect(place: Place, why: str, document: Document) -> Mistake:
+    """The mistake of an option that does nothing."""
+    return document.mistake(place, f"has no effect: {why}", "" if ";" in why else "leave it out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from compressor.stages import WRITTEN
 from compressor.tasks import TASKS
 
 if TYPE_CHECKING:
-    from compressor.stages.base import Stage
+    from compressor.stages.base import AnyStage
     from compressor.tasks.base import TaskKind
 
 
@@ -25,10 +25,10 @@ def pipeline_schema() -> dict[str, Any]:
     return schema_of(WRITTEN, TASKS)
 
 
-def schema_of(stages: Mapping[str, Stage], tasks: Mapping[str, TaskKind]) -> dict[str, Any]:
+def schema_of(stages: Mapping[str, AnyStage], tasks: Mapping[str, TaskKind]) -> dict[str, Any]:
     """The schema of pipeline files that use these stages and tasks."""
     kinds: list[type[BaseModel]] = [PipelineFile, Bounds, MetricBounds]
-    kinds += [stage.spec for stage in stages.values()] + [task.spec for task in tasks.values()]
+    kinds += [form for stage in stages.values() for form in stage.specs] + [task.spec for task in tasks.values()]
     references, made = models_json_schema([(kind, "validation") for kind in kinds], by_alias=True)
     definitions: dict[str, Any] = _without_titles(made["$defs"])
 
@@ -40,7 +40,7 @@ def schema_of(stages: Mapping[str, Stage], tasks: Mapping[str, TaskKind]) -> dic
     parts["task"] |= _by_name(
         "type", {name: (refer(task.spec), _first_line(task.spec)) for name, task in tasks.items()}
     )
-    step = _by_name("stage", {name: (refer(stage.spec), _first_line(stage.spec)) for name, stage in stages.items()})
+    step = _by_name("stage", {name: (_forms(stage, refer), _first_line(stage.spec)) for name, stage in stages.items()})
     definitions["Step"] = step
     parts["steps"] |= {"additionalProperties": {"$ref": "#/$defs/Step"}, "propertyNames": {"pattern": STEP_NAME}}
     limits = {metric: refer(MetricBounds) | {"description": "A metric of the task."} for metric in _metrics(tasks)}
@@ -55,6 +55,18 @@ DECIDE: Mapping[str, Any] = {
     "default": "interval",
     "description": "Whether the whole 95 % interval must keep a limit, or the measured value alone decides.",
 }
+
+
+def _forms(stage: AnyStage, refer: Callable[[type[BaseModel]], dict[str, Any]]) -> dict[str, Any]:
+    """The stage's spec, or the one of its forms that a field decides on; the first where it is left out."""
+    if not stage.forms:
+        return refer(stage.spec)
+    (_, usual), *others = stage.forms.items()
+    chosen = refer(usual)
+    for value, form in others:
+        asked = {"properties": {stage.by: {"const": value}}, "required": [stage.by]}
+        chosen = {"if": asked, "then": refer(form), "else": chosen}
+    return chosen
 
 
 def _by_name(key: str, kinds: Mapping[str, tuple[dict[str, Any], str]]) -> dict[str, Any]:

@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, field_validator
 
-from compressor.errors import InputError
+from compressor.errors import InputError, meant
 from compressor.pipeline import budget as budgets
 from compressor.pipeline import explain, roles
 from compressor.pipeline import steps as reading
 from compressor.pipeline.budget import Budget, Limit
 from compressor.pipeline.document import Document, Mistake, together
-from compressor.pipeline.roles import MODEL_MAKING, Step
-from compressor.pipeline.words import listing, meant, quote
+from compressor.pipeline.roles import Step
+from compressor.pipeline.words import listing, quote
 from compressor.pipeline.yaml_file import scan, text_of
 from compressor.report.judgement.evidence import Decide
 from compressor.stages import WRITTEN
-from compressor.stages.base import Stage, StageSpec
-from compressor.stages.benchmark import BenchmarkSpec
-from compressor.stages.export import ExportSpec
+from compressor.stages.base import AnyStage, StageSpec
+from compressor.store.artifact import KINDS
 from compressor.strict import Frozen
 from compressor.tasks.base import TaskSpec
 
@@ -89,7 +88,7 @@ class Pipeline(Frozen):
     budget: tuple[Limit, ...]
     decide: Decide
     _document: Document = PrivateAttr()
-    _stages: Mapping[str, Stage] = PrivateAttr()
+    _stages: Mapping[str, AnyStage] = PrivateAttr()
 
     @property
     def document(self) -> Document:
@@ -121,7 +120,7 @@ class Pipeline(Frozen):
         """The line of each key."""
         return self._document.lines
 
-    def stage(self, step: str) -> Stage:
+    def stage(self, step: str) -> AnyStage:
         """The stage of a step."""
         return self._stages[self.steps[step].stage]
 
@@ -154,7 +153,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Pipeline:
 
 
 def parse(
-    document: Document, *, stages: Mapping[str, Stage] | None = None, tasks: Mapping[str, TaskKind] | None = None
+    document: Document, *, stages: Mapping[str, AnyStage] | None = None, tasks: Mapping[str, TaskKind] | None = None
 ) -> Pipeline:
     """The pipeline that a document describes; InputError with every mistake in it."""
     stages = WRITTEN if stages is None else stages
@@ -166,11 +165,11 @@ def parse(
     task, wrong = _task(data.get("task"), document, tasks)
     mistakes += wrong
     metrics, ranges = (None, {}) if task is None else (task.metrics, task.metric_ranges)
-    steps, wrong = reading.read(data.get("steps"), document, stages, metrics, ranges)
+    steps, wrong = reading.read(data.get("steps"), document, stages, task)
     mistakes += wrong
     limits, wrong = budgets.parse(data.get("budget"), metrics, ranges, document)
     mistakes += wrong
-    mistakes += _shipping(data, steps, limits, document)
+    mistakes += _shipping(data, steps, limits, document, stages)
     mistakes = [*document.mistakes, *(mistake for mistake in mistakes if mistake.error.where not in told)]
     if mistakes or file is None or task is None:
         raise together(mistakes)
@@ -203,20 +202,26 @@ def _task(raw: Any, document: Document, tasks: Mapping[str, TaskKind] | None) ->
 
 
 def _exports(steps: Sequence[Step]) -> list[str]:
-    return [step.name for step in steps if step.stage is not None and step.stage.makes == "bundle"]
+    return [step.name for step in steps if step.makes is not None and step.makes.ships]
+
+
+def _networks(steps: Sequence[Step]) -> list[str]:
+    return [step.name for step in steps if step.makes is not None and step.makes.network]
 
 
 def _first_model(steps: Sequence[Step]) -> str | None:
-    return next((step.name for step in steps if step.stage is not None and step.stage.makes in MODEL_MAKING), None)
+    return next(iter(_networks(steps)), None)
 
 
-def _shipping(data: Mapping[str, Any], steps: Sequence[Step], limits: Budget, document: Document) -> list[Mistake]:
+def _shipping(
+    data: Mapping[str, Any], steps: Sequence[Step], limits: Budget, document: Document, stages: Mapping[str, AnyStage]
+) -> list[Mistake]:
     """What is wrong with baseline, ship, and limits that nothing would measure."""
     if not steps:
         return []
     mistakes: list[Mistake] = []
     exports = _exports(steps)
-    makers = [step.name for step in steps if step.stage is not None and step.stage.makes in MODEL_MAKING]
+    makers = _networks(steps)
     unsure = {step.name for step in steps if step.stage is None}
     for field, fitting, purpose in (
         ("baseline", makers, "makes no model to compare with"),
@@ -237,13 +242,19 @@ def _shipping(data: Mapping[str, Any], steps: Sequence[Step], limits: Budget, do
                 place, "is a second export step, and the file does not say which ships", f"add `ship: {exports[-1]}`"
             )
         )
-    benchmark = bool(unsure) or any(step.stage is not None and step.stage.name == "benchmark" for step in steps)
-    batches = _batches(steps, data.get("ship") or next(iter(exports), None))
-    return mistakes + budgets.unmeasured(limits, benchmark, bool(unsure) or bool(exports), document, batches)
+    timed = bool(unsure) or any(step.stage is not None and step.stage.times for step in steps)
+    needs = budgets.Needs(
+        timing=next((name for name, stage in stages.items() if stage.times), ""), timed=timed,
+        shipping=next((name for name, stage in stages.items() if KINDS[stage.makes].ships), ""),
+        ships=bool(unsure) or bool(exports), batches=_batches(steps, data.get("ship") or next(iter(exports), None)),
+    )  # fmt: skip
+    return mistakes + budgets.unmeasured(limits, needs, document)
 
 
-def _batches(steps: Sequence[Step], ship: Any) -> tuple[int, int] | None:
-    """The benchmark's first batch size and the shipped file's only one; None where it takes any, or one is wrong."""
-    sizes = next((one.spec.batch_sizes for one in steps if isinstance(one.spec, BenchmarkSpec)), None)
-    only = next((one.spec.batch_size for one in steps if one.name == ship and isinstance(one.spec, ExportSpec)), None)
-    return (sizes[0], only) if sizes and isinstance(only, int) else None
+def _batches(steps: Sequence[Step], ship: Any) -> tuple[StageSpec, StageSpec] | None:
+    """The timing step's spec and the shipping one's, where the first times another batch than the other takes."""
+    timing = next((step.spec for step in steps if step.spec and step.stage and step.stage.times), None)
+    ships = next((step.spec for step in steps if step.name == ship), None)
+    if timing is None or ships is None or None in (timing.batch, ships.batch) or timing.batch == ships.batch:
+        return None
+    return timing, ships

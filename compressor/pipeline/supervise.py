@@ -143,9 +143,11 @@ def _death(code: int, step: Mapping[str, Any], output: str) -> CompressError:
     elif "memory" in how:
         how += address_limit()
     what = f"the working process {how}"
-    todo, batch_size = "see what ended it", step.get("batch_size")
+    todo = "see what ended it"
     if "memory" in how:
-        todo = "free memory or use a smaller network"
-        if batch_size and batch_size > 1:
-            todo = f"free memory, or try batch_size: {max(1, batch_size // 2)} (it was {batch_size})"
+        todo = (
+            f"free memory, or try {relief}"
+            if (relief := step.get("relief"))
+            else "free memory or use a smaller network"
+        )
     return Died(where, f"{what}; nothing is lost, everything finished so far is kept", todo)

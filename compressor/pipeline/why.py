@@ -12,7 +12,6 @@ _PARTS = {"preprocess": "new preprocessing", "augment": "new augmentation"}
 _PLAIN = {"seed": "seed", "device": "device", "isa": "instruction set", "opset": "opset"}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 40
-_ABSENT = object()
 
 
 def reasons(old: Mapping[str, Any], new: Mapping[str, Any], sources: Sequence[tuple[str, str]] = ()) -> list[str]:
@@ -43,20 +42,27 @@ def reasons(old: Mapping[str, Any], new: Mapping[str, Any], sources: Sequence[tu
 
 
 def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    # Another form of a stage has other settings, which say nothing beside the one that asked for it.
+    apart = {name for name in old.keys() ^ new.keys() if not _is_digest(old.get(name, new.get(name)))}
     before, after = dict(_leaves(old)), dict(_leaves(new))
-    for path in dict.fromkeys([*after, *before]):
-        was, now = before.get(path, _ABSENT), after.get(path, _ABSENT)
-        if was == now or (_absent(was) and _absent(now)):
-            continue
+    changed = [
+        path
+        for path in dict.fromkeys([*after, *before])
+        if before.get(path) != after.get(path) and path.partition(".")[0] not in apart
+    ]
+    if apart and not changed:
+        yield "other settings"
+    for path in changed:
+        was, now = before.get(path), after.get(path)
         name = path.removesuffix(".name")
-        if any(isinstance(one, str) and _DIGEST.fullmatch(one) for one in (was, now)):
+        if _is_digest(was) or _is_digest(now):
             yield f"new {name}"
         else:
             yield f"{name} {_show(was)} -> {_show(now)}"
 
 
-def _absent(value: Any) -> bool:
-    return value is _ABSENT or value is None
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -91,7 +97,7 @@ def _libraries(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _show(value: Any) -> str:
-    if _absent(value):
+    if value is None:
         return "none"
     if isinstance(value, str):
         return value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 Node = Mapping[str, Any]
@@ -30,18 +29,6 @@ def quote(value: Any) -> str:
 def listing(names: Iterable[Any]) -> str:
     """Names in quotes, with commas between them."""
     return ", ".join(quote(name) for name in names)
-
-
-def closest(word: object, names: Iterable[str]) -> str | None:
-    """The name that was probably meant, if one is near."""
-    found = get_close_matches(str(word), list(names), n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
-def meant(word: object, names: Iterable[str], otherwise: str) -> str:
-    """What to do about an unknown name: the one that was probably meant, or something else."""
-    near = closest(word, names)
-    return f'did you mean "{near}"?' if near else otherwise
 
 
 def resolve(node: Node, root: Node) -> Node:

@@ -6,29 +6,17 @@ Nothing in the file is executed, and tags that would make objects are refused.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from compressor.errors import InputError
-from compressor.pipeline.document import Document, Place, together
+from compressor.pipeline.document import Document, together
 from compressor.pipeline.overrides import override
 from compressor.pipeline.words import quote
 from compressor.pipeline.yaml_nodes import Builder, Loader, problem_of
 
-PATH_FIELDS: tuple[tuple[str | None, ...], ...] = (
-    ("task", "data", "root"),
-    ("task", "data", "folder"),
-    ("steps", None, "weights"),
-)
-"""Fields in which `${NAME}` takes a variable of the environment; None stands for any key."""
-
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _HINTS = (
     ("\\t", "indent with spaces, not with tabs"),
     ("mapping values are not allowed", "put text that holds a colon in quotes, and check the indentation"),
@@ -84,7 +72,7 @@ def scan(text: str, path: Path, sets: Sequence[str] = ()) -> Document:
     builder = Builder(path)
     data = builder.value(node, ())
     document = Document(data, builder.lines, path, text, mistakes=tuple(builder.mistakes))
-    return _expanded(override(document, sets))
+    return override(document, sets)
 
 
 def _not_yaml(error: yaml.YAMLError, path: Path) -> InputError:
@@ -100,28 +88,3 @@ def _not_yaml(error: yaml.YAMLError, path: Path) -> InputError:
     )
     todo = next((hint for sign, hint in _HINTS if sign in problem), "check brackets, quotes and indentation there")
     return InputError(where, f"not YAML: {problem}{column}{since}", todo)
-
-
-def _expanded(document: Document) -> Document:
-    """The document with `${NAME}` replaced in its paths; an unset variable is a mistake."""
-    mistakes = list(document.mistakes)
-
-    def expand(value: Any, place: Place) -> Any:
-        if isinstance(value, dict):
-            return {key: expand(part, (*place, key)) for key, part in value.items()}
-        if not isinstance(value, str) or not any(_fits(place, path_field) for path_field in PATH_FIELDS):
-            return value
-        for name in _VARIABLE.findall(value):
-            if not os.environ.get(name):
-                mistakes.append(
-                    document.mistake(
-                        place, f"the environment has no variable {name or '${}'}", f"set it: export {name or 'NAME'}=…"
-                    )
-                )
-        return _VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[0], value)
-
-    return replace(document, data=expand(document.data, ()), mistakes=tuple(mistakes))
-
-
-def _fits(place: Place, wanted: tuple[str | None, ...]) -> bool:
-    return len(place) == len(wanted) and all(want in (None, part) for part, want in zip(place, wanted, strict=True))

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import yaml
 
 from compressor.errors import InputError, unspelled
-from compressor.pipeline.document import Mistake, Place, dotted
+from compressor.pipeline.document import Mistake, dotted
 from compressor.pipeline.words import quote
+from compressor.strict import Place
 
 _MOST_VALUES = 50_000
 _DEEPEST = 50

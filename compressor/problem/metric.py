@@ -61,3 +61,9 @@ def _right(outputs: Arrays, targets: Arrays) -> np.ndarray:
 
 ACCURACY = mean("accuracy", _right, unit="share", range=(0.0, 1.0))
 """The share of samples whose highest score, of the output [samples, classes], is the target's, int64 [samples]."""
+
+
+def out_of_range(metric: str, value: float, low: float, high: float) -> tuple[str, str]:
+    """What is wrong with a limit that a metric of this range always keeps or never can, and what to do."""
+    share = f"; write {value / 100:g} for {value:g} %" if (low, high) == (0, 1) and 1 < value <= 100 else ""
+    return f"{value:g} is out of range", f"{metric} is a number from {low:g} to {high:g}{share}"

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compressor.stages.base import Stage
+    from compressor.stages.base import AnyStage
 
 WRITABLE = (
     "load",
@@ -22,16 +22,16 @@ HIDDEN = ("evaluate", "compare")
 """Stages that the plan puts in by itself; no file names them."""
 
 
-class _Registry(Mapping[str, "Stage"]):
+class _Registry(Mapping[str, "AnyStage"]):
     """Stages by name, each read from its file when it is first asked for."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
 
-    def __getitem__(self, name: str) -> Stage:
+    def __getitem__(self, name: str) -> AnyStage:
         if name not in self._names:
             raise KeyError(name)
-        stage: Stage = import_module(f"{__name__}.{name}").STAGE
+        stage: AnyStage = import_module(f"{__name__}.{name}").STAGE
         return stage
 
     def __iter__(self) -> Iterator[str]:
@@ -44,8 +44,8 @@ class _Registry(Mapping[str, "Stage"]):
         return name in self._names
 
 
-STAGES: Mapping[str, Stage] = _Registry(WRITABLE + HIDDEN)
+STAGES: Mapping[str, AnyStage] = _Registry(WRITABLE + HIDDEN)
 """Every stage."""
 
-WRITTEN: Mapping[str, Stage] = _Registry(WRITABLE)
+WRITTEN: Mapping[str, AnyStage] = _Registry(WRITABLE)
 """The stages that a file can name."""

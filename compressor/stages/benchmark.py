@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from compressor.evaluation.evaluation import Evaluation
 from compressor.latency import plan
 from compressor.problem.context import Context
-from compressor.stages.base import SettledSpec, Stage
+from compressor.problem.work import Work
+from compressor.stages.base import EveryPart, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 SMOKE_ROUNDS = 2
@@ -86,6 +87,24 @@ class BenchmarkSpec(SettledSpec):
             raise ValueError("a value is given twice; name each once")
         return values
 
+    @property
+    def batch(self) -> int | None:
+        """The one that decides."""
+        return self.batch_sizes[0]
+
+    def with_batch(self, size: int) -> str:
+        """The first of the list."""
+        return f"put {size} first in the benchmark's batch_sizes"
+
+    def short(self) -> Self:
+        """A round or two."""
+        return self.model_copy(update={"rounds": SMOKE_ROUNDS, "min_seconds": 0.0})
+
+    def work(self, sizes: Mapping[str, int]) -> Work:
+        """Every process starts, opens all and warms up, as the smoke's one did; rounds take the time asked for."""
+        settings = len(self.threads) * len(self.batch_sizes)
+        return Work({"rounds": self.rounds}, self.processes - 1, sizes["models"] * settings * self.min_seconds)
+
 
 def run(spec: BenchmarkSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Write latency.json and rounds.json; tell how many rounds were disturbed and what could not be measured."""
@@ -148,9 +167,9 @@ STAGE = Stage(
     spec=BenchmarkSpec,
     makes="measurement",
     run=run,
-    takes={"models": frozenset({"onnx"})},
+    derives={"models": EveryPart("evaluation")},
     libraries=("onnxruntime", "numpy"),
     revision=3,
     isa=True,
-    repeatable=False,
+    times=True,
 )

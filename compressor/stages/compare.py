@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from compressor.evaluation.evaluation import Evaluation
 from compressor.problem.context import Context
-from compressor.stages.base import SettledSpec, Stage
+from compressor.stages.base import PartOf, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ STAGE = Stage(
     spec=CompareSpec,
     makes="measurement",
     run=run,
-    takes={"baseline": frozenset({"onnx"}), "shipped": frozenset({"onnx"})},
+    part="comparison",
+    derives={"baseline": PartOf("evaluation", "baseline"), "shipped": PartOf("evaluation", "ship")},
     uses=frozenset({"test", "preprocess"}),
     libraries=("numpy", "pillow"),
     revision=2,

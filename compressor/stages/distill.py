@@ -13,11 +13,11 @@ from pydantic import Field
 from compressor.distillation import learning
 from compressor.problem.context import Context
 from compressor.stages import starting
-from compressor.stages.base import Stage, StageSpec
+from compressor.stages.base import Stage, StartSpec, TaughtSpec
 from compressor.store.artifact import Artifact
 
 
-class DistillSpec(learning.TeacherFields, starting.StartFields, StageSpec):
+class DistillSpec(TaughtSpec, StartSpec):
     """A student learns from the labels and from the softened answers of a teacher, which stays as it is.
 
     loss = alpha * CE + (1 - alpha) * T^2 * KL(teacher || student) at temperature T (Hinton et al., 2015,
@@ -28,10 +28,6 @@ class DistillSpec(learning.TeacherFields, starting.StartFields, StageSpec):
     teacher: str = Field(
         description="Earlier step whose network teaches; it may be a loaded, a trained or a pruned one."
     )
-
-    def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination, and why."""
-        return [*super().ineffective(), *starting.ineffective(self)]
 
 
 def run(spec: DistillSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -51,7 +47,7 @@ STAGE = Stage(
     makes="model",
     run=run,
     takes={"teacher": frozenset({"model"}), "from": frozenset({"model"})},
-    sketch=starting.sketch,
+    untrained=starting.untrained,
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch",),
     isa=True,

@@ -18,7 +18,8 @@ from compressor.models.answer_kinds import ANSWERS, MEANINGS, NAMES
 from compressor.problem.batch import Arrays, Tensors, joined, only
 from compressor.problem.context import Context
 from compressor.problem.task import Form, Split, answering
-from compressor.stages.base import SettledSpec, Stage
+from compressor.problem.work import Work
+from compressor.stages.base import SettledSpec, Stage, TakenOver
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class EvaluateSpec(SettledSpec):
 
     stage: Literal["evaluate"] = "evaluate"
     from_: str = Field("", alias="from", description="The step whose result is evaluated.")
+
+    def work(self, sizes: Mapping[str, int]) -> Work:
+        """Every sample of two splits."""
+        return Work({"samples": sizes["validation"] + sizes["test"]})
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,9 @@ STAGE = Stage(
     spec=EvaluateSpec,
     makes="onnx",
     run=run,
-    takes={"from": frozenset({"model", "onnx", "bundle"}), "core": frozenset({"onnx"})},
+    part="evaluation",
+    takes={"from": frozenset({"model", "onnx", "bundle"})},
+    derives={"core": TakenOver("core")},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
     revision=5,

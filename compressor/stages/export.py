@@ -16,7 +16,7 @@ from compressor.problem.batch import only
 from compressor.problem.context import Context
 from compressor.problem.task import Form, answering
 from compressor.stages import single
-from compressor.stages.base import SettledSpec, Stage
+from compressor.stages.base import PartOf, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
 
@@ -73,6 +73,19 @@ class ExportSpec(SettledSpec):
         True, description="Whether pictures of the test set go along, as golden samples that any device can reproduce."
     )
     licence: str | None = Field(None, max_length=500, description="Licence of the weights, for the model card.")
+
+    @property
+    def batch(self) -> int | None:
+        """The one that the file takes."""
+        return None if self.batch_size == "dynamic" else self.batch_size
+
+    def with_batch(self, size: int) -> str:
+        """The file's own."""
+        return "export with another batch_size"
+
+    def relief(self) -> str:
+        """Half the batch."""
+        return "" if self.batch in (None, 1) else f"batch_size: {(self.batch or 0) // 2} (it was {self.batch})"
 
 
 def run(spec: ExportSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -276,6 +289,7 @@ STAGE = Stage(
     makes="bundle",
     run=run,
     takes={"from": frozenset({"model", "onnx"})},
+    derives={"core": PartOf("evaluation"), "float": PartOf("evaluation", back_to="model")},
     uses=frozenset({"validation", "test", "preprocess"}),
     libraries=("onnx", "onnxruntime", "numpy", "pillow"),
     revision=9,

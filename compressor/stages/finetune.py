@@ -7,19 +7,14 @@ from typing import Any, Literal
 
 from compressor.problem.context import Context
 from compressor.stages import starting
-from compressor.stages.base import Stage, StageSpec
+from compressor.stages.base import Stage, StartSpec, TrainingSpec
 from compressor.store.artifact import Artifact
-from compressor.training.settings import TrainingFields
 
 
-class FinetuneSpec(TrainingFields, starting.StartFields, StageSpec):
+class FinetuneSpec(TrainingSpec, StartSpec):
     """Training with the labels alone; a last layer of other classes is replaced."""
 
     stage: Literal["finetune"] = "finetune"
-
-    def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination, and why."""
-        return [*super().ineffective(), *starting.ineffective(self)]
 
 
 def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -40,7 +35,7 @@ STAGE = Stage(
     makes="model",
     run=run,
     takes={"from": frozenset({"model"})},
-    sketch=starting.sketch,
+    untrained=starting.untrained,
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch",),
     isa=True,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from compressor.errors import InputError, StepError
+from compressor.errors import InputError, StepError, meant
 from compressor.models import names
+from compressor.models.settings import WEIGHTS, ModelRef, Weights, right_weights
 from compressor.problem.context import Context
+from compressor.problem.metric import out_of_range
 from compressor.stages import starting
-from compressor.stages.base import ModelRef, Stage, StageSpec
+from compressor.stages.base import Flaw, NetworkSpec, Stage
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
+from compressor.tasks.base import TaskSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,26 +39,20 @@ class Bounds(Frozen):
         return self
 
 
-class LoadSpec(starting.NamesModel, StageSpec):
+class LoadSpec(NetworkSpec):
     """A trained network as it is, with exactly the task's classes."""
 
     stage: Literal["load"] = "load"
     model: ModelRef = Field(description="Network: a name, `{name, widths}` or `{factory, args}`.")
-    weights: str | None = Field(
+    weights: Weights | None = Field(
         None,
         validate_default=True,
-        description=f"Weights: {starting.WEIGHTS}. Needed, except with a factory, which may bring its own (`none`).",
+        description=f"Weights: {WEIGHTS}. Needed, except with a factory, which may bring its own (`none`).",
     )
-    key: str | None = Field(None, description="Where in the weights' file the tensors lie, when not at a usual place.")
     expect: dict[str, Bounds] = Field(
         default_factory=dict,
         description="Limits of metrics on the validation split; a network outside of them stops the run.",
     )
-
-    @field_validator("model")
-    @classmethod
-    def _known(cls, model: object) -> Any:
-        return starting.known_model(model)
 
     @field_validator("weights")
     @classmethod
@@ -63,11 +60,23 @@ class LoadSpec(starting.NamesModel, StageSpec):
         model = info.data.get("model")
         if weights is None and model is not None and not names.reference(model).factory:
             raise ValueError(f"is needed for {names.reference(model)}; write none, default, or the path of a file")
-        return starting.right_weights(weights, model)
+        return right_weights(weights, model)
 
-    def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination, and why."""
-        return starting.ineffective(self)
+    @classmethod
+    def flaws(cls, written: Mapping[str, Any], task: TaskSpec | None) -> Iterator[Flaw]:
+        """Names in `expect` that are no metrics of the task, and limits that no metric could pass or miss."""
+        expect = written.get("expect")
+        for name, bounds in expect.items() if task is not None and isinstance(expect, Mapping) else ():
+            assert task is not None
+            if name not in task.metrics:
+                known = f"its metrics are {', '.join(task.metrics)}"
+                yield ("expect", name), "no such metric of the task", meant(name, task.metrics, known)
+            elif name in task.metric_ranges and isinstance(bounds, Mapping):
+                low, high = task.metric_ranges[name]
+                for limit, value in bounds.items():
+                    if isinstance(value, int | float) and not low <= value <= high:
+                        yield ("expect", name, limit), *out_of_range(name, value, low, high)
+        yield from super().flaws(written, task)
 
     def unused(self) -> frozenset[str]:
         """Only `expect` looks at data, and only untrained weights are drawn."""
@@ -124,9 +133,9 @@ def _expected(spec: LoadSpec, model: nn.Module, context: Context) -> dict[str, f
     return {f"validation_{name}": found[name] for name in spec.expect}
 
 
-def sketch(spec: LoadSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
+def untrained(spec: LoadSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
     """The network, with its weights where they lie in a file."""
-    return starting.sketch(spec, networks, context, new_head=False)
+    return starting.untrained(spec, networks, context, new_head=False)
 
 
 STAGE = Stage(
@@ -134,7 +143,8 @@ STAGE = Stage(
     spec=LoadSpec,
     makes="model",
     run=run,
-    sketch=sketch,
+    untrained=untrained,
     uses=frozenset({"validation", "preprocess"}),
     libraries=("torch",),
+    foreign=True,
 )

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from compressor.distillation import learning
 from compressor.problem.context import Context
 from compressor.stages import starting
-from compressor.stages.base import Stage, StageSpec
+from compressor.stages.base import Stage, TaughtSpec
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
 
@@ -35,7 +35,7 @@ class Keep(Frozen):
         return self
 
 
-class PruneSpec(learning.TeacherFields, StageSpec):
+class PruneSpec(TaughtSpec):
     """Channels are really removed: the network is narrower, and needs no special kernels.
 
     The widths are searched per layer, by importance for cost, until the share is met within 0.02.
@@ -80,7 +80,7 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     return {**facts, "kept": pruned.kept, "widths": widths, **whole}
 
 
-def sketch(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
+def untrained(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
     """An untrained network as narrow as the step will make it; what cannot be had is found here.
 
     Raises:
@@ -160,9 +160,10 @@ STAGE = Stage(
     makes="model",
     run=run,
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
-    sketch=sketch,
+    untrained=untrained,
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "torch-pruning", "numpy"),
     revision=2,
     isa=True,
+    if_slower="prune with a larger round_to",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -12,7 +12,8 @@ from compressor.distillation import learning
 from compressor.errors import InputError
 from compressor.evaluation.evaluation import Evaluation
 from compressor.problem.context import Context
-from compressor.stages.base import Stage, StageSpec
+from compressor.problem.work import Work
+from compressor.stages.base import PartOf, Stage, StageSpec, TaughtSpec, TrainingSpec
 from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+SMOKE_SAMPLES = 64
 EXAMPLES = 2
 """Samples that show which batch norm follows which convolution."""
 
 
-class QuantizeSpec(StageSpec, learning.TeacherFields):
+class QuantizeSpec(StageSpec):
     """Activations uint8, weights int8 per channel; `ptq` calibrates on training samples, `qat` trains first."""
 
     stage: Literal["quantize"] = "quantize"
@@ -44,6 +46,37 @@ class QuantizeSpec(StageSpec, learning.TeacherFields):
     allow_float: tuple[str, ...] = Field(
         (), description="Operators (`ConvTranspose`) or layers (`up1`) that may stay float where no integer kernel is."
     )
+
+    @property
+    def passes(self) -> int:
+        """Passes over the samples of the calibration."""
+        return 1 if self.calibration == "minmax" else 2
+
+    def short(self) -> Self:
+        """A batch of samples."""
+        return super().short().model_copy(update={"calibration_samples": SMOKE_SAMPLES})
+
+    def work(self, sizes: Mapping[str, int]) -> Work:
+        """The samples that calibrate."""
+        return Work({"samples": self.passes * min(self.calibration_samples, sizes["train"])})
+
+
+class PtqSpec(QuantizeSpec):
+    """The network as it is, rounded."""
+
+    method: Literal["ptq"] = Field("ptq", description="Rounds the model as it is.")
+
+    lacks: ClassVar[str] = "method ptq does not train, only qat does"
+
+    def unused(self) -> frozenset[str]:
+        """Calibration takes the first training samples in their fixed order, as they are."""
+        return frozenset({"validation", "augment", "seed"})
+
+
+class QatSpec(QuantizeSpec, TaughtSpec):
+    """The network, trained with the rounding first."""
+
+    method: Literal["qat"] = Field("qat", description="Trains the model with the rounding first.")
     alpha: float = Field(0.5, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
     epochs: int = Field(2, ge=1, le=10_000, description="Passes over the training samples.")
     learning_rate: float = Field(
@@ -56,16 +89,9 @@ class QuantizeSpec(StageSpec, learning.TeacherFields):
         "auto", description="Both mean float32: bfloat16 has 256 levels an octave and cannot carry the rounding."
     )
 
-    def ineffective(self) -> list[tuple[str, str]]:
-        """Options without effect in their combination, and why."""
-        if self.method == "ptq":
-            why = "method ptq does not train, only qat does"
-            return [(name, why) for name in learning.TeacherFields.model_fields]
-        return learning.TeacherFields.ineffective(self)
-
-    def unused(self) -> frozenset[str]:
-        """Calibration takes the first training samples in their fixed order, as they are."""
-        return frozenset({"validation", "augment", "seed"}) if self.method == "ptq" else frozenset()
+    def work(self, sizes: Mapping[str, int]) -> Work:
+        """The training, then the samples that calibrate."""
+        return Work({**TrainingSpec.work(self, sizes).units, **QuantizeSpec.work(self, sizes).units})
 
 
 def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
@@ -82,17 +108,16 @@ def run(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) ->
         "holds_on": ptq.HOLDS_ON[spec.weight_bits],
     }
     core = inputs["core"].file("core.onnx")
-    if spec.method == "qat":
+    if isinstance(spec, QatSpec):
         core, more = _train(spec, inputs, context)
         facts |= more
     context.progress.say(f"ranges from {facts['calibration_samples']} training samples, {spec.calibration}")
-    passes = 1 if spec.calibration == "minmax" else 2
     done = 0
 
     def advance(samples: int) -> None:
         nonlocal done
         done += samples
-        context.progress.advance(done, passes * facts["calibration_samples"], "samples")
+        context.progress.advance(done, spec.passes * facts["calibration_samples"], "samples")
 
     ptq.quantize(
         core,
@@ -117,7 +142,7 @@ def _samples(context: Context, batch_size: int, limit: int) -> Iterator[np.ndarr
         yield only(batch.inputs).numpy()
 
 
-def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Path, dict[str, Any]]:
+def _train(spec: QatSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Path, dict[str, Any]]:
     """The float graph of the trained network, and what there is to tell."""
     from compressor.models import network
     from compressor.onnx_graph import exporter
@@ -137,7 +162,7 @@ def _train(spec: QuantizeSpec, inputs: Mapping[str, Artifact], context: Context)
     return core, facts
 
 
-def sketch(spec: QuantizeSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
+def untrained(spec: QuantizeSpec, networks: Mapping[str, nn.Module], context: Context) -> nn.Module:
     """The network as it is.
 
     Raises:
@@ -155,13 +180,16 @@ def sketch(spec: QuantizeSpec, networks: Mapping[str, nn.Module], context: Conte
     return networks["from"]
 
 
-STAGE = Stage(
+STAGE = Stage[QuantizeSpec](
     name="quantize",
     spec=QuantizeSpec,
+    by="method",
+    forms={"ptq": PtqSpec, "qat": QatSpec},
     makes="onnx",
     run=run,
-    sketch=sketch,
+    untrained=untrained,
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
+    derives={"core": PartOf("evaluation")},
     uses=frozenset({"train", "validation", "preprocess", "augment"}),
     libraries=("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
     revision=4,

@@ -11,6 +11,25 @@ Kind = Literal["model", "onnx", "bundle", "measurement"]
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What a kind of artifact is. words: in a sentence. network: whether it is a model that others can be compared
+    with. graph: whether an ONNX graph is made in it. ships: whether it goes to a device."""
+
+    words: str
+    network: bool = False
+    graph: bool = False
+    ships: bool = False
+
+
+KINDS: Mapping[Kind, Traits] = {
+    "model": Traits("a model", network=True),
+    "onnx": Traits("an ONNX graph", network=True, graph=True),
+    "bundle": Traits("a bundle", graph=True, ships=True),
+    "measurement": Traits("measurements"),
+}
+
+
+@dataclass(frozen=True)
 class Artifact:
     """One step's result. `facts` are what the stage found out, as JSON; equal runs have equal facts.
 

@@ -59,7 +59,7 @@ class TrainingFields(Frozen):
             return {"learning_rate": 0.001, **data}
         return data
 
-    def ineffective(self) -> list[tuple[str, str]]:
+    def idle(self) -> list[tuple[str, str]]:
         """Options, as a file names them, without effect in their combination, and why; written or not."""
         found = []
         if self.optimizer == "adamw" and self.momentum:

@@ -134,7 +134,7 @@ def accepts(node: Any, value: Any, root: Any) -> bool:
         "enum" not in node or value in node["enum"],
         "anyOf" not in node or any(accepts(part, value, root) for part in node["anyOf"]),
         all(accepts(part, value, root) for part in node.get("allOf", ())),
-        "if" not in node or not accepts(node["if"], value, root) or accepts(node["then"], value, root),
+        "if" not in node or accepts(node.get("then" if accepts(node["if"], value, root) else "else", {}), value, root),
     ]
     if isinstance(value, dict):
         known = node.get("properties", {})

@@ -11,6 +11,8 @@ import pytest
 from compressor.pipeline import budget
 from compressor.pipeline.budget import Budget, Limit
 from compressor.pipeline.document import Document
+from compressor.stages.benchmark import BenchmarkSpec
+from compressor.stages.export import ExportSpec
 
 DOCUMENT = Document({}, {("budget",): 3}, Path("x.yaml"), "")
 RANGES = {"accuracy": (0.0, 1.0), "error": (-2.0, 6.0)}
@@ -140,15 +142,18 @@ def test_a_benchmark_measures_what_is_timed(measure: str) -> None:
     )
 
     def sentences(benchmark: bool, exports: bool, batches: tuple[int, int] | None = None) -> list[str]:
-        found = budget.unmeasured(limits, benchmark, exports, DOCUMENT, batches)
+        specs = None
+        if batches is not None:
+            shipped = ExportSpec.model_validate({"from": "net", "batch_size": batches[1]})
+            specs = BenchmarkSpec(batch_sizes=(batches[0],)), shipped
+        needs = budget.Needs("benchmark", benchmark, "export", exports, specs)
+        found = budget.unmeasured(limits, needs, DOCUMENT)
         return [mistake.error.sentence().removeprefix("x.yaml:3: budget") for mistake in found]
 
     assert sentences(True, True) == []
-    assert sentences(True, True, (4, 4)) == []
     assert sentences(False, True) == [
         f".{measure}: needs a benchmark step; add one, like `latency: {{stage: benchmark}}`"
     ]
-    assert sentences(False, True, (1, 4)) == sentences(False, True)
     assert sentences(True, True, (1, 4)) == [
         f".{measure}: is decided at batch 1, and what ships takes batches of 4 only; "
         "put 4 first in the benchmark's batch_sizes, or export with another batch_size"
@@ -156,4 +161,4 @@ def test_a_benchmark_measures_what_is_timed(measure: str) -> None:
     assert sentences(True, False) == [
         ": is about what ships, and no step exports; add a step like `edge: {stage: export, from: …}`"
     ]
-    assert budget.unmeasured(Budget(), False, False, DOCUMENT) == []
+    assert budget.unmeasured(Budget(), budget.Needs("benchmark", False, "export", False), DOCUMENT) == []

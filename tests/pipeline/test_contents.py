@@ -27,7 +27,7 @@ def digest(tmp_path: Path):
     (tmp_path / "other.py").write_text("")
 
     def of_now() -> str:
-        return contents.of_step(spec.load(tmp_path / "mine.yaml"), Digests(None), "net")["factory"]
+        return contents.of_step(spec.load(tmp_path / "mine.yaml"), Digests(None), "net")["model", "factory"]
 
     return of_now
 

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from compressor.pipeline.estimate import real_seconds
-from compressor.pipeline.smoke import Pace
+from compressor.pipeline.node import NodeName
+from compressor.pipeline.pace import Pace
 from compressor.stages.benchmark import BenchmarkSpec
+from compressor.stages.compare import CompareSpec
+from compressor.stages.evaluate import EvaluateSpec
 from compressor.stages.finetune import FinetuneSpec
-from compressor.stages.quantize import QuantizeSpec
+from compressor.stages.quantize import STAGE, QuantizeSpec
 
 SIZES = {"train": 1000, "validation": 100, "test": 200, "models": 3}
 
@@ -24,31 +27,31 @@ def pace(unit: str, each: float) -> Pace:
 
 
 def quantize(**fields: Any) -> QuantizeSpec:
-    return QuantizeSpec.model_validate({"from": "net", **fields})
+    return STAGE.form(fields).model_validate({"from": "net", **fields})
 
 
 @pytest.mark.parametrize(
-    ("step", "name", "seen", "seconds"),
+    ("step", "seen", "seconds"),
     [
-        (None, "net.evaluation", pace("samples", 0.01), 2 + 0.01 * 300),
-        (FinetuneSpec(model="resnet8", epochs=3, batch_size=128), "net", pace("batches", 0.5), 2 + 0.5 * 3 * 8),
-        (quantize(calibration_samples=64), "int8", pace("samples", 0.1), 2 + 0.1 * 64),
-        (quantize(calibration_samples=64, calibration="mse"), "int8", pace("samples", 0.1), 2 + 0.1 * 128),
-        (quantize(calibration_samples=5000), "int8", pace("samples", 0.1), 2 + 0.1 * 1000),
-        (quantize(method="qat", epochs=1, batch_size=100), "int8", pace("batches", 0.5), 2 + 0.5 * 10),
-        (BenchmarkSpec(threads=(1, 2), min_seconds=1), "fast", pace("rounds", 0.01), 10 * 2 + 3 * 2 * 1),
-        (BenchmarkSpec(rounds=20, min_seconds=0), "fast", pace("rounds", 0.5), 6 * 2 + 0.5 * 20),
-        (None, "comparison", Pace(seconds=2.0), 2),
+        (EvaluateSpec(), pace("samples", 0.01), 2 + 0.01 * 300),
+        (FinetuneSpec(model="resnet8", epochs=3, batch_size=128), pace("batches", 0.5), 2 + 0.5 * 3 * 8),
+        (quantize(calibration_samples=64), pace("samples", 0.1), 2 + 0.1 * 64),
+        (quantize(calibration_samples=64, calibration="mse"), pace("samples", 0.1), 2 + 0.1 * 128),
+        (quantize(calibration_samples=5000), pace("samples", 0.1), 2 + 0.1 * 1000),
+        (quantize(method="qat", epochs=1, batch_size=100), pace("batches", 0.5), 2 + 0.5 * 10),
+        (BenchmarkSpec(threads=(1, 2), min_seconds=1), pace("rounds", 0.01), 10 * 2 + 3 * 2 * 1),
+        (BenchmarkSpec(rounds=20, min_seconds=0), pace("rounds", 0.5), 6 * 2 + 0.5 * 20),
+        (CompareSpec(), Pace(seconds=2.0), 2),
     ],
 )
-def test_more_of_what_was_seen_takes_as_much_longer(step: Any, name: str, seen: Pace, seconds: float) -> None:
-    assert real_seconds(step, name, seen, SIZES) == pytest.approx(seconds)
+def test_more_of_what_was_seen_takes_as_much_longer(step: Any, seen: Pace, seconds: float) -> None:
+    assert real_seconds(step, seen, SIZES) == pytest.approx(seconds)
 
 
 def test_one_event_tells_no_pace() -> None:
     once = Pace(seconds=2.0)
     once.see(10.0, 1, "batches")
-    assert real_seconds(FinetuneSpec(model="resnet8"), "net", once, SIZES) == 2
+    assert real_seconds(FinetuneSpec(model="resnet8"), once, SIZES) == 2
 
 
 def test_a_whole_run_takes_what_its_parts_take() -> None:
@@ -71,14 +74,14 @@ def test_a_pace_is_from_the_first_to_the_last_event_of_a_unit() -> None:
 
 def test_an_incomplete_batch_is_one_and_other_methods_of_quantization_train_nothing() -> None:
     step = FinetuneSpec(model="resnet8", epochs=2, batch_size=999)
-    assert real_seconds(step, "net", pace("batches", 0.5), SIZES) == pytest.approx(2 + 0.5 * 2 * 2)
-    assert real_seconds(quantize(epochs=9), "int8", pace("batches", 0.5), SIZES) == 2
+    assert real_seconds(step, pace("batches", 0.5), SIZES) == pytest.approx(2 + 0.5 * 2 * 2)
+    assert real_seconds(quantize(), pace("batches", 0.5), SIZES) == 2
 
 
 def test_timing_takes_the_longer_of_rounds_and_seconds() -> None:
     step = BenchmarkSpec(rounds=21, min_seconds=4, batch_sizes=(1, 8, 32), processes=7)
-    assert real_seconds(step, "fast", pace("rounds", 0.5), SIZES) == pytest.approx(7 * 2 + 3 * 3 * 4)
-    assert real_seconds(step, "fast", pace("rounds", 5.0), SIZES) == pytest.approx(7 * 2 + 105)
+    assert real_seconds(step, pace("rounds", 0.5), SIZES) == pytest.approx(7 * 2 + 3 * 3 * 4)
+    assert real_seconds(step, pace("rounds", 5.0), SIZES) == pytest.approx(7 * 2 + 105)
 
 
 def test_what_a_smoke_run_told_becomes_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +104,9 @@ def test_what_a_smoke_run_told_becomes_an_estimate(monkeypatch: pytest.MonkeyPat
         on_event({"event": "progress", "node": "net.evaluation", "done": 1, "unit": "samples"})
         on_event({"event": "progress", "node": "net.evaluation", "done": 3, "unit": "samples"})
 
-    nodes = [SimpleNamespace(name=name) for name in ("net", "net.evaluation", "other.evaluation", "reused")]
+    names = (("net", ""), ("net", "evaluation"), ("other", "evaluation"), ("reused", ""))
+    specs = {"": FinetuneSpec(model="resnet8"), "evaluation": EvaluateSpec()}
+    nodes = [SimpleNamespace(name=NodeName(*name), spec=specs[name[1]]) for name in names]
     clock = iter([100.0, 110.0, 110.02, 107.5])  # begun, two events of progress, ended
     monkeypatch.setattr(estimate, "run", run)
     monkeypatch.setattr(estimate, "prepare", lambda wanted: SimpleNamespace(plan=SimpleNamespace(nodes=nodes)))

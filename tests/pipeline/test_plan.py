@@ -10,26 +10,25 @@ import pytest
 from pydantic import Field
 
 from compressor.errors import InputError, IntegrityError
+from compressor.models.settings import CatalogueModel, ModelRef
 from compressor.pipeline.identity import World
 from compressor.pipeline.plan import Plan, plan, remember
-from compressor.stages.base import CatalogueModel, ModelRef, SettledSpec, Stage, StageSpec
+from compressor.stages.base import EveryPart, NetworkSpec, PartOf, SettledSpec, Stage, StageSpec, TakenOver
 from compressor.store.artifact import Artifact
 
 MODEL, ONNX = frozenset({"model"}), frozenset({"onnx"})
 
 
-class LoadSpec(StageSpec):
+class LoadSpec(NetworkSpec):
     stage: Literal["load"] = "load"
     model: ModelRef = "resnet8"
-    weights: str = "none"
 
     def unused(self) -> frozenset[str]:
-        return frozenset() if self.weights == "none" else frozenset({"seed"})
+        return frozenset() if self.weights in (None, "none") else frozenset({"seed"})
 
 
-class FinetuneSpec(StageSpec):
+class FinetuneSpec(NetworkSpec):
     stage: Literal["finetune"] = "finetune"
-    model: ModelRef | None = None
     from_: str | None = Field(None, alias="from")
     epochs: int = 10
 
@@ -72,7 +71,14 @@ def never(*_: Any) -> dict[str, Any]:
 TRAIN = frozenset({"train", "validation", "preprocess", "augment"})
 SEEN = frozenset({"test", "preprocess"})
 BOTH = {"from": MODEL, "teacher": MODEL}
-CORE = {"from": MODEL | ONNX, "core": ONNX}
+GRAPH = {"from": MODEL | ONNX}
+CORE = {"core": PartOf("evaluation")}
+FLOAT = {"float": PartOf("evaluation", back_to="model")}
+MADE = {"from": MODEL | ONNX | {"bundle"}}
+ENDS = {"baseline": PartOf("evaluation", "baseline"), "shipped": PartOf("evaluation", "ship")}
+PART = {"part": "evaluation", "takes": MADE, "derives": {"core": TakenOver("core")}}
+EVERY = {"models": EveryPart("evaluation")}
+LEARNS = frozenset({"train"})
 TORCH, RUNTIME = ("torch",), ("onnxruntime",)
 STAGES = {
     one.name: one
@@ -80,11 +86,11 @@ STAGES = {
         Stage("load", LoadSpec, "model", never),
         Stage("finetune", FinetuneSpec, "model", never, takes={"from": MODEL}, uses=TRAIN, libraries=TORCH, isa=True),
         Stage("distill", DistillSpec, "model", never, takes=BOTH, uses=TRAIN, libraries=TORCH, isa=True),
-        Stage("quantize", QuantizeSpec, "onnx", never, takes=CORE, uses=frozenset({"train"}), libraries=RUNTIME),
-        Stage("export", ExportSpec, "bundle", never, takes=CORE, uses=SEEN),
-        Stage("evaluate", EvaluateSpec, "onnx", never, uses=SEEN, libraries=RUNTIME),
-        Stage("benchmark", BenchmarkSpec, "measurement", never, takes={"models": ONNX}, repeatable=False),
-        Stage("compare", CompareSpec, "measurement", never, uses=SEEN),
+        Stage("quantize", QuantizeSpec, "onnx", never, takes=GRAPH, derives=CORE, uses=LEARNS, libraries=RUNTIME),
+        Stage("export", ExportSpec, "bundle", never, takes=GRAPH, derives={**CORE, **FLOAT}, uses=SEEN),
+        Stage("evaluate", EvaluateSpec, "onnx", never, uses=SEEN, libraries=RUNTIME, **PART),
+        Stage("benchmark", BenchmarkSpec, "measurement", never, derives=EVERY, times=True),
+        Stage("compare", CompareSpec, "measurement", never, uses=SEEN, part="comparison", derives=ENDS),
     )
 }
 
@@ -208,7 +214,7 @@ def test_nodes_and_their_inputs(shelf):
     }  # fmt: skip
     assert list(inputs)[-2:] == ["latency", "comparison"]
     assert set(story(made).values()) == {"run never run"}
-    assert {node.step for node in made.nodes} == {"teacher", "student", "int8", "edge", "latency"}
+    assert {node.name.step for node in made.nodes} == {"teacher", "student", "int8", "edge", "latency", ""}
 
 
 def test_an_export_of_a_float_model_has_one_core(shelf):
@@ -284,19 +290,18 @@ def test_the_order_of_keys_and_short_forms_do_not_count(shelf):
 
 @pytest.mark.parametrize("weights", ["none", None])
 def test_untrained_is_untrained_said_or_not(shelf, weights):
-    class Optional(LoadSpec):
-        weights: str | None = None
-
-    made = planned(digits(teacher=Optional(weights=weights)), shelf).node("teacher")
+    made = planned(digits(teacher=LoadSpec(weights=weights)), shelf).node("teacher")
     assert made.settings["weights"] is None
 
 
 def test_no_path_and_no_name_of_a_step_is_in_a_key(shelf):
     pipeline = digits(teacher=LoadSpec(model="resnet20", weights="../data/a.pt"))
-    made = planned(pipeline, shelf, contents=lambda step: {"weights": "d" * 64} if step == "teacher" else {})
-    assert made.node("teacher").settings == {"model": {"name": "resnet20", "widths": None}, "weights": "d" * 64}
+    made = planned(pipeline, shelf, contents=lambda step: {("weights",): "d" * 64} if step == "teacher" else {})
+    assert made.node("teacher").settings == {
+        "model": {"name": "resnet20", "widths": None}, "weights": "d" * 64, "key": None,
+    }  # fmt: skip
     assert made.node("student").settings == {
-        "model": {"name": "resnet8", "widths": None}, "epochs": 10, "temperature": 4.0,
+        "model": {"name": "resnet8", "widths": None}, "weights": None, "key": None, "epochs": 10, "temperature": 4.0,
     }  # fmt: skip
     assert made.node("student").identity["inputs"] == {"teacher": made.node("teacher").key}
 
@@ -378,12 +383,12 @@ def test_a_part_that_the_settings_leave_alone_is_not_in_the_key(shelf):
 
 def test_settings_are_compared_one_by_one(ran):
     changed = digits(
-        teacher=FinetuneSpec(model=CatalogueModel(name="resnet20", widths=(8, 16)), epochs=20),
+        teacher=FinetuneSpec(model=CatalogueModel(name="resnet20", widths=(8, 16, 32)), epochs=20),
         latency=BenchmarkSpec(threads=(1, 2)),
         edge=ExportSpec.model_validate({"from": "int8", "softmax": True}),
     )
     told = story(planned(changed, ran))
-    assert told["teacher"] == "run model.widths none -> [8, 16], epochs 10 -> 20"
+    assert told["teacher"] == "run model.widths none -> [8, 16, 32], epochs 10 -> 20"
     assert told["latency"].startswith("run threads [1] -> [1, 2], after")
     assert told["edge"].startswith("run softmax false -> true, after")
     other = digits(teacher=FinetuneSpec(model="resnet56"))
@@ -397,9 +402,9 @@ def test_another_stage_is_the_whole_reason(ran):
 
 def test_new_weights_and_a_new_teacher(shelf):
     pipeline = digits(teacher=LoadSpec(weights="a.pt"))
-    first = planned(pipeline, shelf, contents=lambda step: {"weights": "a" * 64} if step == "teacher" else {})
+    first = planned(pipeline, shelf, contents=lambda step: {("weights",): "a" * 64} if step == "teacher" else {})
     shelf.ran(pipeline, first)
-    told = story(planned(pipeline, shelf, contents=lambda step: {"weights": "b" * 64} if step == "teacher" else {}))
+    told = story(planned(pipeline, shelf, contents=lambda step: {("weights",): "b" * 64} if step == "teacher" else {}))
     assert told["teacher"] == "run new weights"
     assert told["student"] == "run after teacher"
 
@@ -415,7 +420,7 @@ def test_a_seed_touches_what_is_random(ran):
 
 def test_a_stage_whose_key_has_no_seed_gets_none(shelf):
     pipeline = replace(digits(teacher=LoadSpec(weights="a.pt")), seed=5)
-    made = planned(pipeline, shelf, contents=lambda step: {"weights": "a" * 64} if step == "teacher" else {})
+    made = planned(pipeline, shelf, contents=lambda step: {("weights",): "a" * 64} if step == "teacher" else {})
     for node in made.nodes:
         assert node.seed == node.identity.get("seed", 0)
     assert [node.name for node in made.nodes if node.seed == 5] == ["student", "int8"]

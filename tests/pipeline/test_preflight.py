@@ -17,7 +17,7 @@ def trains(batch_size: int) -> Any:
 
 
 def test_a_batch_is_compared_with_the_whole_split_even_where_smoke_sees_a_few() -> None:
-    task: Any = SimpleNamespace(whole={"train": 1000}, size=lambda split: 512)
+    task: Any = SimpleNamespace(facts=SimpleNamespace(sizes={"train": 1000}), size=lambda split: 512)
     preflight._check_samples(trains(600), task)
     with pytest.raises(InputError, match="1001 samples a batch, and the training split has 1000"):
         preflight._check_samples(trains(1001), task)

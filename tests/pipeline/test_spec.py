@@ -10,7 +10,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from compressor.data.settings import DataSettings
 from compressor.errors import InputError
+from compressor.pipeline import spec, yaml_file
 from compressor.pipeline.budget import Limit
 from compressor.pipeline.resolved import resolved, resolved_yaml
 from tests.pipeline.toy_stages import FILE, Make, parse
@@ -82,6 +84,29 @@ def test_errors_found_later_can_name_the_line() -> None:
     pipeline = parse(FILE, "steps.small.weights=w.pt")
     assert pipeline.where("steps", "big", "weights") == "folder/x.yaml:5: steps.big.weights"
     assert pipeline.where("steps", "small", "weights") == "--set steps.small.weights=w.pt"
+
+
+def test_variables_are_replaced_in_paths_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETS", "/s")
+    pipeline = parse(FILE, "steps.small.weights='${SETS}/w.pt'", "steps.big.model='${SETS}'")
+    small, big = pipeline.steps["small"].network(), pipeline.steps["big"].network()
+    assert small and big and (small.weights, big.ref) == ("/s/w.pt", "${SETS}")
+    data = DataSettings.model_validate({"folder": "${SETS}${SETS}"})
+    assert data.folder == Path("/s/s")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_unset_variable_is_a_mistake_of_its_line(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SETS", raising=False) if value is None else monkeypatch.setenv("SETS", value)
+    assert mistakes(FILE.replace("model: net,", "model: net, weights: '${SETS}/a',")) == [
+        "x.yaml:5: steps.big.weights: the environment has no variable SETS; set it: export SETS=…"
+    ]
+    task = "{type: image-classification, data: {name: cifar10, root: '${SETS}/a'}}"
+    document = yaml_file.scan(
+        f"version: 1\nname: x\ntask: {task}\nsteps: {{a: {{stage: finetune, model: resnet8}}}}\n", Path("x.yaml")
+    )
+    with pytest.raises(InputError, match=r"x.yaml:3: task.data.root: the environment has no variable SETS; set it: "):
+        spec.parse(document)
 
 
 def test_resolved_says_everything_and_reads_back_to_itself() -> None:

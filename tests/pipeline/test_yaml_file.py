@@ -1,4 +1,4 @@
-"""Reading: the scalars of YAML 1.2, the line of every key, `${NAME}` and `--set`."""
+"""Reading: the scalars of YAML 1.2, the line of every key and `--set`."""
 
 from __future__ import annotations
 
@@ -133,28 +133,6 @@ def test_read_raises_all_mistakes_of_form_together(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         yaml_file.read(path)
     assert len(caught.value.sentences()) == 2
-
-
-TASK = """\
-task: {data: {root: '${SETS}/a', folder: '${SETS}${SETS}', name: '${SETS}'}}
-steps: {a: {weights: '${SETS}', b: '${SETS}'}}
-"""
-
-
-def test_variables_are_replaced_in_paths_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SETS", "/s")
-    document = scan(TASK)
-    assert document.data["task"]["data"] == {"root": "/s/a", "folder": "/s/s", "name": "${SETS}"}
-    assert document.data["steps"]["a"] == {"weights": "/s", "b": "${SETS}"}
-    assert not document.mistakes
-
-
-@pytest.mark.parametrize("value", [None, ""])
-def test_an_unset_variable_is_a_mistake_of_its_line(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SETS", raising=False) if value is None else monkeypatch.setenv("SETS", value)
-    assert sentences("task:\n  data:\n    root: ${SETS}/a") == [
-        "x.yaml:3: task.data.root: the environment has no variable SETS; set it: export SETS=…"
-    ]
 
 
 FILE = "steps:\n  big: {epochs: 1, threads: [1, 2]}\n  small: {epochs: 2}\ntask: {data: digits}\n"

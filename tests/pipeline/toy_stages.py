@@ -2,53 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from compressor.pipeline import spec, yaml_file
 from compressor.pipeline.spec import Pipeline
-from compressor.stages.base import ModelRef, Stage, StageSpec
+from compressor.stages.base import Flaw, Stage, StageSpec, StartSpec, TrainingSpec
+from compressor.stages.load import LoadSpec
 from compressor.store.artifact import Kind
 from compressor.tasks.base import TaskKind, TaskSpec
-from compressor.training.settings import TrainingFields
 
 MODEL: frozenset[Kind] = frozenset({"model"})
 GRAPH: frozenset[Kind] = frozenset({"model", "onnx"})
 
 
-class Make(TrainingFields, StageSpec):
+class Make(TrainingSpec, StartSpec):
     """Makes a model."""
 
     stage: Literal["make"] = "make"
-    model: ModelRef | None = Field(None, description="Network to begin with.")
-    from_: str | None = Field(None, alias="from", description="Step to begin with.")
-    weights: str | None = Field(None, description="Weights of the network.")
     teacher: str | None = Field(None, description="Step to learn from.")
     temperature: float = Field(4.0, gt=0, le=100, description="Softens.")
     expect: dict[str, float] = Field(default_factory=dict, description="Metrics that must be reached.")
 
-    def ineffective(self) -> list[tuple[str, str]]:
+    @field_validator("model", "weights")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _right(cls, weights: Any) -> Any:
+        return weights
+
+    @classmethod
+    def flaws(cls, written: Mapping[str, Any], task: TaskSpec | None) -> Iterator[Flaw]:
+        """Those of a step that starts from something, and of one that expects something."""
+        yield from super().flaws(written, task)
+        yield from LoadSpec.flaws(written, task)
+
+    def ineffective(self, task: TaskSpec | None = None) -> list[tuple[str, str]]:
         """A temperature needs a teacher."""
         alone = [("temperature", "there is no teacher to learn from")] if self.teacher is None else []
-        return [*super().ineffective(), *alone]
+        return [*super().ineffective(task), *alone]
 
 
-class Pack(TrainingFields, StageSpec):
+class Pack(StageSpec):
     """Makes a graph."""
 
     stage: Literal["pack"] = "pack"
     from_: str = Field(alias="from", description="Step to pack.")
     method: Literal["ptq", "qat"] = Field("ptq", description="How.")
-    steps: int = Field(1, ge=1, description="A field of its own.")
     limit: float | None = Field(1.0, description="A limit, or null for none.")
 
-    def ineffective(self) -> list[tuple[str, str]]:
-        """`steps` does nothing with qat, and training nothing without."""
-        if self.method == "qat":
-            return [("steps", "qat has its own; leave it to it")]
-        return [(name, "method ptq does not train, only qat does") for name in TrainingFields.model_fields]
+
+class Ptq(Pack):
+    """Without training."""
+
+    method: Literal["ptq"] = Field("ptq", description="How.")
+    steps: int = Field(1, ge=1, description="A field of its own.")
+    lacks: ClassVar[str] = "method ptq does not train, only qat does"
+
+
+class Qat(Pack, TrainingSpec):
+    """With training."""
+
+    method: Literal["qat"] = Field("qat", description="How.")
+    lacks: ClassVar[str] = "qat has its own; leave it to it"
 
 
 class Send(StageSpec):
@@ -86,9 +108,9 @@ def _make_task(*_: Any, **__: Any) -> Any:
 
 STAGES = {
     "make": Stage("make", Make, "model", _run, {"from": MODEL, "teacher": MODEL}),
-    "pack": Stage("pack", Pack, "onnx", _run, {"from": MODEL, "core": GRAPH}),
+    "pack": Stage("pack", Pack, "onnx", _run, {"from": MODEL}, by="method", forms={"ptq": Ptq, "qat": Qat}),
     "export": Stage("export", Send, "bundle", _run, {"from": GRAPH}),
-    "benchmark": Stage("benchmark", Time, "measurement", _run, {"models": frozenset({"onnx"})}),
+    "benchmark": Stage("benchmark", Time, "measurement", _run, times=True),
 }
 TASKS = {"toy": TaskKind("toy", ToySpec, _make_task)}
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from compressor.quantization import qat
-from compressor.stages.quantize import QuantizeSpec
+from compressor.stages.quantize import QatSpec
 from compressor.training.objective import LabelLoss
 from tests.toy import ToyTask, toy_context
 
@@ -19,7 +19,7 @@ def test_a_parametrized_network_learns_as_its_plain_self(tmp_path: Path) -> None
     layer = parametrizations.weight_norm(nn.Conv2d(1, 4, 3))
     model = nn.Sequential(layer, nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     parametrizations.orthogonal(model[5])
-    settings = QuantizeSpec.model_validate(
+    settings = QatSpec.model_validate(
         {"stage": "quantize", "from": "x", "method": "qat", "epochs": 1, "batch_size": 16, "precision": "float32"}
     )
     task = ToyTask()

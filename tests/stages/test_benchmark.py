@@ -55,7 +55,7 @@ def test_writes_rows_and_rounds_by_digest(tmp_path: Path) -> None:
     assert len(rounds["aa"]["1x1"]) == 2 == len(rounds["busy"]) == facts["rounds"]
     assert listener.last[0] == listener.last[1]
     assert facts["processes"] == 1 == latency["rows"]["aa"][0]["processes"]
-    assert not STAGE.repeatable
+    assert STAGE.times
 
 
 def test_short_forms_and_refusals() -> None:

@@ -80,11 +80,11 @@ def test_the_artifact_it_starts_from_is_only_read(tmp_path: Path) -> None:
 
 
 def test_a_sketch_is_the_network_before_training(tmp_path: Path) -> None:
-    assert STAGE.sketch is not None
+    assert STAGE.untrained is not None
     context = toy_context(tmp_path)
     model = toy_model()
-    assert STAGE.sketch(spec(**{"from": "x"}), {"from": model}, context) is model
-    assert torch.equal(STAGE.sketch(spec(), {}, context).conv1.weight, toy_model().conv1.weight)
+    assert STAGE.untrained(spec(**{"from": "x"}), {"from": model}, context) is model
+    assert torch.equal(STAGE.untrained(spec(), {}, context).conv1.weight, toy_model().conv1.weight)
 
 
 def test_weights_are_needed_where_a_library_has_some() -> None:
@@ -97,7 +97,7 @@ def test_options_without_effect_are_named() -> None:
     assert spec().ineffective() == []
     assert spec(schedule="onecycle", warmup_epochs=0, early_stopping=5).ineffective() == []
     found = spec(epochs=1, schedule="onecycle", warmup_epochs=1, early_stopping=5, key="ema").ineffective()
-    assert [field for field, _ in found] == ["warmup_epochs", "early_stopping", "key"]
+    assert [field for field, _ in found] == ["key", "warmup_epochs", "early_stopping"]
     assert spec(warmup_epochs=2).ineffective() == [("schedule", "warmup_epochs 2 takes all of the 2 epochs")]
 
 

@@ -111,7 +111,7 @@ def test_equal_runs_leave_equal_bytes(tmp_path: Path, importance: str) -> None:
 def test_the_sketch_needs_no_trained_weights_and_leaves_its_input_alone(tmp_path: Path) -> None:
     model, context = toy_model(ref="resnet8"), toy_context(tmp_path)
     other = toy_model(ref="resnet8", seed=5)
-    first, second = (STAGE.sketch(spec(), {"from": one}, context) for one in (model, other))  # type: ignore[misc]
+    first, second = (STAGE.untrained(spec(), {"from": one}, context) for one in (model, other))  # type: ignore[misc]
     assert network.shapes(first) == network.shapes(second)
     assert network.shapes(model) == network.shapes(toy_model(ref="resnet8"))
     whole, kept = cost.count(model, (1, 8, 8)), cost.count(first, (1, 8, 8))
@@ -122,7 +122,7 @@ def test_a_share_that_cannot_be_had_names_its_neighbours_before_training(tmp_pat
     def refused(widths: list[int], share: float, round_to: int) -> str:
         model = toy_model(ref={"name": "mlperf_resnet8", "widths": widths})
         with pytest.raises(InputError) as found:
-            STAGE.sketch(spec(keep={"params": share}, round_to=round_to), {"from": model}, context)  # type: ignore[misc]
+            STAGE.untrained(spec(keep={"params": share}, round_to=round_to), {"from": model}, context)  # type: ignore[misc]
         return found.value.sentence()
 
     context = toy_context(tmp_path, step="slim")
@@ -143,13 +143,13 @@ def test_a_share_that_cannot_be_had_names_its_neighbours_before_training(tmp_pat
 def test_bn_without_batch_norms_is_refused_before_training(tmp_path: Path) -> None:
     plain = nn.Sequential(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
     with pytest.raises(InputError, match=r"steps\.toy\.importance: 'bn' reads batch norms"):
-        STAGE.sketch(spec(importance="bn"), {"from": plain}, toy_context(tmp_path))  # type: ignore[misc]
+        STAGE.untrained(spec(importance="bn"), {"from": plain}, toy_context(tmp_path))  # type: ignore[misc]
 
 
 def test_a_network_without_anything_to_remove_is_refused(tmp_path: Path) -> None:
     only = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     with pytest.raises(InputError, match=r"steps\.toy\.from: no channel"):
-        STAGE.sketch(spec(), {"from": only}, toy_context(tmp_path))  # type: ignore[misc]
+        STAGE.untrained(spec(), {"from": only}, toy_context(tmp_path))  # type: ignore[misc]
 
 
 def test_a_pruned_network_can_be_pruned_again(tmp_path: Path) -> None:

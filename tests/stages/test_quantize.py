@@ -21,7 +21,7 @@ QAT = {"method": "qat", "epochs": 2, "batch_size": 16}
 
 
 def spec(**changes: Any) -> QuantizeSpec:
-    return QuantizeSpec.model_validate({"from": "net", **changes})
+    return STAGE.form(changes).model_validate({"from": "net", **changes})
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,8 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_options_without_effect_are_known() -> None:
-    assert {"epochs", "learning_rate", "teacher", "alpha"} <= {name for name, _ in spec().ineffective()}
+    shared, trained = (set(STAGE.forms[method].model_fields) for method in ("ptq", "qat"))
+    assert {"epochs", "learning_rate", "teacher", "alpha"} <= trained - shared
     assert {name for name, _ in spec(method="qat").ineffective()} == {"temperature", "alpha"}
     assert spec(method="qat", teacher="t").ineffective() == []
     assert {name for name, _ in spec(method="qat", teacher="t", alpha=1).ineffective()} == {"teacher", "temperature"}
@@ -157,11 +158,11 @@ def test_options_without_effect_are_known() -> None:
 
 
 def test_what_may_stay_float_must_be_an_operator_or_a_layer(tmp_path: Path) -> None:
-    assert STAGE.sketch is not None
+    assert STAGE.untrained is not None
     network = {"from": toy_model()}
     for fine in ("Conv", "layer1", "layer1.0.conv1"):
-        assert STAGE.sketch(spec(allow_float=[fine]), network, toy_context(tmp_path)) is network["from"]
+        assert STAGE.untrained(spec(allow_float=[fine]), network, toy_context(tmp_path)) is network["from"]
     with pytest.raises(
         InputError, match=r"allow_float: 'layer1\.0\.cnv1' is neither .*; did you mean 'layer1\.0\.conv1'"
     ):
-        STAGE.sketch(spec(allow_float=["layer1.0.cnv1"]), network, toy_context(tmp_path))
+        STAGE.untrained(spec(allow_float=["layer1.0.cnv1"]), network, toy_context(tmp_path))

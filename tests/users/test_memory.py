@@ -189,7 +189,7 @@ def test_the_runner_knows_the_same_words() -> None:
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"])
 def test_a_process_that_dies_says_where_and_what_is_kept(name: str) -> None:
     number = int(getattr(signal, name))
-    died = _death(-number, {"node": "student", "batch_size": 64}, "")
+    died = _death(-number, {"node": "student", "relief": "batch_size: 32 (it was 64)"}, "")
     assert died.exit_code is Exit.RESOURCES
     assert died.where == "step student"
     assert f"the working process died by {name}" in died.what

@@ -1,26 +1,8 @@
-"""One batch through every stage: what `compress smoke` changes in a pipeline, and what it learns from it."""
+"""What a smoke run tells of a real one: how quickly each node went."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-SHORT: Mapping[str, Any] = {
-    "epochs": 1,
-    "warmup_epochs": 0.0,
-    "early_stopping": None,
-    "calibration_samples": 64,
-    "rounds": 2,
-    "min_seconds": 0.0,
-}
-"""What a step's settings become where it has them; everything else stays as the file says."""
-
-
-def shortened(spec: Any) -> Any:
-    """The spec of a step with its long settings cut to the least that still runs."""
-    changes = {name: value for name, value in SHORT.items() if name in type(spec).model_fields}
-    return spec.model_copy(update=changes)
 
 
 @dataclass
