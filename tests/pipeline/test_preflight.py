@@ -10,17 +10,14 @@ import torch
 
 from compressor.errors import InputError
 from compressor.pipeline import preflight
-
-
-def trains(batch_size: int) -> Any:
-    return SimpleNamespace(name="a", spec=SimpleNamespace(epochs=1, batch_size=batch_size))
+from compressor.stages.finetune import FinetuneSpec
 
 
 def test_a_batch_is_compared_with_the_whole_split_even_where_smoke_sees_a_few() -> None:
     task: Any = SimpleNamespace(facts=SimpleNamespace(sizes={"train": 1000}), size=lambda split: 512)
-    preflight._check_samples(trains(600), task)
-    with pytest.raises(InputError, match="1001 samples a batch, and the training split has 1000"):
-        preflight._check_samples(trains(1001), task)
+    FinetuneSpec(model="resnet8", batch_size=600).check_data("a", task)
+    with pytest.raises(InputError, match=r"steps.a.batch_size: 1001 samples a batch, and the training split has 1000"):
+        FinetuneSpec(model="resnet8", batch_size=1001).check_data("a", task)
 
 
 def test_a_device_that_torch_cannot_use_is_the_users_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
