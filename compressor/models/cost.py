@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from compressor.models import modes, products
+from compressor.problem.signature import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,19 @@ class Cost:
 
 
 def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
-    """Send one sample of zeros, [1, *input_shape], through the model in eval mode and count.
+    """What a network costs whose input is one tensor of float numbers of this shape; see `of`."""
+    return of(model, (TensorSpec("input", "float32", tuple(input_shape)),))
+
+
+def of(model: nn.Module, inputs: Sequence[TensorSpec]) -> Cost:
+    """Send one sample of zeros through the model in eval mode and count.
 
     As in its ONNX graph, what follows from the weights alone counts nothing. The model's mode and device stay as they
     are.
     """
     counter = products.Counter([*model.parameters(), *model.buffers()])
     with modes.evaluating(model), _operator_by_operator(), counter:
-        model(modes.zeros(model, input_shape))
+        model(*modes.zeros(model, inputs).values())
     params = sum(parameter.numel() for parameter in model.parameters())
     return Cost(counter.macs, params, tuple(sorted(counter.uncounted)))
 

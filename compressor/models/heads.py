@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from compressor.models import modes
+from compressor.problem.signature import TensorSpec
 
 
 def names(model: nn.Module, input_shape: Sequence[int] | None = None) -> list[str]:
@@ -35,7 +36,7 @@ def _last_used(model: nn.Module, input_shape: Sequence[int]) -> list[str]:
             handles.append(layer.register_forward_hook(note(name)))
     try:
         with modes.evaluating(model):
-            model(modes.zeros(model, input_shape))
+            model(*modes.zeros(model, (TensorSpec("input", "float32", tuple(input_shape)),)).values())
     except Exception:  # whatever the network's own code raises is told where the network is checked
         return []
     finally:

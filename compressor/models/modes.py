@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.problem.batch import Tensors
+from compressor.problem.signature import TensorSpec
 
 
 def in_eval(model: nn.Module) -> nn.Module:
@@ -51,7 +52,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def zeros(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
-    """One sample of zeros, [1, *input_shape], of the type and on the device of the model's weights."""
+def zeros(model: nn.Module, inputs: Sequence[TensorSpec]) -> dict[str, Tensor]:
+    """One sample of zeros on the device of the model's weights; floats are of their type."""
     example = next((one for one in model.parameters() if one.is_floating_point()), torch.zeros(()))
-    return torch.zeros(1, *input_shape, device=example.device, dtype=example.dtype)
+    types = {one.name: example.dtype if one.dtype == "float32" else getattr(torch, one.dtype) for one in inputs}
+    return {one.name: torch.zeros(1, *one.shape, device=example.device, dtype=types[one.name]) for one in inputs}

@@ -56,11 +56,10 @@ def fit(
         ResourceError: not enough memory.
     """
     devices: list[int] | None = [] if context.device == "cpu" else None
-    size = task.signature.inputs[0].shape
     with (
         memory_errors(context.step, settings.batch_size),
         seeds.kept(devices),
-        threads.limited(model, size, settings.batch_size),
+        threads.limited(model, task.signature.inputs, settings.batch_size),
     ):
         training = _Training(model, objective, task, settings, context, name)
         training.run()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from compressor.models import cost
+from compressor.problem.signature import TensorSpec
 
 LEAST_WORK = 5e8
 """MACs of one forward pass of a batch below which one thread trains faster.
@@ -18,16 +19,16 @@ ResNet-14 on 8x8 digits, 64 a batch (1e8 MACs), on two cores that other jobs use
 """
 
 
-def wanted(model: nn.Module, input_shape: Sequence[int], batch_size: int, available: int) -> int:
+def wanted(model: nn.Module, inputs: Sequence[TensorSpec], batch_size: int, available: int) -> int:
     """Threads for training this network. Follows from its size alone, never from timing: threads change the bytes."""
-    return 1 if cost.count(model, input_shape).macs * batch_size < LEAST_WORK else available
+    return 1 if cost.of(model, inputs).macs * batch_size < LEAST_WORK else available
 
 
 @contextmanager
-def limited(model: nn.Module, input_shape: Sequence[int], batch_size: int) -> Iterator[None]:
+def limited(model: nn.Module, inputs: Sequence[TensorSpec], batch_size: int) -> Iterator[None]:
     """torch's threads set to `wanted` inside, and as before afterwards."""
     before = torch.get_num_threads()
-    torch.set_num_threads(wanted(model, input_shape, batch_size, before))
+    torch.set_num_threads(wanted(model, inputs, batch_size, before))
     try:
         yield
     finally:
