@@ -24,8 +24,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 import compressor
 from compressor.latency import experiment
 from compressor.onnx_graph import operators
-from compressor.pipeline.plan import Node
-from compressor.pipeline.prepare import Prepared, Wanted, prepare
+from compressor.pipeline.plan.node import Node
+from compressor.pipeline.plan.prepare import Prepared, Wanted, prepare
 from compressor.problem.batch import only
 from compressor.statistics import ratio_interval
 from compressor.tasks import make

@@ -36,8 +36,8 @@ def run(
     Raises:
         compressor.errors.CompressError: with the exit code that the command would have had.
     """
-    from compressor.pipeline.prepare import Wanted
-    from compressor.pipeline.run import run as run_pipeline
+    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.run.run import run as run_pipeline
 
     wanted = Wanted(path=Path(path), sets=tuple(sets), store=Path(store) if store else None, device=device)
     return run_pipeline(wanted, out=Path(out) if out else None, on_event=lambda event: None).report

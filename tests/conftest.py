@@ -32,7 +32,7 @@ budget:
 
 def work_here(request: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None]) -> None:
     """`supervise.run_child` without the child: the same work, in this process."""
-    from compressor.pipeline import child, events
+    from compressor.pipeline.run import child, events
 
     class Heard(io.StringIO):
         def write(self, line: str) -> int:
@@ -50,7 +50,7 @@ def _no_store_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs started in this test do their work in this process."""
-    monkeypatch.setattr("compressor.pipeline.run.run_child", work_here)
+    monkeypatch.setattr("compressor.pipeline.run.run.run_child", work_here)
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
     folder = tmp_path_factory.mktemp("tiny")
     pipeline, out, store = folder / "tiny.yaml", folder / "run", folder / "store"
     pipeline.write_text(TINY)
-    from compressor.pipeline import run as running
-    from compressor.pipeline.prepare import Wanted
+    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.run import run as running
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "run_child", work_here)

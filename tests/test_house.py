@@ -22,6 +22,11 @@ GROUND = {
 INTERFACES = {"problem"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
 OUTCOME = {"evaluation", "report", "bundle"}
+WINGS = {
+    "pipeline": ("file", "plan", "run"),
+    "report": ("contract", "judgement", "drawings", "pages"),
+}
+"""Rooms of several wings, each of which knows those before it."""
 FACE = {"", "__main__", "cli"}
 """What may know everything."""
 MAY_IMPORT = {
@@ -108,10 +113,11 @@ def test_a_room_knows_only_the_rooms_below_it(module: str) -> None:
             assert {other, inside} & {room, *MAY_IMPORT[room]}, f"{module} imports {name}"
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) == "report"])
-def test_a_wing_of_the_report_knows_only_those_before_it(module: str) -> None:
-    wings = ["report", "contract", "judgement", "drawings", "pages"]
-    known = {wings.index(other.split(".")[2]) for other in known_by(modules()[module]) if room_of(other) == "report"}
+@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) in WINGS])
+def test_a_wing_knows_only_those_before_it(module: str) -> None:
+    room = room_of(module)
+    wings = [room, *WINGS[room]]
+    known = {wings.index(other.split(".")[2]) for other in known_by(modules()[module]) if room_of(other) == room}
     assert max(known, default=0) <= wings.index(module.split(".")[min(2, module.count("."))])
 
 
@@ -175,7 +181,7 @@ assert not heavy, heavy
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_pipeline_is_valid_and_carries_the_modeline(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compressor.pipeline import spec
+    from compressor.pipeline.file import spec
 
     monkeypatch.setenv("COMPRESS_DATA", "data")
     assert spec.load(path).steps

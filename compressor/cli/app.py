@@ -80,8 +80,8 @@ def run(
     from compressor.cli import progress, tables
     from compressor.cli.console import Console
     from compressor.cli.ending import typed
-    from compressor.pipeline.prepare import Wanted
-    from compressor.pipeline.run import run as run_pipeline
+    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.run.run import run as run_pipeline
 
     wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
     console = Console(stderr=log_json)
@@ -103,7 +103,7 @@ def plan(
     """Show what would run, what is reused, and why. Runs nothing."""
     from compressor.cli import tables
     from compressor.cli.console import Console
-    from compressor.pipeline.prepare import Wanted, prepare
+    from compressor.pipeline.plan.prepare import Wanted, prepare
 
     wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
     tables.show_plan(Console(), prepare(wanted))
@@ -120,7 +120,7 @@ def smoke(
     from compressor.cli import progress, tables
     from compressor.cli.console import Console
     from compressor.cli.ending import typed
-    from compressor.pipeline.estimate import smoke as smoke_pipeline
+    from compressor.pipeline.run.estimate import smoke as smoke_pipeline
 
     console = Console(stderr=log_json)
     with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
@@ -211,7 +211,7 @@ def evaluate(
     max_memory_mb: MaxMemory = 4096,
 ) -> None:
     """Measure quality and latency of a bundle or an ONNX file on a pipeline's data."""
-    from compressor.pipeline.supervise import environment
+    from compressor.pipeline.run.supervise import environment
 
     os.environ.update(environment(os.environ))
     if scarce.is_first():  # a library that crashes where addresses are limited shall not take the sentence along

@@ -16,7 +16,7 @@ from compressor.printable import in_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from compressor.pipeline.spec import Pipeline
+    from compressor.pipeline.file.spec import Pipeline
     from compressor.problem.task import Task
 
 Limits = tuple[int, int] | None
@@ -70,8 +70,8 @@ def evaluate_file(path: Path, pipeline_file: Path, limits: Limits = None) -> dic
         IntegrityError: the bundle was altered.
     """
     from compressor.bundle import bundle as bundles
-    from compressor.pipeline import spec
-    from compressor.pipeline.prepare import located
+    from compressor.pipeline.file import spec
+    from compressor.pipeline.plan.prepare import located
     from compressor.stages import model_file
     from compressor.unfinished import sweep_folders
 
@@ -173,7 +173,7 @@ def _of_bundle(error: InputError, bundle: Path) -> None:
 def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
     """The pipeline's task, with a bundle's preprocessing in place of the file's where one is given."""
     from compressor.models import catalogue
-    from compressor.pipeline.prepare import declaring
+    from compressor.pipeline.plan.prepare import declaring
     from compressor.tasks import make
 
     settings, declared = pipeline.task, preprocess

@@ -16,7 +16,7 @@ from compressor.errors import InputError, meant
 from compressor.stages import HIDDEN, STAGES, WRITABLE
 
 if TYPE_CHECKING:
-    from compressor.pipeline.fields import Row
+    from compressor.pipeline.file.fields import Row
     from compressor.stages.base import AnyStage
 
 
@@ -53,7 +53,7 @@ def show_schema(which: str) -> None:
 def schema_text(which: str) -> str:
     """The JSON Schema of `pipeline` or `report` as text."""
     if which == "pipeline":
-        from compressor.pipeline.schema import pipeline_schema
+        from compressor.pipeline.file.schema import pipeline_schema
 
         made = pipeline_schema()
     elif which == "report":
@@ -72,7 +72,7 @@ def summary(stage: AnyStage) -> str:
 
 def takes(stage: AnyStage) -> dict[str, str]:
     """Role -> the kinds of artifact allowed, in words, of the roles that a file names."""
-    from compressor.pipeline.roles import kinds, written
+    from compressor.pipeline.file.roles import kinds, written
 
     fields = {name for form in stage.specs for name in written(form)}
     return {role: kinds(allowed) for role, allowed in stage.takes.items() if role in fields}
@@ -80,7 +80,7 @@ def takes(stage: AnyStage) -> dict[str, str]:
 
 def _optional(stage: AnyStage, role: str) -> bool:
     """Whether a file may leave a role out."""
-    from compressor.pipeline.roles import written
+    from compressor.pipeline.file.roles import written
 
     fields = [form.model_fields.get(written(form).get(role, "")) for form in stage.specs]
     return any(field is None or not field.is_required() for field in fields)
@@ -100,7 +100,7 @@ def _all_stages() -> RenderableType:
 
 
 def _one_stage(stage: AnyStage) -> list[RenderableType]:
-    from compressor.pipeline.fields import of_stage
+    from compressor.pipeline.file.fields import of_stage
     from compressor.store.artifact import KINDS
 
     head = [styled((stage.name, "bold"), f": {summary(stage)}")]

@@ -14,10 +14,10 @@ import yaml
 
 from compressor.errors import InputError, ResourceError, meant, unspelled
 from compressor.models import names
-from compressor.pipeline import budget as budgets
-from compressor.pipeline import spec, yaml_file, yaml_nodes
-from compressor.pipeline.document import Document, together
-from compressor.pipeline.words import quote
+from compressor.pipeline.file import budget as budgets
+from compressor.pipeline.file import spec, yaml_file, yaml_nodes
+from compressor.pipeline.file.document import Document, together
+from compressor.pipeline.file.words import quote
 from compressor.report.judgement.measures import MEASURES
 from compressor.tasks import TASKS
 

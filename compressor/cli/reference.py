@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compressor.cli.describe import summary, takes
-from compressor.pipeline.budget import Bounds, MetricBounds
-from compressor.pipeline.fields import Row, of_stage, rows
-from compressor.pipeline.schema import DECIDE
-from compressor.pipeline.spec import PipelineFile
+from compressor.pipeline.file.budget import Bounds, MetricBounds
+from compressor.pipeline.file.fields import Row, of_stage, rows
+from compressor.pipeline.file.schema import DECIDE
+from compressor.pipeline.file.spec import PipelineFile
 from compressor.report.judgement.measures import MEASURES
 from compressor.stages import STAGES, WRITABLE
 from compressor.store.artifact import KINDS

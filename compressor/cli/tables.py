@@ -15,9 +15,9 @@ from compressor.cli.progress import typed
 from compressor.report.judgement import words
 
 if TYPE_CHECKING:
-    from compressor.pipeline.estimate import Estimate
-    from compressor.pipeline.prepare import Prepared
-    from compressor.pipeline.run import Outcome
+    from compressor.pipeline.plan.prepare import Prepared
+    from compressor.pipeline.run.estimate import Estimate
+    from compressor.pipeline.run.run import Outcome
     from compressor.report.contract.report import Report, Statement
     from compressor.report.contract.rows import ModelRow
 

@@ -13,9 +13,9 @@ from compressor.cli import describe
 from compressor.cli.console import Console
 from compressor.cli.reference import reference
 from compressor.errors import InputError
-from compressor.pipeline import fields
-from compressor.pipeline.roles import written
-from compressor.pipeline.schema import pipeline_schema, schema_of
+from compressor.pipeline.file import fields
+from compressor.pipeline.file.roles import written
+from compressor.pipeline.file.schema import pipeline_schema, schema_of
 from compressor.stages import HIDDEN, STAGES, WRITABLE
 from compressor.tasks import TASKS
 from tests.pipeline import toy_stages
@@ -189,7 +189,7 @@ def test_the_schema_refuses_what_the_reader_refuses(place: str, value: Any) -> N
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_pipeline_fits_the_schema(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compressor.pipeline import yaml_file
+    from compressor.pipeline.file import yaml_file
 
     schema = pipeline_schema()
     assert accepts(schema, yaml_file.scan(path.read_text(), path).data, schema)

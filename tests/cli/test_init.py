@@ -10,8 +10,8 @@ import pytest
 
 from compressor.cli import init
 from compressor.errors import InputError
-from compressor.pipeline import spec
-from compressor.pipeline.budget import Limit
+from compressor.pipeline.file import spec
+from compressor.pipeline.file.budget import Limit
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from compressor.cli import tables
 from compressor.cli.console import Console
-from compressor.pipeline.run import Outcome
+from compressor.pipeline.run.run import Outcome
 from compressor.report.contract.report import Limit, Needed, PipelineText, Report, Statement, TaskFacts, Verdict
 from compressor.report.contract.rows import LatencyRow, Measured, ModelRow, Speedup
 

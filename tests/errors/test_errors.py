@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compressor.errors import Exit, InputError
-from compressor.pipeline import spec
+from compressor.pipeline.file import spec
 
 HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*.yaml"))

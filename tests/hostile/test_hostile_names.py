@@ -16,7 +16,7 @@ import yaml
 from compressor.device.command import main
 from compressor.device.manifest import manifest_digest
 from compressor.errors import CompressError, Exit, InputError
-from compressor.pipeline.schema import pipeline_schema
+from compressor.pipeline.file.schema import pipeline_schema
 from compressor.report.contract.report import Report
 from tests.bundle import hostile
 from tests.hostile.names import HOSTILE, Place, acts, fields, renamed, with_value
@@ -197,8 +197,8 @@ def test_keys_of_weights(compress: Compress, tmp_path: Path) -> None:
 
 
 def test_a_resolved_file_is_the_same_pipeline_whatever_its_names(tmp_path: Path) -> None:
-    from compressor.pipeline import spec
-    from compressor.pipeline.resolved import resolved_yaml
+    from compressor.pipeline.file import spec
+    from compressor.pipeline.file.resolved import resolved_yaml
 
     file = tmp_path / f"{HOSTILE.replace('/', '')}.yaml"
     args = {HOSTILE: HOSTILE, "猫": "Größe"}

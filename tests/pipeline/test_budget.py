@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from compressor.pipeline import budget
-from compressor.pipeline.budget import Budget, Limit
-from compressor.pipeline.document import Document
+from compressor.pipeline.file import budget
+from compressor.pipeline.file.budget import Budget, Limit
+from compressor.pipeline.file.document import Document
 from compressor.stages.benchmark import BenchmarkSpec
 from compressor.stages.export import ExportSpec
 

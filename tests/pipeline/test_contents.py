@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor.pipeline import contents, spec
+from compressor.pipeline.file import spec
+from compressor.pipeline.plan import contents
 from compressor.store.digests import Digests
 
 FILE = """version: 1

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from compressor.pipeline.estimate import real_seconds
-from compressor.pipeline.node import NodeName
-from compressor.pipeline.pace import Pace
+from compressor.pipeline.plan.node import NodeName
+from compressor.pipeline.run.estimate import real_seconds
+from compressor.pipeline.run.pace import Pace
 from compressor.stages.benchmark import BenchmarkSpec
 from compressor.stages.compare import CompareSpec
 from compressor.stages.evaluate import EvaluateSpec
@@ -55,7 +55,7 @@ def test_one_event_tells_no_pace() -> None:
 
 
 def test_a_whole_run_takes_what_its_parts_take() -> None:
-    from compressor.pipeline.estimate import Estimate, Line
+    from compressor.pipeline.run.estimate import Estimate, Line
 
     lines = (Line("a", 1.0, 20.0), Line("b", 2.0, 5.5))
     assert Estimate(lines, 9.0, 1, 2).seconds == 25.5
@@ -89,7 +89,7 @@ def test_what_a_smoke_run_told_becomes_an_estimate(monkeypatch: pytest.MonkeyPat
     from pathlib import Path
     from types import SimpleNamespace
 
-    from compressor.pipeline import estimate
+    from compressor.pipeline.run import estimate
 
     told: list[dict[str, Any]] = []
 

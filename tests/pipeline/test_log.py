@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compressor.pipeline.run import Log
+from compressor.pipeline.run.run import Log
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")

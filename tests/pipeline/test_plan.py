@@ -11,8 +11,8 @@ from pydantic import Field
 
 from compressor.errors import InputError, IntegrityError
 from compressor.models.settings import CatalogueModel, ModelRef
-from compressor.pipeline.identity import World
-from compressor.pipeline.plan import Plan, plan, remember
+from compressor.pipeline.plan.identity import World
+from compressor.pipeline.plan.plan import Plan, plan, remember
 from compressor.stages.base import EveryPart, NetworkSpec, PartOf, SettledSpec, Stage, StageSpec, TakenOver
 from compressor.store.artifact import Artifact
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from compressor.errors import InputError
-from compressor.pipeline import preflight
+from compressor.pipeline.run import preflight
 from compressor.stages.finetune import FinetuneSpec
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor.pipeline import prepare, spec
+from compressor.pipeline.file import spec
+from compressor.pipeline.plan import prepare
 
 
 @pytest.mark.parametrize(

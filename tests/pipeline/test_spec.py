@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from compressor.data.settings import DataSettings
 from compressor.errors import InputError
-from compressor.pipeline import spec, yaml_file
-from compressor.pipeline.budget import Limit
-from compressor.pipeline.resolved import resolved, resolved_yaml
+from compressor.pipeline.file import spec, yaml_file
+from compressor.pipeline.file.budget import Limit
+from compressor.pipeline.file.resolved import resolved, resolved_yaml
 from tests.pipeline.toy_stages import FILE, Make, parse
 
 STEPS = FILE.split("steps:\n")[0] + "steps:\n"
@@ -278,7 +278,7 @@ def test_loading_a_file_loads_nothing_heavy(tmp_path: Path) -> None:
         "budget: {accuracy: {min: 0.9}, latency_p50_ms: {max: 9}}\n"
     )
     code = (
-        "import sys; from compressor.pipeline import resolved, spec; from compressor.stages import STAGES; "
+        "import sys; from compressor.pipeline.file import resolved, spec; from compressor.stages import STAGES; "
         "list(STAGES.values()); "
         f"resolved.resolved_yaml(spec.load(sys.argv[1])); print([name for name in {HEAVY} if name in sys.modules])"
     )

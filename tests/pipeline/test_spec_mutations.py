@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from compressor.errors import InputError
-from compressor.pipeline import spec, yaml_file
-from compressor.pipeline.resolved import resolved, resolved_yaml
+from compressor.pipeline.file import spec, yaml_file
+from compressor.pipeline.file.resolved import resolved, resolved_yaml
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "pipelines").glob("*.yaml"))]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from compressor.errors import InputError
-from compressor.pipeline import yaml_file
-from compressor.pipeline.document import Document
+from compressor.pipeline.file import yaml_file
+from compressor.pipeline.file.document import Document
 
 
 def scan(text: str, *sets: str) -> Document:

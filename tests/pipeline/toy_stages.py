@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from compressor.pipeline import spec, yaml_file
-from compressor.pipeline.spec import Pipeline
+from compressor.pipeline.file import spec, yaml_file
+from compressor.pipeline.file.spec import Pipeline
 from compressor.stages.base import Flaw, Stage, StageSpec, StartSpec, TrainingSpec
 from compressor.stages.load import LoadSpec
 from compressor.store.artifact import Kind

@@ -44,8 +44,8 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The run's folder for a head: `raw` and `asked` (softmax: true) exported, and `int8` with `softmax: true` ships."""
-    from compressor.pipeline import run as running
-    from compressor.pipeline.prepare import Wanted
+    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.run import run as running
     from tests.conftest import work_here
 
     base, made = tmp_path_factory.mktemp("heads"), dict[str, Path]()

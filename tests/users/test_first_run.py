@@ -167,7 +167,7 @@ def test_a_failure_while_rendering_keeps_the_last_whole_results(
     def fail(*_: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("compressor.pipeline.outcome.render", fail)
+    monkeypatch.setattr("compressor.pipeline.run.outcome.render", fail)
     code, _, said = compress("run", pipeline, "--store", store, "--out", out)
     assert code == 1
     assert "log.jsonl" in said

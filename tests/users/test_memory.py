@@ -15,7 +15,7 @@ from compressor.bundle.copies import equip
 from compressor.device.memory import SHORTAGES, short_of_memory
 from compressor.errors import CompressError, Exit, InputError, Interrupted, ResourceError, StepError
 from compressor.latency import experiment
-from compressor.pipeline.supervise import ChildBug, _death
+from compressor.pipeline.run.supervise import ChildBug, _death
 from tests.exported import bundle, world  # noqa: F401
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits addresses")

@@ -18,7 +18,7 @@ from compressor.cli.ending import code_of
 from compressor.deaths import death, was_stopped
 from compressor.errors import Exit, Interrupted, ResourceError
 from compressor.latency.experiment import _failure
-from compressor.pipeline.supervise import _death
+from compressor.pipeline.run.supervise import _death
 from compressor.store.disk import foreseen
 
 Run = tuple[Path, Path, Path]

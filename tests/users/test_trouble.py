@@ -99,7 +99,7 @@ def test_a_store_that_another_process_holds(
     wanted = ("--set", "steps.student.temperature=3", "--until", "student", "--store", copy)
     _, said, _ = compress("plan", file, *wanted)
     short = re.findall(r"student\s+distill.*?([0-9a-f]{8})\s*$", said, re.MULTILINE)[0]
-    monkeypatch.setattr("compressor.pipeline.prepare.Store", functools.partial(Store, wait_seconds=0.2))
+    monkeypatch.setattr("compressor.pipeline.plan.prepare.Store", functools.partial(Store, wait_seconds=0.2))
 
     held: list[Any] = []
     hold = Store.hold

@@ -9,15 +9,15 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import InputError, IntegrityError
-from compressor.pipeline import identity, why
-from compressor.pipeline.identity import World
-from compressor.pipeline.node import Node, NodeName, Plan, Status
-from compressor.pipeline.variants import Variant, expanded
+from compressor.pipeline.plan import identity, why
+from compressor.pipeline.plan.identity import World
+from compressor.pipeline.plan.node import Node, NodeName, Plan, Status
+from compressor.pipeline.plan.variants import Variant, expanded
 from compressor.stages.base import AnyStage, EveryPart, PartOf, StageSpec, TakenOver
 from compressor.store.keys import digest
 
 if TYPE_CHECKING:
-    from compressor.pipeline.spec import Pipeline
+    from compressor.pipeline.file.spec import Pipeline
     from compressor.store.store import Store
 
 DAMAGED = "its artifact is damaged"

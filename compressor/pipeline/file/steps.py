@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from compressor.errors import meant
-from compressor.pipeline import explain, roles
-from compressor.pipeline.document import Document, Mistake
-from compressor.pipeline.roles import Step
-from compressor.pipeline.words import quote
+from compressor.pipeline.file import explain, roles
+from compressor.pipeline.file.document import Document, Mistake
+from compressor.pipeline.file.roles import Step
+from compressor.pipeline.file.words import quote
 from compressor.stages import HIDDEN, STAGES
 from compressor.stages.base import AnyStage, StageSpec
 from compressor.strict import Place

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, field_validator
 
 from compressor.errors import InputError, meant
-from compressor.pipeline import budget as budgets
-from compressor.pipeline import explain, roles
-from compressor.pipeline import steps as reading
-from compressor.pipeline.budget import Budget, Limit
-from compressor.pipeline.document import Document, Mistake, together
-from compressor.pipeline.roles import Step
-from compressor.pipeline.words import listing, quote
-from compressor.pipeline.yaml_file import scan, text_of
+from compressor.pipeline.file import budget as budgets
+from compressor.pipeline.file import explain, roles
+from compressor.pipeline.file import steps as reading
+from compressor.pipeline.file.budget import Budget, Limit
+from compressor.pipeline.file.document import Document, Mistake, together
+from compressor.pipeline.file.roles import Step
+from compressor.pipeline.file.words import listing, quote
+from compressor.pipeline.file.yaml_file import scan, text_of
 from compressor.report.judgement.evidence import Decide
 from compressor.stages import WRITTEN
 from compressor.stages.base import AnyStage, StageSpec

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, Exit, StepError, shortage
-from compressor.pipeline import preflight, user_code
-from compressor.pipeline.events import Events, StepProgress
-from compressor.pipeline.plan import DAMAGED
-from compressor.pipeline.prepare import Prepared
+from compressor.pipeline.plan.plan import DAMAGED
+from compressor.pipeline.plan.prepare import Prepared
+from compressor.pipeline.run import preflight, user_code
+from compressor.pipeline.run.events import Events, StepProgress
 from compressor.problem.context import Context
 from compressor.store.disk import refusal
 
 if TYPE_CHECKING:
-    from compressor.pipeline.node import Node
+    from compressor.pipeline.plan.node import Node
     from compressor.problem.task import Task
     from compressor.store.artifact import Artifact
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compressor.errors import meant
-from compressor.pipeline.document import Document, Mistake
-from compressor.pipeline.explain import check
-from compressor.pipeline.words import quote
+from compressor.pipeline.file.document import Document, Mistake
+from compressor.pipeline.file.explain import check
+from compressor.pipeline.file.words import quote
 from compressor.problem.metric import out_of_range
 from compressor.report.judgement.evidence import Decide
 from compressor.report.judgement.measures import MEASURES

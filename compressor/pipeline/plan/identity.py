@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compressor.models import names
-from compressor.pipeline.document import dotted
+from compressor.pipeline.file.document import dotted
 from compressor.stages.base import AnyStage, StageSpec
 from compressor.store.artifact import KINDS
 from compressor.strict import FilePath, ForKey, Place

@@ -12,10 +12,10 @@ from pathlib import Path
 import yaml
 
 from compressor.errors import InputError
-from compressor.pipeline.document import Document, together
-from compressor.pipeline.overrides import override
-from compressor.pipeline.words import quote
-from compressor.pipeline.yaml_nodes import Builder, Loader, problem_of
+from compressor.pipeline.file.document import Document, together
+from compressor.pipeline.file.overrides import override
+from compressor.pipeline.file.words import quote
+from compressor.pipeline.file.yaml_nodes import Builder, Loader, problem_of
 
 _HINTS = (
     ("\\t", "indent with spaces, not with tabs"),

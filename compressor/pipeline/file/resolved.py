@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from compressor.pipeline.spec import Pipeline
+from compressor.pipeline.file.spec import Pipeline
 from compressor.printable import printable
 from compressor.stages.base import StageSpec
 

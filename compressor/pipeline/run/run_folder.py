@@ -14,8 +14,8 @@ from compressor.store.disk import writing
 from compressor.unfinished import sweep
 
 if TYPE_CHECKING:
-    from compressor.pipeline.prepare import Prepared
-    from compressor.pipeline.spec import Pipeline
+    from compressor.pipeline.file.spec import Pipeline
+    from compressor.pipeline.plan.prepare import Prepared
 
 HALF_BUNDLE = ".bundle.tmp"
 RESULTS = ("report.json", "report.html", "report.md", "bundle")
@@ -41,7 +41,7 @@ class RunFolder:
             InputError: a file stands there.
             ResourceError: the folder cannot be written.
         """
-        from compressor.pipeline.resolved import resolved_yaml
+        from compressor.pipeline.file.resolved import resolved_yaml
 
         if self.path.exists() and not self.path.is_dir():
             raise InputError(str(self.path), "a file stands where a folder is wanted", "name another with --out")

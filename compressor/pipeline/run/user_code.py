@@ -6,7 +6,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-OURS = Path(__file__).resolve().parents[1]
+OURS = Path(__file__).resolve().parents[2]
 NOT_THEIRS = (OURS, *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")))
 
 

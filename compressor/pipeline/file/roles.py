@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from compressor.errors import meant
-from compressor.pipeline.document import Document, Mistake
-from compressor.pipeline.words import listing, quote
+from compressor.pipeline.file.document import Document, Mistake
+from compressor.pipeline.file.words import listing, quote
 from compressor.stages.base import AnyStage, StageSpec
 from compressor.store.artifact import KINDS, Kind, Traits
 from compressor.strict import Place

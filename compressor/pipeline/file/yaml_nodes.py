@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import yaml
 
 from compressor.errors import InputError, unspelled
-from compressor.pipeline.document import Mistake, dotted
-from compressor.pipeline.words import quote
+from compressor.pipeline.file.document import Mistake, dotted
+from compressor.pipeline.file.words import quote
 from compressor.strict import Place
 
 _MOST_VALUES = 50_000

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from compressor.pipeline.budget import Bounds, MetricBounds
-from compressor.pipeline.spec import PipelineFile
-from compressor.pipeline.steps import STEP_NAME
+from compressor.pipeline.file.budget import Bounds, MetricBounds
+from compressor.pipeline.file.spec import PipelineFile
+from compressor.pipeline.file.steps import STEP_NAME
 from compressor.report.judgement.measures import MEASURES
 from compressor.stages import WRITTEN
 from compressor.tasks import TASKS

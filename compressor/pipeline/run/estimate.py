@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from compressor import unfinished
-from compressor.pipeline import spec
-from compressor.pipeline.pace import Pace
-from compressor.pipeline.prepare import Wanted, prepare
-from compressor.pipeline.run import run
-from compressor.pipeline.supervise import ChildBug
+from compressor.pipeline.file import spec
+from compressor.pipeline.plan.prepare import Wanted, prepare
+from compressor.pipeline.run.pace import Pace
+from compressor.pipeline.run.run import run
+from compressor.pipeline.run.supervise import ChildBug
 from compressor.stages.base import StageSpec
 
 OnEvent = Callable[[dict[str, Any]], None]

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compressor.pipeline.node import NodeName
+from compressor.pipeline.plan.node import NodeName
 from compressor.stages.base import StageSpec
 
 if TYPE_CHECKING:
-    from compressor.pipeline.spec import Pipeline
+    from compressor.pipeline.file.spec import Pipeline
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import InputError
-from compressor.pipeline import networks
+from compressor.pipeline.run import networks
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from compressor.pipeline.node import Node
+    from compressor.pipeline.plan.node import Node
     from compressor.problem.context import Context
     from compressor.problem.task import Task
     from compressor.store.artifact import Artifact

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from compressor import machine
 from compressor.errors import InputError
-from compressor.pipeline import plan as planning
-from compressor.pipeline import spec
-from compressor.pipeline.contents import of_step
-from compressor.pipeline.identity import World
+from compressor.pipeline.file import spec
+from compressor.pipeline.plan import plan as planning
+from compressor.pipeline.plan.contents import of_step
+from compressor.pipeline.plan.identity import World
 from compressor.store.digests import Digests
 from compressor.store.store import Store
 from compressor.strict import FilePath, Place
 
 if TYPE_CHECKING:
     from compressor.models.names import Named
-    from compressor.pipeline.node import Node, Plan
-    from compressor.pipeline.spec import Pipeline
+    from compressor.pipeline.file.spec import Pipeline
+    from compressor.pipeline.plan.node import Node, Plan
 
 
 @dataclass(frozen=True)

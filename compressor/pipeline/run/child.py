@@ -14,7 +14,7 @@ import traceback
 from typing import Any
 
 from compressor.errors import Exit
-from compressor.pipeline.events import Events
+from compressor.pipeline.run.events import Events
 from compressor.store.disk import foreseen
 
 PR_SET_PDEATHSIG = 1
@@ -41,8 +41,8 @@ def main() -> int:
 
 def work(request: dict[str, Any], events: Events) -> None:
     """What the request asks for, in this process. Tests call it without a child."""
-    from compressor.pipeline.execute import Execution
-    from compressor.pipeline.prepare import Wanted, fetch, prepare
+    from compressor.pipeline.plan.prepare import Wanted, fetch, prepare
+    from compressor.pipeline.run.execute import Execution
 
     if "fetch" in request:
         fetch(request["fetch"])

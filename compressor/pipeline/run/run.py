@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import CompressError, Exit, InputError, Interrupted
-from compressor.pipeline import spec
-from compressor.pipeline.outcome import collect
-from compressor.pipeline.prepare import Prepared, Wanted, located, needs_download, prepare
-from compressor.pipeline.run_folder import RunFolder
-from compressor.pipeline.supervise import ChildBug, Died, run_child
+from compressor.pipeline.file import spec
+from compressor.pipeline.plan.prepare import Prepared, Wanted, located, needs_download, prepare
+from compressor.pipeline.run.outcome import collect
+from compressor.pipeline.run.run_folder import RunFolder
+from compressor.pipeline.run.supervise import ChildBug, Died, run_child
 from compressor.printable import each_printable, in_json
 from compressor.report.contract.report import Report
 from compressor.store.disk import foreseen, writing

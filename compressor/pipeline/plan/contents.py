@@ -9,8 +9,8 @@ from pathlib import Path
 
 from compressor.errors import InputError, unspelled
 from compressor.models.settings import Code
-from compressor.pipeline.document import dotted
-from compressor.pipeline.spec import Pipeline
+from compressor.pipeline.file.document import dotted
+from compressor.pipeline.file.spec import Pipeline
 from compressor.store.digests import Digests
 from compressor.store.keys import digest
 from compressor.strict import FilePath, Place

@@ -20,12 +20,12 @@ from typing import IO, Any
 from compressor.deaths import death, was_stopped
 from compressor.errors import CompressError, Exit, Interrupted, ResourceError, address_limit, is_shortage
 from compressor.machine import default_threads
-from compressor.pipeline import events
+from compressor.pipeline.run import events
 
 OnEvent = Callable[[dict[str, Any]], None]
 
 GRACE_SECONDS = 10.0
-PACKAGES = Path(__file__).resolve().parents[2]
+PACKAGES = Path(__file__).resolve().parents[3]
 
 
 class ChildBug(CompressError):
@@ -59,14 +59,14 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_child(request: Mapping[str, Any], on_event: OnEvent) -> None:
-    """Run `compressor.pipeline.child` with a request and pass every event on.
+    """Run `compressor.pipeline.run.child` with a request and pass every event on.
 
     Raises:
         CompressError: what the child reported, or what its death means. KeyboardInterrupt becomes Interrupted.
     """
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "compressor.pipeline.child", str(writer), str(os.getpid())],
+        [sys.executable, "-P", "-m", "compressor.pipeline.run.child", str(writer), str(os.getpid())],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         pass_fds=(writer,), env=environment(os.environ), start_new_session=True,
     )  # fmt: skip

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from compressor.pipeline.explain import json_schema
-from compressor.pipeline.roles import written
-from compressor.pipeline.words import Node, choices, quote, wanted
+from compressor.pipeline.file.explain import json_schema
+from compressor.pipeline.file.roles import written
+from compressor.pipeline.file.words import Node, choices, quote, wanted
 from compressor.stages.base import AnyStage
 from compressor.training.settings import TrainingFields
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator
 
 from compressor.errors import InputError, closest, meant
-from compressor.pipeline.document import Document, Mistake, dotted
-from compressor.pipeline.locate import LENGTHS, Located, locate, worth_telling
-from compressor.pipeline.words import Node, choices, quote, wanted
+from compressor.pipeline.file.document import Document, Mistake, dotted
+from compressor.pipeline.file.locate import LENGTHS, Located, locate, worth_telling
+from compressor.pipeline.file.words import Node, choices, quote, wanted
 from compressor.strict import Place, as_written
 
 Spec = TypeVar("Spec", bound=BaseModel)

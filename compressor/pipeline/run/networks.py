@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
-from compressor.pipeline.user_code import failed, place
+from compressor.pipeline.run.user_code import failed, place
 from compressor.problem.batch import Tensors, rows
 from compressor.stages.base import TrainingSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from compressor.pipeline.node import Node
+    from compressor.pipeline.plan.node import Node
     from compressor.problem.context import Context
 
 SAMPLES = 8

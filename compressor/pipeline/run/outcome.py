@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from compressor import machine
-from compressor.pipeline.prepare import installed
-from compressor.pipeline.run_folder import RunFolder
+from compressor.pipeline.plan.prepare import installed
+from compressor.pipeline.run.run_folder import RunFolder
 from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
 from compressor.report.pages.save import render
 
 if TYPE_CHECKING:
-    from compressor.pipeline.node import Node, NodeName
-    from compressor.pipeline.prepare import Prepared
-    from compressor.pipeline.spec import Pipeline
+    from compressor.pipeline.file.spec import Pipeline
+    from compressor.pipeline.plan.node import Node, NodeName
+    from compressor.pipeline.plan.prepare import Prepared
     from compressor.report.contract.report import Report
     from compressor.store.artifact import Artifact
 

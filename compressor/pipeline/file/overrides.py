@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from compressor.errors import InputError, meant
-from compressor.pipeline.document import LAST, Document, Mistake, dotted, set_option
-from compressor.pipeline.words import listing, quote
-from compressor.pipeline.yaml_nodes import value_of
+from compressor.pipeline.file.document import LAST, Document, Mistake, dotted, set_option
+from compressor.pipeline.file.words import listing, quote
+from compressor.pipeline.file.yaml_nodes import value_of
 from compressor.strict import Place
 
 
