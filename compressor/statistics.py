@@ -20,6 +20,8 @@ Z = 1.959963984540054
 _SEARCH_LIMIT = 10**9
 _BOOTSTRAP_DRAWS = 2_000
 _BOOTSTRAP_CELLS = 4_000_000
+_VALUE_DRAWS = 500
+"""Fewer where each draw costs as much as the value itself."""
 
 
 DRIFT = 0.005
@@ -114,6 +116,19 @@ def bootstrap_mean(scores: np.ndarray, *, seed: int = 0) -> Interval:
         draws[start:end] = scores[generator.integers(0, n, size=(end - start, n))].mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
+def bootstrap(value: Callable[[np.ndarray | None], float], n: int, *, seed: int = 0) -> Interval:
+    """Percentile bootstrap of any value of `n` samples, given how often each counts, float64 [n]; None for once."""
+    import numpy as np
+
+    found = value(None)
+    if n < 2:
+        return Interval(found, None, None)
+    generator = np.random.default_rng(seed)
+    drawn = (np.bincount(generator.integers(0, n, n), minlength=n).astype(np.float64) for _ in range(_VALUE_DRAWS))
+    low, high = np.quantile([value(weights) for weights in drawn], [0.025, 0.975])
+    return Interval(found, min(found, float(low)), max(found, float(high)))
 
 
 def median_interval(values: Sequence[float]) -> Interval:

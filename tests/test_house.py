@@ -48,7 +48,7 @@ MAY_IMPORT = {
         )
     },
     "problem": {"problem", "progress"},
-    **dict.fromkeys(OUTCOME, GROUND | OUTCOME | {"models.answer_kinds", "onnx_graph.kinds"}),
+    **dict.fromkeys(OUTCOME, INTERFACES | GROUND | OUTCOME | {"models.answer_kinds", "onnx_graph.kinds"}),
     **{room: CRAFTS | INTERFACES | GROUND - {"store"} for room in CRAFTS},
     "data": {"store.keys"} | INTERFACES | GROUND - {"store"},
     "tasks": {"tasks", "data", "distillation", "report.contract"} | INTERFACES | GROUND,

@@ -122,10 +122,10 @@ def _data(data: str, out: Path) -> dict[str, Any]:
 
 
 def _budget(goal: str | None) -> dict[str, dict[str, str]]:
-    task = TASKS[TASK].spec
-    metrics = task.metrics
+    metrics = TASKS[TASK].spec.metrics
+    decisive = next(iter(metrics))
     if goal is None:
-        return {metrics[0]: {"max_drop": "0.03"}, "size_mb": {"max": "25"}}
+        return {decisive: {"max_drop": "0.03"}, "size_mb": {"max": "25"}}
     found: dict[str, dict[str, str]] = {}
     for part in goal.split(","):
         match = _GOAL.match(part)
@@ -143,14 +143,14 @@ def _budget(goal: str | None) -> dict[str, dict[str, str]]:
             )
         if drop and (measure not in metrics or sign == ">="):
             raise InputError(
-                "--goal", f"{quote(part.strip())} is not a limit", f"write {metrics[0]}_drop<=0.01 for a drop"
+                "--goal", f"{quote(part.strip())} is not a limit", f"write {decisive}_drop<=0.01 for a drop"
             )
         limits, bound = found.setdefault(measure, {}), "max_drop" if drop else "min" if sign == ">=" else "max"
         if bound in limits:
             raise InputError("--goal", f"limits {measure} twice in the same way ({quote(part.strip())})", "keep one")
         limits[bound] = value
     numbers = {measure: {bound: float(value) for bound, value in limits.items()} for measure, limits in found.items()}
-    _, mistakes = budgets.parse(numbers, metrics, task.metric_ranges, Document({}, {}, Path("--goal"), goal))
+    _, mistakes = budgets.parse(numbers, metrics, Document({}, {}, Path("--goal"), goal))
     if mistakes:
         raise together(mistakes)
     return found

@@ -17,6 +17,10 @@ from rich.text import Text
 from compressor.cli.console import Console, styled
 from compressor.printable import each_printable, in_json, printable
 from compressor.report.judgement import words
+from compressor.tasks import TASKS
+
+SHARES = {name for kind in TASKS.values() for name, metric in kind.spec.metrics.items() if metric.unit == "share"}
+"""Metrics that are shown in percent."""
 
 
 class Display(Protocol):
@@ -48,7 +52,7 @@ def _roughly(seconds: float) -> str:
 
 def _numbers(numbers: dict[str, float]) -> list[str]:
     shown = {
-        name: words.number(name, value) if words.is_share(name) else f"{value:.3g}" for name, value in numbers.items()
+        name: words.number("share", value) if name in SHARES else f"{value:.3g}" for name, value in numbers.items()
     }
     return [printable(f"{words.label(name)} {typed(text)}") for name, text in shown.items()]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from compressor.pipeline.plan.prepare import Prepared
     from compressor.pipeline.run.estimate import Estimate
     from compressor.pipeline.run.run import Outcome
-    from compressor.report.contract.report import Report, Statement
+    from compressor.report.contract.report import Report
     from compressor.report.contract.rows import ModelRow
 
 STATUS_STYLE = {"run": "yellow", "resume": "cyan", "reuse": "green"}
@@ -63,11 +63,11 @@ def show_plan(console: Console, prepared: Prepared) -> None:
 def show_outcome(console: Console, outcome: Outcome) -> None:
     """The models, the statements, the verdict and where the report is."""
     report = outcome.report
-    _print(console, _models(report), *([_statements(report.verdict.statements)] if report.verdict.statements else []))
+    _print(console, _models(report), *([_statements(report)] if report.verdict.statements else []))
     for one in report.verdict.statements:
         if one.state == "open":
             why = words.why(one, report.details.decide)
-            console.tell(("open:", "yellow"), f" {words.subject(one)}: {typed(why)}")
+            console.tell(("open:", "yellow"), f" {words.subject(one, report)}: {typed(why)}")
     for warning in report.warnings:
         console.tell(("note:", "yellow"), f" {typed(warning)}")
     style = VERDICT_STYLE[report.verdict.state]
@@ -85,26 +85,26 @@ def _models(report: Report) -> Table:
 
 
 def _model_cells(row: ModelRow, report: Report) -> list[Text]:
-    metric = report.task.metric
+    metric, unit = report.task.metric, words.unit(report, report.task.metric)
     quality, latency = words.quality(row, metric), words.first_latency(row)
-    speedup = words.number("speedup", row.speedup.value if row.speedup else None)
+    speedup = words.number("×", row.speedup.value if row.speedup else None)
     ships = [(" ships", "green")] if row.step == report.verdict.ship else []
     figures = [
-        words.number(metric, quality.value if quality else None),
-        words.span(metric, quality.low, quality.high, unit=False) if quality else words.NONE,
-        words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
-        words.number("macs", row.macs),
-        words.number("latency_p50_ms", latency.p50_ms if latency else None),
+        words.number(unit, quality.value if quality else None),
+        words.span(unit, quality.low, quality.high, bare=True) if quality else words.NONE,
+        words.number("MB", None if row.size_bytes is None else row.size_bytes / 1e6),
+        words.number("count", row.macs),
+        words.number("ms", latency.p50_ms if latency else None),
     ]
     last = ("baseline", "cyan") if row.step == report.verdict.baseline else typed(speedup)
     return [styled(row.step, *ships), *(styled(typed(figure)) for figure in figures), styled(last)]
 
 
-def _statements(statements: Sequence[Statement]) -> Table:
+def _statements(report: Report) -> Table:
     right = ("measured", "95 % interval")
     table = _table("budget", "limit", *right, "", right=right, wide=("budget", "limit"))
-    for one in statements:
-        cells = (words.subject(one), words.limit(one.measure, one.limit), words.value(one), words.interval(one))
+    for one in report.verdict.statements:
+        cells = [show(one, report) for show in (words.subject, words.limit, words.value, words.interval)]
         table.add_row(*(styled(typed(cell)) for cell in cells), styled((one.state, STATE_STYLE[one.state])))
     return table
 

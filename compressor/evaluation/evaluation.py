@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,8 @@ from compressor.models.answer_kinds import Kind
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from compressor.problem.metric import Metric
 
 FACTS, PREDICTIONS = "evaluation.json", "predictions.npz"
 AGAIN = "run the step again with --fresh"
@@ -86,6 +88,27 @@ class Predictions:
     def scores(self) -> dict[str, np.ndarray]:
         """Metric -> float64 [test]."""
         return {name.removeprefix("score_"): self.arrays[name] for name in self.arrays if name.startswith("score_")}
+
+    def count(self, unseen: bool = False) -> int:
+        """Test samples, or those of them that no choice was made on, where choices were made on others."""
+        return int(self.unseen.sum()) if unseen and self.partly_seen else len(self.unseen)
+
+    def each(self, metric: Metric, unseen: bool = False) -> np.ndarray | None:
+        """What each of these samples got, float64 [samples]; None where the metric is no mean."""
+        found = self.scores.get(metric.name)
+        if found is None and metric.each is not None:
+            found = metric.each({"": self.outputs("test")}, {"": self.targets("test")})
+        return found if found is None else found[self._chosen(unseen)]
+
+    def weighted(self, metric: Metric, unseen: bool = False) -> Callable[[np.ndarray | None], float]:
+        """A metric over these samples as a function of how often each counts."""
+        chosen = self._chosen(unseen)
+        outputs, targets = {"": self.outputs("test")[chosen]}, {"": self.targets("test")[chosen]}
+        return lambda weights: metric.value(outputs, targets, weights)
+
+    def _chosen(self, unseen: bool) -> np.ndarray:
+        """bool [test]."""
+        return self.unseen if unseen and self.partly_seen else self.unseen | True
 
     @property
     def partly_seen(self) -> bool:

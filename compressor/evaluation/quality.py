@@ -1,4 +1,4 @@
-"""From what each sample got to a metric's value and its interval, and to the drop between two models."""
+"""A metric's value and its interval, and the drop from one model to another."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from compressor.evaluation.part import Part
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from compressor.evaluation.evaluation import Predictions
+    from compressor.problem.metric import Metric
 
 
 class Measured(Part):
@@ -42,18 +45,14 @@ class Finding:
     discordant: tuple[int, int] | None = None
 
 
-def tables(scores: Mapping[str, np.ndarray], unseen: np.ndarray | None) -> dict[str, Any]:
+def tables(metrics: Mapping[str, Metric], of: Predictions) -> dict[str, Any]:
     """`quality` over all test samples, and `quality_unseen` over those on which nothing was chosen, null unless these
-    are some of them: metric -> {value, low, high, n}, as JSON.
-
-    scores: metric -> float64 [samples]. unseen: bool [samples].
-    """
-    partly = unseen is not None and unseen.any() and not unseen.all()
-    kept = {name: values[unseen] for name, values in scores.items()} if partly else {}
-    whole, part = (measured({name: quality(values) for name, values in given.items()}) for given in (scores, kept))
+    are some of them: metric -> {value, low, high, n}, as JSON."""
+    whole = measured({name: quality(metric, of) for name, metric in metrics.items()})
+    part = {name: quality(metric, of, unseen=True) for name, metric in metrics.items()} if of.partly_seen else {}
     return {
         "quality": {name: one.model_dump() for name, one in whole.items()},
-        "quality_unseen": {name: one.model_dump() for name, one in part.items()} or None,
+        "quality_unseen": {name: one.model_dump() for name, one in measured(part).items()} or None,
     }
 
 
@@ -66,16 +65,16 @@ def measured(findings: Mapping[str, Finding]) -> dict[str, Measured]:
     }
 
 
-def quality(scores: np.ndarray, whose: str = "test samples") -> Finding:
-    """The mean of what each sample got, with Wilson's interval for right and wrong answers, a bootstrap's otherwise.
-
-    scores: float64 [samples]. whose: what the samples are called.
-    """
-    n = len(scores)
+def quality(metric: Metric, of: Predictions, *, unseen: bool = False) -> Finding:
+    """A metric over the test samples: Wilson's interval for right and wrong answers, else a bootstrap's."""
+    whose, n, scores = _whose(of, unseen), of.count(unseen), of.each(metric, unseen)
     if n == 0:
         return Finding(None)
+    if scores is None:
+        value = of.weighted(metric, unseen)
+        return _bootstrapped(statistics.bootstrap(value, n), n, f"bootstrap over {n:,} {whose}")
     if not _right_or_wrong(scores):
-        return _bootstrapped(scores, f"bootstrap of the mean over {n:,} {whose}")
+        return _bootstrapped(statistics.bootstrap_mean(scores), n, f"bootstrap of the mean over {n:,} {whose}")
     right = int(scores.sum())
     interval = statistics.wilson(right, n)
 
@@ -86,12 +85,19 @@ def quality(scores: np.ndarray, whose: str = "test samples") -> Finding:
     return Finding(interval.value, interval.low, interval.high, how, n, "samples", at)
 
 
-def drop(before: np.ndarray, after: np.ndarray, whose: str = "test samples") -> Finding:
-    """What is lost from one model to another on the same samples, by Tango's interval, else a bootstrap."""
-    n = len(after)
-    if not (_right_or_wrong(before) and _right_or_wrong(after)):
-        return _bootstrapped(before - after, f"bootstrap of the paired differences over {n:,} {whose}")
-    lost, won = int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum())
+def drop(metric: Metric, before: Predictions, after: Predictions, *, unseen: bool = False) -> Finding:
+    """What is lost from one model to another on the same samples, by Tango's interval, else a paired bootstrap."""
+    if metric.better == "lower":
+        before, after = after, before
+    whose, n = _whose(after, unseen), after.count(unseen)
+    first, second = before.each(metric, unseen), after.each(metric, unseen)
+    how = f"bootstrap of the paired differences over {n:,} {whose}"
+    if first is None or second is None:
+        was, now = before.weighted(metric, unseen), after.weighted(metric, unseen)
+        return _bootstrapped(statistics.bootstrap(lambda weights: was(weights) - now(weights), n), n, how)
+    if not (_right_or_wrong(first) and _right_or_wrong(second)):
+        return _bootstrapped(statistics.bootstrap_mean(first - second), n, how)
+    lost, won = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
     interval = statistics.tango(lost, won, n)
     how = (
         f"Tango's paired score interval over {n:,} {whose}: {lost:,} only the baseline answers rightly, "
@@ -104,11 +110,14 @@ def drop(before: np.ndarray, after: np.ndarray, whose: str = "test samples") -> 
     return Finding(interval.value, interval.low, interval.high, how, n, "samples", at, discordant=(lost, won))
 
 
+def _whose(of: Predictions, unseen: bool) -> str:
+    return "unseen test samples" if unseen and of.partly_seen else "test samples"
+
+
 def _right_or_wrong(scores: np.ndarray) -> bool:
     """Whether each sample is one or the other, so that the metric is a share of right answers."""
     return bool(((scores == 0) | (scores == 1)).all())
 
 
-def _bootstrapped(scores: np.ndarray, how: str) -> Finding:
-    n, interval = len(scores), statistics.bootstrap_mean(scores)
+def _bootstrapped(interval: statistics.Interval, n: int, how: str) -> Finding:
     return Finding(interval.value, interval.low, interval.high, how, n, "samples", statistics.scaled(interval, n))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from compressor.evaluation.evaluation import Evaluation
@@ -14,6 +14,8 @@ from compressor.store.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from compressor.problem.metric import Metric
 
 
 WORST = 20
@@ -35,9 +37,8 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
 
     task = context.task
     before, after = (Evaluation.read(inputs[role].folder) for role in ("baseline", "shipped"))
-    (metric, *_), (name,) = task.metrics, (output.name for output in task.signature.outputs)
-    was, now = (one.predictions.scores[metric] for one in (before, after))
-    lost, won = np.flatnonzero(now < was), np.flatnonzero(now > was)
+    (name,) = (output.name for output in task.signature.outputs)
+    lost, won = _changed(task.metrics.values(), before, after)
     answers = task.answers({name: after.predictions.outputs("test")}, after.final_activation)
     sure = np.array([answer.sure for answer in answers])
     order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
@@ -59,6 +60,19 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
     (context.folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
     return {"lost": len(lost), "won": len(won)}
+
+
+def _changed(metrics: Iterable[Metric], before: Evaluation, after: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the test samples of which the second model makes less than the first, and of which it makes more, by
+    the first metric that judges each sample."""
+    import numpy as np
+
+    for metric in metrics:
+        was, now = before.predictions.each(metric), after.predictions.each(metric)
+        if was is not None and now is not None:
+            less, more = np.flatnonzero(now < was), np.flatnonzero(now > was)
+            return (less, more) if metric.better == "higher" else (more, less)
+    return np.zeros(0, int), np.zeros(0, int)
 
 
 def picture(pixels: np.ndarray) -> str:

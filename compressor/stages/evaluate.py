@@ -115,7 +115,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         context.progress.say(warning)
     evaluation.model_copy(update={"warnings": warnings}).write(context.folder)
     samples = {split: task.size(split) for split in SPLITS}
-    quality = {name: float(np.mean(values)) for name, values in scores.items()}
+    quality = {name: one.value(test.outputs, test.targets, None) for name, one in task.metrics.items()}
     return quality | {name: getattr(evaluation, name) for name in FACTS} | {"samples": samples}
 
 

@@ -226,7 +226,7 @@ def _manifest(
         "ir_version": finished.ir_version,
         "onnxruntime": {"made_with": version("onnxruntime"), "oldest": oldest},
         **found,
-        **quality.tables(predictions.scores, predictions.unseen),
+        **quality.tables(task.metrics, predictions),
         "step_key": context.pipeline.get("step_key"),
         "licence": spec.licence,
         "samples": spec.samples,

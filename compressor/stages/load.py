@@ -71,8 +71,8 @@ class LoadSpec(NetworkSpec):
             if name not in task.metrics:
                 known = f"its metrics are {', '.join(task.metrics)}"
                 yield ("expect", name), "no such metric of the task", meant(name, task.metrics, known)
-            elif name in task.metric_ranges and isinstance(bounds, Mapping):
-                low, high = task.metric_ranges[name]
+            elif isinstance(bounds, Mapping):
+                low, high = task.metrics[name].range
                 for limit, value in bounds.items():
                     if isinstance(value, int | float) and not low <= value <= high:
                         yield ("expect", name, limit), *out_of_range(name, value, low, high)

@@ -15,6 +15,7 @@ from compressor.device.limits import Limits
 from compressor.device.refused import Refused
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
 from compressor.evaluation import quality
+from compressor.evaluation.evaluation import Predictions
 from compressor.problem.batch import Arrays, Tensors, joined, only
 from compressor.problem.task import LABEL_SAMPLES
 
@@ -203,8 +204,9 @@ def _quality(model: Path, child: Any, form: Form, task: Task, graph: onnx.GraphP
         what = f"it answers {wrong:,} of {len(outputs):,} test samples with values that are not numbers"
         raise InputError(str(model), what, "check its weights, and that it is made for inputs prepared in this way")
     task.check_labels(str(model), *_answered(child, form, task, "validation", LABEL_SAMPLES))
-    scores = {name: one.each(found, targets) for name, one in task.metrics.items() if one.each}
-    return {"final_activation": final_activation.find(graph, outputs), **quality.tables(scores, task.facts.unseen)}
+    unseen = np.ones(len(outputs), bool) if task.facts.unseen is None else task.facts.unseen
+    held = Predictions({"test_outputs": outputs, "test_targets": only(targets), "unseen": unseen})
+    return {"final_activation": final_activation.find(graph, outputs), **quality.tables(task.metrics, held)}
 
 
 def _counted(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from compressor.data.contents import FileDigests
+from compressor.problem.metric import Metric
 from compressor.problem.task import Task
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ class TaskSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=())
 
-    metrics: ClassVar[tuple[str, ...]] = ()
-    metric: ClassVar[str] = ""
-    metric_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+    """By name; the first one decides."""
 
     type: str
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compressor.data.contents import FileDigests
 from compressor.errors import InputError
 from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
-from compressor.problem.metric import ACCURACY, Metric
+from compressor.problem.metric import Metric
 from compressor.problem.signature import Signature, TensorSpec
 from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
 from compressor.tasks.image_classification import ImageClassificationSpec
@@ -54,7 +54,7 @@ class ImageClassification:
 
     def __init__(self, spec: ImageClassificationSpec, data: ImageData) -> None:
         self.facts = TaskFacts(spec.type, data.classes, data.steps, data.notes, data.whole, data.unseen)
-        self.metrics: Mapping[str, Metric] = {ACCURACY.name: ACCURACY}
+        self.metrics: Mapping[str, Metric] = spec.metrics
         height, width, channels = data.shape
         meaning = f"one {'RGB' if channels == 3 else 'grey'} picture, preprocessed as `preprocess` says"
         self.signature = Signature(

@@ -13,6 +13,7 @@ from compressor.data.contents import FileDigests
 from compressor.data.settings import Validation
 from compressor.data.source import SPLIT_REVISION, Source
 from compressor.errors import InputError
+from compressor.problem.metric import ACCURACY, Metric
 from compressor.tasks.base import TaskSpec
 from compressor.tasks.image_settings import Augment, Data, HowMany, PreprocessItem
 
@@ -20,9 +21,7 @@ from compressor.tasks.image_settings import Augment, Data, HowMany, PreprocessIt
 class ImageClassificationSpec(TaskSpec):
     """Telling pictures apart: one class a picture."""
 
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
-    metric: ClassVar[str] = "accuracy"
-    metric_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"accuracy": (0.0, 1.0)}
+    metrics: ClassVar[Mapping[str, Metric]] = {ACCURACY.name: ACCURACY}
 
     type: Literal["image-classification"] = Field("image-classification", description="One class a picture.")
     data: Data = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,20 @@ import pytest
 from compressor.pipeline.file import budget
 from compressor.pipeline.file.budget import Budget, Limit
 from compressor.pipeline.file.document import Document
+from compressor.problem.metric import ACCURACY, Metric
 from compressor.stages.benchmark import BenchmarkSpec
 from compressor.stages.export import ExportSpec
 
 DOCUMENT = Document({}, {("budget",): 3}, Path("x.yaml"), "")
-RANGES = {"accuracy": (0.0, 1.0), "error": (-2.0, 6.0)}
-METRICS = ("accuracy", "error", "loss")
+METRICS = {
+    "accuracy": ACCURACY,
+    "error": replace(ACCURACY, name="error", better="lower", range=(-2.0, 6.0)),
+    "loss": replace(ACCURACY, name="loss", better="lower", range=(-inf, inf)),
+}
 
 
-def parse(raw: Any, metrics: tuple[str, ...] | None = METRICS) -> tuple[Budget, list[str]]:
-    found, mistakes = budget.parse(raw, metrics, RANGES, DOCUMENT)
+def parse(raw: Any, metrics: Mapping[str, Metric] | None = METRICS) -> tuple[Budget, list[str]]:
+    found, mistakes = budget.parse(raw, metrics, DOCUMENT)
     return found, [mistake.error.sentence().removeprefix("x.yaml:3: budget") for mistake in mistakes]
 
 
@@ -98,7 +104,7 @@ def test_the_smaller_limit_is_the_min() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("accuracy", "min"), ("speedup", "min"), ("size_ratio", "min"), ("macs", "max")]
+    ("name", "kind"), [("accuracy", "min"), ("loss", "max"), ("speedup", "min"), ("size_ratio", "min"), ("macs", "max")]
 )
 def test_a_number_alone_is_no_limit(name: str, kind: str) -> None:
     assert parse({name: 0.5})[1] == [f".{name}: 0.5 is not a limit; write `{name}: {{{kind}: 0.5}}`"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +11,8 @@ from pydantic import Field, field_validator
 
 from compressor.pipeline.file import spec, yaml_file
 from compressor.pipeline.file.spec import Pipeline
+from compressor.problem.batch import only
+from compressor.problem.metric import ACCURACY, Metric, mean
 from compressor.stages.base import Flaw, Stage, StageSpec, StartSpec, TrainingSpec
 from compressor.stages.load import LoadSpec
 from compressor.store.artifact import Kind
@@ -88,12 +91,15 @@ class Time(StageSpec):
     threads: tuple[int, ...] = Field((1,), min_length=1, description="Thread counts.")
 
 
+MEAN_ERROR = mean(
+    "mean_error", lambda outputs, targets: only(outputs) - only(targets), better="lower", range=(-inf, inf)
+)
+
+
 class ToySpec(TaskSpec):
     """A problem of one field."""
 
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "mean_error")
-    metric: ClassVar[str] = "accuracy"
-    metric_ranges: ClassVar[dict[str, tuple[float, float]]] = {"accuracy": (0.0, 1.0)}
+    metrics: ClassVar[dict[str, Metric]] = {"accuracy": ACCURACY, "mean_error": MEAN_ERROR}
     type: Literal["toy"] = "toy"
     data: str = Field(description="Where samples come from.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compressor.problem import metric
 from compressor.report.contract.report import Report
 from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
@@ -206,6 +207,7 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
             "fingerprint": "cd" * 32,
             "samples": {"train": 50_000, "validation": 500, "test": N, "test_unseen": N},
         },
+        "metrics": {"accuracy": metric.ACCURACY},
         "rows": rows,
         "baseline": "teacher",
         "ship": "edge",

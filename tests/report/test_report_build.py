@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from compressor.errors import InputError, IntegrityError
+from compressor.problem.metric import ACCURACY
 from compressor.report.contract.report import Report
 from compressor.report.judgement import words
 from compressor.report.judgement.build import build
@@ -71,6 +72,7 @@ def small(tmp_path: Path, **changes: object) -> RunFacts:
         pipeline_text="",
         pipeline_sha256="0" * 64,
         task={"type": "image-classification", "metric": "accuracy", "samples": {"test": 8}},
+        metrics={"accuracy": ACCURACY},
         rows=rows,
         baseline="teacher",
         ship="int8",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html.parser
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compressor.report.contract.details import Confusion, Device
-from compressor.report.contract.report import Limit, Report
+from compressor.report.contract.report import Report
 from compressor.report.contract.rows import LatencyRow
 from compressor.report.drawings import figures, plots
 from compressor.report.drawings.figures import sketches
@@ -302,37 +301,3 @@ def test_markdown_is_short_and_its_tables_are_tables(report: Report) -> None:
     widths = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
     assert set(widths[:7]) == {6}
     assert set(widths[7:]) == {8}
-
-
-@pytest.mark.parametrize(
-    ("measure", "value", "text"),
-    [
-        ("accuracy", 0.9339, "93.39 %"),
-        ("latency_p50_ms", 0.4123, "0.412 ms"),
-        ("latency_p50_ms", 12.34, "12.3 ms"),
-        ("size_mb", 0.079, "0.0790 MB"),
-        ("speedup", 4.0, "4.00×"),
-        ("macs", 12_501_000, "12.5 M"),
-        ("params", 640, "640"),
-        ("latency_p50_ms", 1234.5, "1,234 ms"),
-        ("latency_p50_ms", None, "—"),
-        ("size_mb", 3.4512, "3.45 MB"),
-        ("loss", -0.5, "−0.500"),
-    ],
-)
-def test_numbers_are_written_for_people(measure: str, value: float | None, text: str) -> None:
-    assert words.number(measure, value).replace(words.FIXED, " ") == text
-
-
-@pytest.mark.parametrize(
-    ("measure", "given", "text"),
-    [
-        ("accuracy", {"min": 0.95}, "at least 95 %"),
-        ("accuracy", {"max_drop": 0.03}, "at most 3 points below the baseline"),
-        ("size_mb", {"max": 0.2}, "at most 0.2 MB"),
-        ("speedup", {"min": 4}, "at least 4×"),
-        ("params", {"max": 78_000}, "at most 78,000"),
-    ],
-)
-def test_limits_are_written_for_people(measure: str, given: Mapping[str, float], text: str) -> None:
-    assert words.limit(measure, Limit(**given)).replace(words.FIXED, " ") == text

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from compressor.problem.batch import Arrays, only
+from compressor.problem.metric import ACCURACY, Metric, mean
 from compressor.problem.task import Answer, Exhibit, Split
 from compressor.stages import compare
 from compressor.stages.compare import STAGE, CompareSpec
@@ -54,6 +55,21 @@ def test_lost_won_and_the_surest_wrong_answer_first(tmp_path: Path) -> None:
     assert (first["baseline_answer"], first["answer"]) == ("b", "c")
     assert first["confidence"] == pytest.approx(np.exp(5) / (np.exp(5) + 2))
     assert (second["sample"], second["answer"]) == (10, "b")
+
+
+def test_where_lower_is_better_what_rises_is_lost(tmp_path: Path) -> None:
+    class Errors(Shown):
+        def __init__(self) -> None:
+            super().__init__()
+            wrong = mean(
+                "error", lambda outputs, targets: 1 - ACCURACY.each(outputs, targets), better="lower", range=(0, 1)
+            )  # type: ignore[misc]
+            self.metrics = {"share": Metric("share", "higher", "share", (0, 1), ACCURACY.value), "error": wrong}
+
+    before = predictions(tmp_path / "before", [[9, 0, 0], [0, 9, 0], [9, 0, 0]], [0, 1, 2])
+    after = predictions(tmp_path / "after", [[0, 1, 0], [0, 0, 5], [0, 0, 9]], [0, 1, 2])
+    context = toy_context(tmp_path, Errors())
+    assert STAGE.run(CompareSpec(), {"baseline": before, "shipped": after}, context) == {"lost": 2, "won": 1}
 
 
 def test_at_most_twenty_are_shown(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -13,14 +13,11 @@ from compressor.errors import meant
 from compressor.pipeline.file.document import Document, Mistake
 from compressor.pipeline.file.explain import check
 from compressor.pipeline.file.words import quote
-from compressor.problem.metric import out_of_range
-from compressor.report.judgement.evidence import Decide
+from compressor.problem.metric import Metric, out_of_range
+from compressor.report.judgement.evidence import BOUNDS, Bound, Decide
 from compressor.report.judgement.measures import MEASURES
 from compressor.stages.base import StageSpec
 from compressor.strict import Frozen, Place
-
-Bound = Literal["min", "max", "max_drop"]
-BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
 
 
 @dataclass(frozen=True)
@@ -58,13 +55,8 @@ class Budget:
     decide: Decide = "interval"
 
 
-def parse(
-    raw: Any, metrics: Sequence[str] | None, ranges: Mapping[str, tuple[float, float]], document: Document
-) -> tuple[Budget, list[Mistake]]:
-    """The budget as written, and every mistake in it.
-
-    metrics: those of the task; None where the task itself is wrong. ranges: what a metric can be, where that is known.
-    """
+def parse(raw: Any, metrics: Mapping[str, Metric] | None, document: Document) -> tuple[Budget, list[Mistake]]:
+    """The budget as written, and every mistake in it. metrics: of the task; None where the task itself is wrong."""
     place: Place = ("budget",)
     if raw is None:
         return Budget(), []
@@ -75,7 +67,7 @@ def parse(
     mistakes: list[Mistake] = []
     for name, bounds in raw.items():
         if name != "decide":
-            found, wrong = _limits(name, bounds, metrics, ranges, document)
+            found, wrong = _limits(name, bounds, metrics, document)
             limits += found
             mistakes += wrong
     decide = raw.get("decide", "interval")
@@ -90,12 +82,12 @@ def parse(
 
 
 def _limits(
-    name: str, bounds: Any, metrics: Sequence[str] | None, ranges: Mapping[str, tuple[float, float]], document: Document
+    name: str, bounds: Any, metrics: Mapping[str, Metric] | None, document: Document
 ) -> tuple[list[Limit], list[Mistake]]:
     place: Place = ("budget", name)
     if metrics is None and name not in MEASURES:
         return [], []
-    if wrong := _form(name, bounds, metrics or ()):
+    if wrong := _form(name, bounds, metrics or {}):
         return [], [document.mistake(place, *wrong)]
     if "max_drop" in bounds and name in MEASURES:
         todo = "write min or max, or limit speedup or size_ratio"
@@ -107,16 +99,16 @@ def _limits(
         what = f"nothing is at least {spec.min:g} and at most {spec.max:g}"
         return [], [document.mistake(place, what, "make min the smaller one")]
     limits = [Limit(name, kind, getattr(spec, kind)) for kind in _in_order(bounds) if getattr(spec, kind) is not None]
-    return limits, [*_outside(limits, ranges, document)]
+    return limits, [*_outside(limits, metrics or {}, document)]
 
 
-def _form(name: str, bounds: Any, metrics: Sequence[str]) -> tuple[str, str] | None:
+def _form(name: str, bounds: Any, metrics: Mapping[str, Metric]) -> tuple[str, str] | None:
     """What is wrong with a limit before its numbers are looked at, and what to do."""
     known = [*metrics, *MEASURES]
     if name not in known:
         return "no such measure", meant(name, [*known, "decide"], f"measures are {', '.join(known)}")
     if not isinstance(bounds, Mapping):
-        kind = "min" if name in (*metrics, "speedup", "size_ratio") else "max"
+        kind = "min" if (metrics.get(name) or MEASURES[name]).better == "higher" else "max"
         amount = quote(bounds) if isinstance(bounds, int | float) else "…"
         return f"{quote(bounds)} is not a limit", f"write `{name}: {{{kind}: {amount}}}`"
     if all(value is None for value in bounds.values()):
@@ -128,12 +120,10 @@ def _in_order(bounds: Mapping[str, Any]) -> list[Bound]:
     return [kind for written in bounds for kind in BOUNDS if kind == written]
 
 
-def _outside(
-    limits: Sequence[Limit], ranges: Mapping[str, tuple[float, float]], document: Document
-) -> Iterator[Mistake]:
+def _outside(limits: Sequence[Limit], metrics: Mapping[str, Metric], document: Document) -> Iterator[Mistake]:
     """Limits that a metric always keeps or never can, such as 92 for a share."""
     for limit in limits:
-        low, high = ranges.get(limit.measure, (-inf, inf))
+        low, high = metrics[limit.measure].range if limit.measure in metrics else (-inf, inf)
         lowest = low - high if limit.kind == "max_drop" else low
         if not lowest <= limit.value <= high - (low if limit.kind == "max_drop" else 0):
             place = ("budget", limit.measure, limit.kind)

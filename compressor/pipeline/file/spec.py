@@ -164,10 +164,9 @@ def parse(
     mistakes += wrong
     task, wrong = _task(data.get("task"), document, tasks)
     mistakes += wrong
-    metrics, ranges = (None, {}) if task is None else (task.metrics, task.metric_ranges)
     steps, wrong = reading.read(data.get("steps"), document, stages, task)
     mistakes += wrong
-    limits, wrong = budgets.parse(data.get("budget"), metrics, ranges, document)
+    limits, wrong = budgets.parse(data.get("budget"), None if task is None else task.metrics, document)
     mistakes += wrong
     mistakes += _shipping(data, steps, limits, document, stages)
     mistakes = [*document.mistakes, *(mistake for mistake in mistakes if mistake.error.where not in told)]

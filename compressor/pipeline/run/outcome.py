@@ -71,6 +71,7 @@ def _facts(
         pipeline_text=pipeline.text,
         pipeline_sha256=pipeline.sha256,
         task=_task(prepared, artifacts),
+        metrics=pipeline.task.metrics,
         rows=rows,
         baseline=pipeline.baseline if pipeline.baseline in made else None,
         ship=pipeline.ship if pipeline.ship in made else None,
@@ -108,7 +109,7 @@ def _task(prepared: Prepared, artifacts: Mapping[str, Artifact]) -> dict[str, An
     samples: dict[str, int] = next((one.facts["samples"] for one in artifacts.values() if "samples" in one.facts), {})
     return {
         "type": task.type,
-        "metric": task.metric,
+        "metric": next(iter(task.metrics)),
         "data": task.data_name,
         "fingerprint": prepared.plan.task_fingerprint,
         "samples": dict(samples),

@@ -22,6 +22,7 @@ from compressor.errors import Exit, InputError
 from compressor.evaluation.evaluation import TensorFacts
 from compressor.evaluation.part import Part
 from compressor.printable import in_json
+from compressor.problem.metric import Better, Unit
 from compressor.report.contract import classes
 from compressor.report.contract.details import Details
 from compressor.report.contract.rows import ModelRow
@@ -56,11 +57,22 @@ class Samples(Part):
     test_unseen: int | None = None
 
 
+class MetricFacts(Part):
+    """How a metric is read. unit: `share` is shown in percent, and its drops in points."""
+
+    better: Better = "higher"
+    unit: Unit = ""
+
+
+ACCURACY_ALONE = {"accuracy": MetricFacts(unit="share")}
+
+
 class TaskFacts(Part):
-    """The problem that the models solve."""
+    """The problem that the models solve. metrics: left out where accuracy is the only one."""
 
     type: str
     metric: str
+    metrics: dict[str, MetricFacts] = Field(ACCURACY_ALONE, exclude_if=lambda given: given == ACCURACY_ALONE)
     data: str | None = None
     fingerprint: str | None = None
     samples: Samples = Samples()

@@ -26,7 +26,7 @@ def trainings(report: Report) -> Iterator[Training]:
         curves = row.curves or ()
         loss = str(report.details.notes.get(row.step, {}).get("loss", ""))
         taught = row.teacher is not None and bool(loss)
-        panels = list(_panels(curves, taught))
+        panels = list(_panels(curves, taught, report))
         if not panels:
             continue
         text = f"train loss: {_formula(loss)}; validation loss: that of the labels alone" if taught else ""
@@ -38,7 +38,7 @@ def trainings(report: Report) -> Iterator[Training]:
             yield Training(None, f"{_sentence(row, panels)}{f' ({text})' if text else ''}")
 
 
-def _panels(curves: Sequence[Mapping[str, Any]], taught: bool) -> Iterator[dict[str, Any]]:
+def _panels(curves: Sequence[Mapping[str, Any]], taught: bool, report: Report) -> Iterator[dict[str, Any]]:
     """Lines by epoch: the losses, on axes of their own where a teacher is in only one of them; then each metric."""
     names = list(dict.fromkeys(name for point in curves for name, value in point.items() if _is_number(value)))
     losses = [name for name in names if name.endswith("loss")]
@@ -48,7 +48,7 @@ def _panels(curves: Sequence[Mapping[str, Any]], taught: bool) -> Iterator[dict[
             title = words.label(group[0]) if len(group) == 1 else "loss"
             yield {"title": title, "most": None, "lines": [_line(name, curves) for name in group]}
     for name in metrics:
-        share = words.is_share(name)
+        share = words.unit(report, name.removeprefix("validation_")) == "share"
         title = f"{words.label(name)}{', %' if share else ''}"
         line = _line(name, curves, 100 if share else 1)
         yield {"title": title, "most": 100 if share else None, "lines": [line]}

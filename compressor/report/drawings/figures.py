@@ -13,6 +13,7 @@ from compressor.report.contract.rows import ModelRow
 from compressor.report.drawings.curves import trainings
 from compressor.report.drawings.sketch import Sketch
 from compressor.report.judgement import words
+from compressor.report.judgement.measures import measure_of
 
 _WATERFALL: tuple[tuple[str, str, Callable[[ModelRow], float | None]], ...] = (
     ("size", "size of the file, MB", lambda row: None if row.size_bytes is None else row.size_bytes / 1e6),
@@ -37,8 +38,15 @@ def look(report: Report, row: ModelRow) -> str:
     return "int8" if row.precision == "int8" else "float"
 
 
+def direction(report: Report) -> str:
+    """Where in the plane of latency and quality the better models are."""
+    better = measure_of(report.task.metric, report.task.metrics).better
+    return f"{'up' if better == 'higher' else 'down'} and to the left"
+
+
 def _waterfall(report: Report) -> Iterator[Sketch]:
-    metric, share = report.task.metric, words.is_share(report.task.metric)
+    metric, unit = report.task.metric, words.unit(report, report.task.metric)
+    share = unit == "share"
     scale = 100 if share else 1
     entries = []
     for row in report.models:
@@ -47,7 +55,7 @@ def _waterfall(report: Report) -> Iterator[Sketch]:
             low = found.value if found.low is None else found.low
             high = found.value if found.high is None else found.high
             entries.append(
-                _entry(report, row, found.value * scale, words.number(metric, found.value), low * scale, high * scale)
+                _entry(report, row, found.value * scale, words.number(unit, found.value), low * scale, high * scale)
             )
     if entries:
         title = f"{words.label(metric)}{', %' if share else ''} (95 % interval)"
@@ -79,7 +87,8 @@ def _entry(
 
 
 def _scatter(report: Report) -> Iterator[Sketch]:
-    metric, share = report.task.metric, words.is_share(report.task.metric)
+    metric, unit = report.task.metric, words.unit(report, report.task.metric)
+    share = unit == "share"
     scale = 100 if share else 1
     points = []
     for row in report.models:
@@ -98,7 +107,7 @@ def _scatter(report: Report) -> Iterator[Sketch]:
         )
     if len(points) > 1:
         label = f"{words.label(metric)}{', %' if share else ''}"
-        alt = f"{label} against median latency of each step; up and to the left is better"
+        alt = f"{label} against median latency of each step; {direction(report)} is better"
         data = {"x": "median latency, ms", "y": label, "most": 100 if share else None, "points": points}
         yield Sketch("scatter", "scatter", alt, data)
 

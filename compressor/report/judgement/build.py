@@ -10,8 +10,10 @@ import numpy as np
 from compressor.evaluation import quality
 from compressor.evaluation.evaluation import Evaluation
 from compressor.evaluation.quality import Finding
+from compressor.problem.metric import Metric
 from compressor.report.contract.report import (
     Environment,
+    MetricFacts,
     PipelineText,
     Report,
     Samples,
@@ -38,7 +40,7 @@ def build(facts: RunFacts) -> Report:
     ship = facts.ship if facts.ship in by_step else None
     found: tuple[Statement, ...] = ()
     if ship is not None:
-        evidence = _evidence(by_step, evaluations, latencies, ship, facts.baseline)
+        evidence = _evidence(facts, by_step, evaluations, latencies, ship)
         found = statements(facts.budget, evidence, facts.decide)
     comparison = {} if facts.comparison is None else read_json(facts.comparison / "comparison.json")
     report = Report(
@@ -72,7 +74,8 @@ def _models(facts: RunFacts, evaluations: Mapping[str, Evaluation], latencies: L
     made: dict[str, ModelRow] = {}
     for row in facts.rows:
         is_baseline = row.step == facts.baseline
-        made[row.step] = _model(row, evaluations[row.step], None if is_baseline else baseline, latencies, made)
+        before = None if is_baseline else baseline
+        made[row.step] = _model(row, evaluations[row.step], before, facts.metrics, latencies, made)
     return tuple(made.values())
 
 
@@ -80,14 +83,14 @@ def _model(
     row: Row,
     about: Evaluation,
     baseline: Evaluation | None,
+    metrics: Mapping[str, Metric],
     latencies: Latencies,
     made: Mapping[str, ModelRow],
 ) -> ModelRow:
     speedup = None if baseline is None else latencies.speedup(baseline.model_sha256, about.model_sha256)
     parent = made.get(row.parent or "") if row.kind != "model" else None
     macs = _first(about.macs, parent.macs if parent else None)
-    unseen = _qualities(about, unseen=True) if about.predictions.partly_seen else {}
-    drops = {metric: _drop(found) for metric, found in _drops(baseline, about).items()}
+    drops = {metric: _drop(found) for metric, found in _drops(metrics, baseline, about).items()}
     return ModelRow(
         step=row.step,
         stage=row.stage,
@@ -98,8 +101,7 @@ def _model(
         key=row.key,
         reused=row.reused,
         seconds=row.seconds,
-        quality=quality.measured(_qualities(about)) or None,
-        quality_unseen=quality.measured(unseen) or None,
+        **{name: found or None for name, found in quality.tables(metrics, about.predictions).items()},
         against_baseline=drops or None,
         size_bytes=about.size_bytes,
         # Quantizing and exporting change neither count, and their graphs no longer tell it.
@@ -121,25 +123,14 @@ def _first(own: int | None, inherited: int | None) -> int | None:
     return inherited if own is None else own
 
 
-def _scores(evaluation: Evaluation, unseen: bool) -> tuple[Mapping[str, np.ndarray], str]:
-    """By metric what each test sample got, and what the samples are called; unseen: of those without choices alone."""
-    predictions = evaluation.predictions
-    if not (unseen and predictions.partly_seen):
-        return predictions.scores, "test samples"
-    return {name: scores[predictions.unseen] for name, scores in predictions.scores.items()}, "unseen test samples"
-
-
-def _qualities(evaluation: Evaluation, *, unseen: bool = False) -> dict[str, Finding]:
-    scores, whose = _scores(evaluation, unseen)
-    return {metric: quality.quality(found, whose) for metric, found in scores.items()}
-
-
-def _drops(baseline: Evaluation | None, this: Evaluation, *, unseen: bool = False) -> dict[str, Finding]:
+def _drops(
+    metrics: Mapping[str, Metric], baseline: Evaluation | None, this: Evaluation, *, unseen: bool = False
+) -> dict[str, Finding]:
     """By metric what is lost against the baseline; empty where the two did not answer the same samples."""
     if baseline is None or not np.array_equal(baseline.predictions.indices, this.predictions.indices):
         return {}
-    before, (after, whose) = _scores(baseline, unseen)[0], _scores(this, unseen)
-    return {metric: quality.drop(before[metric], scores, whose) for metric, scores in after.items() if metric in before}
+    before, after = baseline.predictions, this.predictions
+    return {name: quality.drop(metric, before, after, unseen=unseen) for name, metric in metrics.items()}
 
 
 def _drop(found: Finding) -> Drop:
@@ -148,18 +139,20 @@ def _drop(found: Finding) -> Drop:
 
 
 def _evidence(
+    facts: RunFacts,
     by_step: Mapping[str, ModelRow],
     evaluations: Mapping[str, Evaluation],
     latencies: Latencies,
     ship: str,
-    baseline: str | None,
 ) -> Evidence:
-    this, before = evaluations[ship], evaluations.get(baseline or "")
+    this, before = evaluations[ship], evaluations.get(facts.baseline or "")
     return Evidence(
         shipped=by_step[ship],
-        baseline=by_step.get(baseline or ""),
-        quality=_qualities(this, unseen=True),
-        drops=_drops(before, this, unseen=True),
+        baseline=by_step.get(facts.baseline or ""),
+        quality={
+            name: quality.quality(metric, this.predictions, unseen=True) for name, metric in facts.metrics.items()
+        },
+        drops=_drops(facts.metrics, before, this, unseen=True),
         speedup=latencies.speedup(before.model_sha256, this.model_sha256) if before else None,
     )
 
@@ -171,7 +164,8 @@ def _task(facts: RunFacts, evaluations: Mapping[str, Evaluation]) -> TaskFacts:
     if known := next(iter(evaluations.values()), None):
         samples.setdefault("test", len(known.predictions.unseen))
         samples["test_unseen"] = int(known.predictions.unseen.sum())
-    return TaskFacts(**given, samples=Samples(**samples))
+    metrics = {name: MetricFacts(better=one.better, unit=one.unit) for name, one in facts.metrics.items()}
+    return TaskFacts(**given, metrics=metrics, samples=Samples(**samples))
 
 
 def _shipped(facts: RunFacts, evaluations: Mapping[str, Evaluation], ship: str | None) -> Shipped | None:

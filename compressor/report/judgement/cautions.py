@@ -148,7 +148,7 @@ def _by_point(report: Report) -> Iterator[str]:
     if not unsure:
         yield "the budget is decided by the values alone (decide: point); the intervals would decide the same"
         return
-    named = " and ".join(f"the {words.subject(one)}" for one in unsure)
+    named = " and ".join(f"the {words.subject(one, report)}" for one in unsure)
     across = f"interval of {named} reaches across its limit"
     if len(unsure) > 1:
         across = f"intervals of {named} reach across their limits"

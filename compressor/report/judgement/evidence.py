@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Decide = Literal["interval", "point"]
 """Whether the whole interval decides about a limit, or the value alone."""
+Bound = Literal["min", "max", "max_drop"]
+BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from compressor.problem.metric import Metric
 from compressor.report.judgement.evidence import Decide
 from compressor.store.artifact import Kind
 
@@ -46,6 +47,7 @@ class RunFacts:
     pipeline_text: str
     pipeline_sha256: str
     task: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
     rows: Sequence[Row]
     baseline: str | None
     ship: str | None

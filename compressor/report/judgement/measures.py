@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 from compressor import statistics
 from compressor.evaluation.quality import Finding
+from compressor.problem.metric import Better
 from compressor.report.judgement.evidence import Evidence
 
 if TYPE_CHECKING:
+    from compressor.report.contract.report import MetricFacts
     from compressor.report.contract.rows import LatencyRow
+
+Unit = Literal["share", "", "ms", "MB", "×", "count"]
 
 P99_RUNS = 1000
 """Runs that a 99th percentile needs: ten beyond it."""
@@ -22,14 +26,15 @@ P99_RUNS = 1000
 class Measure:
     """label: its name for people. meaning: one sentence for the file's author. find: its value of what ships.
 
-    unit: what stands behind a value; `count` for numbers so large that they are shortened. exact: it is counted, so
-    that no interval is missing where there is none. timed: it needs a benchmark.
+    unit: what stands behind a value; `count` for numbers so large that they are shortened, `share` for what is shown
+    in percent. exact: it is counted, so that no interval is missing where there is none. timed: it needs a benchmark.
     """
 
     label: str
     meaning: str
     find: Callable[[Evidence], Finding]
-    unit: Literal["ms", "MB", "×", "count"]
+    unit: Unit
+    better: Better = "lower"
     exact: bool = False
     timed: bool = False
 
@@ -141,9 +146,28 @@ MEASURES: Mapping[str, Measure] = {
         "The baseline's median latency over the shipped model's, in the same rounds.",
         _speedup,
         "×",
+        "higher",
         timed=True,
     ),
     "size_ratio": Measure(
-        "times smaller than the baseline", "The baseline's size over the shipped model's.", _size_ratio, "×", exact=True
+        "times smaller than the baseline",
+        "The baseline's size over the shipped model's.",
+        _size_ratio,
+        "×",
+        "higher",
+        exact=True,
     ),
 }
+
+
+def measure_of(name: str, metrics: Mapping[str, MetricFacts]) -> Measure:
+    """The row of a measure: of the table, else that of a metric. metrics: the task's, by name."""
+    if name in MEASURES:
+        return MEASURES[name]
+
+    def find(evidence: Evidence) -> Finding:
+        return evidence.quality.get(name) or Finding(None, how=f"no {name} was measured")
+
+    known = metrics.get(name)
+    unit, better = (known.unit, known.better) if known else ("", "higher")
+    return Measure(name.replace("_", " "), "Its value on the test set.", find, unit, better)

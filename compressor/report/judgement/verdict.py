@@ -12,10 +12,8 @@ from typing import Any
 from compressor import statistics
 from compressor.evaluation.quality import Finding
 from compressor.report.contract.report import Limit, Needed, Statement, StatementState, VerdictState
-from compressor.report.judgement.evidence import Decide, Evidence
-from compressor.report.judgement.measures import MEASURES
-
-LIMITS = ("min", "max", "max_drop")
+from compressor.report.judgement.evidence import BOUNDS, Decide, Evidence
+from compressor.report.judgement.measures import measure_of
 
 
 def state_of(finding: Finding, limit: Limit, decide: Decide) -> StatementState:
@@ -34,7 +32,7 @@ def statements(budget: Sequence[Mapping[str, Any]], evidence: Evidence, decide: 
     """One statement a limit, in the order of the file. budget: `{measure, min | max | max_drop}` each."""
     found = []
     for entry in budget:
-        for kind in LIMITS:
+        for kind in BOUNDS:
             if entry.get(kind) is not None:
                 limit = Limit(**{kind: float(entry[kind])})
                 found.append(_statement(str(entry["measure"]), limit, evidence, decide))
@@ -50,7 +48,7 @@ def verdict_of(found: Sequence[Statement]) -> VerdictState:
 
 
 def _statement(measure: str, limit: Limit, evidence: Evidence, decide: Decide) -> Statement:
-    finding = measure_of(measure, limit, evidence)
+    finding = finding_of(measure, limit, evidence)
     state = state_of(finding, limit, decide)
     how = finding.how
     if decide == "point" and finding.low is not None:
@@ -76,12 +74,8 @@ def _needed(finding: Finding, limit: Limit) -> Needed | None:
     return Needed(samples=n) if finding.unit == "samples" else Needed(processes=n)
 
 
-def measure_of(measure: str, limit: Limit, evidence: Evidence) -> Finding:
+def finding_of(measure: str, limit: Limit, evidence: Evidence) -> Finding:
     """The finding that a limit is about; its value is None where nothing was measured."""
     if limit.max_drop is not None:
         return evidence.drops.get(measure) or Finding(None, how=f"no drop of {measure} was measured")
-    if measure in evidence.quality:
-        return evidence.quality[measure]
-    if measure in MEASURES:
-        return MEASURES[measure].find(evidence)
-    return Finding(None, how=f"no {measure} was measured")
+    return measure_of(measure, {}).find(evidence)

@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from compressor.evaluation.quality import Measured
-from compressor.report.contract.report import Limit, Report, Statement, VerdictState
+from compressor.report.contract.report import Report, Statement, VerdictState
 from compressor.report.contract.rows import LatencyRow, ModelRow
-from compressor.report.judgement.measures import MEASURES
+from compressor.report.judgement.measures import Measure, Unit, measure_of
 
 NONE = "—"
 FIXED = "\u00a0"
 """A space that no line ends at, between a number and its unit."""
 
-_SHARES = ("accuracy", "recall", "precision", "f1", "top")
 TITLES: dict[VerdictState, str] = {
     "pass": "Pass",
     "fail": "Fail",
@@ -24,14 +23,9 @@ TITLES: dict[VerdictState, str] = {
 }
 
 
-def is_share(measure: str) -> bool:
-    """Whether a metric is a share, shown in percent."""
-    return any(word in measure for word in _SHARES)
-
-
 def label(measure: str) -> str:
     """A measure's name for people."""
-    return MEASURES[measure].label if measure in MEASURES else measure.replace("_", " ")
+    return measure_of(measure, {}).label
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -54,62 +48,66 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def number(measure: str, value: float | None, *, unit: bool = True) -> str:
-    """A value of a measure: `93.39 %`, `0.412 ms`, `0.193 MB`, `4.21×`, `78.1 k`."""
+def number(unit: Unit, value: float | None, *, bare: bool = False) -> str:
+    """A value with its unit, or bare: `93.39 %`, `0.412 ms`, `0.193 MB`, `4.21×`, `78.1 k`."""
     if value is None:
         return NONE
-    if is_share(measure):
-        return f"{100 * value:.2f}{f'{FIXED}%' if unit else ''}"
-    named = _unit(measure)
-    if named == "count":
+    if unit == "count":
         return count(value)
-    return f"{significant(value)}{_behind(named) if unit else ''}"
+    return f"{f'{100 * value:.2f}' if unit == 'share' else significant(value)}{'' if bare else _behind(unit)}"
 
 
-def _unit(measure: str) -> str:
-    return MEASURES[measure].unit if measure in MEASURES else ""
+def _behind(unit: Unit) -> str:
+    return "" if unit == "count" else unit if unit in ("", "×") else f"{FIXED}{'%' if unit == 'share' else unit}"
 
 
-def _behind(unit: str) -> str:
-    return unit if unit in ("", "×") else f"{FIXED}{unit}"
-
-
-def drop(measure: str, value: float | None) -> str:
+def drop(unit: Unit, value: float | None) -> str:
     """A drop against the baseline: `0.42 points` for shares; below zero it is a gain."""
     if value is None:
         return NONE
-    return f"{_points(value)}{FIXED}points" if is_share(measure) else significant(value)
+    return f"{_points(value)}{FIXED}points" if unit == "share" else significant(value)
 
 
 def _points(value: float) -> str:
     return f"{100 * value:.2f}".replace("-", "−")
 
 
-def span(measure: str, low: float | None, high: float | None, *, is_drop: bool = False, unit: bool = True) -> str:
+def span(unit: Unit, low: float | None, high: float | None, *, is_drop: bool = False, bare: bool = False) -> str:
     """An interval: `92.90 to 97.25 %`; a dash where there is none."""
     if low is None or high is None:
         return NONE
-    if is_drop and is_share(measure):
-        return f"{_points(low)} to {_points(high)}{f'{FIXED}points' if unit else ''}"
-    return f"{number(measure, low, unit=False)} to {number(measure, high, unit=unit)}"
+    if is_drop and unit == "share":
+        return f"{_points(low)} to {_points(high)}{'' if bare else f'{FIXED}points'}"
+    return f"{number(unit, low, bare=True)} to {number(unit, high, bare=bare)}"
 
 
-def limit(measure: str, given: Limit) -> str:
+def measured(statement: Statement, report: Report) -> Measure:
+    """The measure that a statement is about."""
+    return measure_of(statement.measure, report.task.metrics)
+
+
+def unit(report: Report, metric: str) -> Unit:
+    """What stands behind a metric's values."""
+    return measure_of(metric, report.task.metrics).unit
+
+
+def limit(statement: Statement, report: Report) -> str:
     """A limit: `at least 95 %`, `at most 0.2 MB`, `at most 3 points below the baseline`."""
+    given, measure = statement.limit, measured(statement, report)
+    share = measure.unit == "share"
+    amount = f"{given.value:,.0f}" if measure.unit == "count" else f"{100 * given.value if share else given.value:g}"
     if given.max_drop is not None:
-        amount = f"{100 * given.max_drop:g}{FIXED}points" if is_share(measure) else f"{given.max_drop:g}"
-        return f"at most {amount} below the baseline"
-    kind = "at least" if given.min is not None else "at most"
-    if is_share(measure):
-        return f"{kind} {100 * given.value:g}{FIXED}%"
-    unit = _unit(measure)
-    return f"{kind} {given.value:,.0f}" if unit == "count" else f"{kind} {given.value:g}{_behind(unit)}"
+        where = "below" if measure.better == "higher" else "above"
+        return f"at most {amount}{f'{FIXED}points' if share else ''} {where} the baseline"
+    return f"{'at least' if given.min is not None else 'at most'} {amount}{_behind(measure.unit)}"
 
 
-def subject(statement: Statement) -> str:
-    """What a statement is about: `accuracy`, `drop in accuracy`."""
-    name = label(statement.measure)
-    return f"drop in {name}" if statement.limit.max_drop is not None else name
+def subject(statement: Statement, report: Report) -> str:
+    """What a statement is about: `accuracy`, `drop in accuracy`, `rise in log loss`."""
+    measure = measured(statement, report)
+    if statement.limit.max_drop is None:
+        return measure.label
+    return f"{'drop' if measure.better == 'higher' else 'rise'} in {measure.label}"
 
 
 def samples_of(statement: Statement, report: Report) -> str:
@@ -119,19 +117,18 @@ def samples_of(statement: Statement, report: Report) -> str:
     return f"{unseen.n:,} unseen samples" if unseen else ""
 
 
-def value(statement: Statement) -> str:
+def value(statement: Statement, report: Report) -> str:
     """A statement's measured value."""
-    if statement.limit.max_drop is not None:
-        return drop(statement.measure, statement.value)
-    return number(statement.measure, statement.value)
+    shown = number if statement.limit.max_drop is None else drop
+    return shown(measured(statement, report).unit, statement.value)
 
 
-def interval(statement: Statement) -> str:
+def interval(statement: Statement, report: Report) -> str:
     """A statement's interval: `exact` for what is counted, a dash where nothing was measured."""
+    measure = measured(statement, report)
     if statement.value is not None and statement.low is None:
-        exact = statement.measure in MEASURES and MEASURES[statement.measure].exact
-        return "exact" if exact else "none"
-    return span(statement.measure, statement.low, statement.high, is_drop=statement.limit.max_drop is not None)
+        return "exact" if measure.exact else "none"
+    return span(measure.unit, statement.low, statement.high, is_drop=statement.limit.max_drop is not None)
 
 
 def why(statement: Statement, decide: str) -> str:
@@ -161,8 +158,8 @@ def headline(report: Report) -> str:
     """The verdict in one sentence."""
     verdict = report.verdict
     total = len(verdict.statements)
-    broken = [subject(one) for one in verdict.statements if one.state == "broken"]
-    unsure = [subject(one) for one in verdict.statements if one.state == "open"]
+    broken = [subject(one, report) for one in verdict.statements if one.state == "broken"]
+    unsure = [subject(one, report) for one in verdict.statements if one.state == "open"]
     alone = ", by the values alone" if report.details.decide == "point" else ""
     if verdict.state == "pass":
         return f"{verdict.ship} keeps {'its one limit' if total == 1 else f'all {total} limits'} of the budget{alone}."
@@ -218,10 +215,9 @@ def isa(about: Mapping[str, Any]) -> str:
     return " ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
 
 
-def change(measure: str, lost: float) -> str:
-    """A drop as a change with its sign: `−0.28 points`, `+0.10 points`."""
-    amount = drop(measure, abs(lost))
-    return f"{'+' if lost < 0 else '−' if lost > 0 else '±'}{amount}"
+def change(unit: Unit, by: float) -> str:
+    """How a value changed, with its sign: `−0.28 points`, `+0.10 points`."""
+    return f"{'+' if by > 0 else '−' if by < 0 else '±'}{drop(unit, abs(by))}"
 
 
 def when(created: str) -> str:

@@ -15,7 +15,7 @@ from compressor.report.contract.details import Worst
 from compressor.report.contract.report import Report
 from compressor.report.contract.rows import ModelRow
 from compressor.report.drawings.curves import trainings
-from compressor.report.drawings.figures import look, sketches
+from compressor.report.drawings.figures import direction, look, sketches
 from compressor.report.judgement import words
 from compressor.report.pages import class_tables, tables
 
@@ -74,6 +74,7 @@ def _content(report: Report, known: Figures) -> dict[str, Any]:
         "trainings": [(one.sketch and figures[one.sketch.name], one.text) for one in trainings(report)],
         "operators": [figure for name, figure in figures.items() if name.startswith("operators-")],
         "subject": report.subject,
+        "direction": direction(report),
         "looks": sorted({look(report, row) for row in report.models}, key=("float", "int8", "ship").index),
         "statements": [tables.statement(one, report) for one in report.verdict.statements],
         "tiles": _tiles(report, report.row(report.verdict.ship)),
@@ -96,35 +97,36 @@ def _tiles(report: Report, ship: ModelRow | None) -> list[dict[str, str]]:
     if ship is None:
         return []
     metric, latency = report.task.metric, words.first_latency(ship)
+    unit = words.unit(report, metric)
     quality = words.decisive_quality(ship, metric)
     before_quality = words.decisive_quality(report.row(report.verdict.baseline), metric)
     tiles = []
     if quality:
         unseen = "unseen " if ship.quality_unseen else ""
-        note = f"{'of' if words.is_share(metric) else 'over'} {quality.n:,} {unseen}test samples"
+        note = f"{'of' if unit == 'share' else 'over'} {quality.n:,} {unseen}test samples"
         if before_quality and ship.step != report.verdict.baseline:
-            change = words.change(metric, before_quality.value - quality.value)
+            change = words.change(unit, quality.value - before_quality.value)
             note += f"; {change} against {report.verdict.baseline}"
-        tiles.append({"label": words.label(metric), "value": words.number(metric, quality.value), "note": note})
+        tiles.append({"label": words.label(metric), "value": words.number(unit, quality.value), "note": note})
     if ship.size_bytes is not None:
         before = report.row(report.verdict.baseline)
         smaller = (
             before.size_bytes / ship.size_bytes if before and before.size_bytes and before.step != ship.step else None
         )
         note = f"{words.significant(smaller)} times smaller than {report.verdict.baseline}" if smaller else "model.onnx"
-        tiles.append({"label": "file size", "value": words.number("size_mb", ship.size_bytes / 1e6), "note": note})
+        tiles.append({"label": "file size", "value": words.number("MB", ship.size_bytes / 1e6), "note": note})
     if latency and latency.p50_ms is not None:
         tiles.append(
             {
                 "label": "median latency",
-                "value": words.number("latency_p50_ms", latency.p50_ms),
+                "value": words.number("ms", latency.p50_ms),
                 "note": f"here, {words.condition(latency)}",
             }
         )
     if ship.speedup:
-        interval = words.span("speedup", ship.speedup.low, ship.speedup.high)
+        interval = words.span("×", ship.speedup.low, ship.speedup.high)
         note = "in the same rounds" + (f", {interval}" if ship.speedup.low is not None else "")
-        value = words.number("speedup", ship.speedup.value)
+        value = words.number("×", ship.speedup.value)
         tiles.append({"label": f"times as fast as {report.verdict.baseline}", "value": value, "note": note})
     return tiles
 

@@ -38,10 +38,10 @@ def _statements(report: Report) -> str:
         return ""
     rows = [
         [
-            in_markdown(words.subject(one) + (", unseen" if words.samples_of(one, report) else "")),
-            in_markdown(words.limit(one.measure, one.limit)),
-            f"**{in_markdown(words.value(one))}**",
-            in_markdown(words.interval(one)),
+            in_markdown(words.subject(one, report) + (", unseen" if words.samples_of(one, report) else "")),
+            in_markdown(words.limit(one, report)),
+            f"**{in_markdown(words.value(one, report))}**",
+            in_markdown(words.interval(one, report)),
             f"{_STATES[one.state]}"
             + (f": {in_markdown(words.why(one, report.details.decide))}" if one.state == "open" else ""),
         ]
@@ -64,22 +64,24 @@ def _models(report: Report) -> str:
         f"p50{f', {setting}' if setting else ''}",
         "speed-up",
     ]
-    rows = [_model(row, metric, report.verdict.ship) for row in report.models]
+    rows = [_model(row, report) for row in report.models]
     return _table(head, rows, {2, 3, 4, 5, 6}) if rows else ""
 
 
-def _model(row: ModelRow, metric: str, ship: str | None) -> list[str]:
+def _model(row: ModelRow, report: Report) -> list[str]:
+    metric = report.task.metric
+    unit = words.unit(report, metric)
     quality, latency = words.quality(row, metric), words.first_latency(row)
-    name = f"**{in_markdown(row.step)}**" if row.step == ship else in_markdown(row.step)
-    interval = f" [{words.span(metric, quality.low, quality.high)}]" if quality else ""
+    name = f"**{in_markdown(row.step)}**" if row.step == report.verdict.ship else in_markdown(row.step)
+    interval = f" [{words.span(unit, quality.low, quality.high)}]" if quality else ""
     return [
         name,
         f"{in_markdown(row.stage)}{', int8' if row.precision == 'int8' else ''}",
-        in_markdown(words.number(metric, quality.value if quality else None) + interval),
-        words.number("size_mb", row.size_bytes / 1e6 if row.size_bytes is not None else None),
-        words.number("macs", row.macs),
-        words.number("latency_p50_ms", latency.p50_ms if latency else None),
-        words.number("speedup", row.speedup.value if row.speedup else None),
+        in_markdown(words.number(unit, quality.value if quality else None) + interval),
+        words.number("MB", row.size_bytes / 1e6 if row.size_bytes is not None else None),
+        words.number("count", row.macs),
+        words.number("ms", latency.p50_ms if latency else None),
+        words.number("×", row.speedup.value if row.speedup else None),
     ]
 
 

@@ -14,11 +14,11 @@ from compressor.report.judgement import words
 def statement(one: Statement, report: Report) -> dict[str, Any]:
     """A row of the budget's table."""
     return {
-        "subject": words.subject(one),
+        "subject": words.subject(one, report),
         "samples": words.samples_of(one, report),
-        "limit": words.limit(one.measure, one.limit),
-        "value": words.value(one),
-        "interval": words.interval(one),
+        "limit": words.limit(one, report),
+        "value": words.value(one, report),
+        "interval": words.interval(one, report),
         "state": one.state,
         "why": words.why(one, report.details.decide),
         "how": one.how,
@@ -52,27 +52,26 @@ def _gauge(one: Statement) -> dict[str, float | str] | None:
 def model(row: ModelRow, report: Report) -> dict[str, Any]:
     """A row of the table of steps."""
     metric, latency = report.task.metric, words.first_latency(row)
+    unit = words.unit(report, metric)
     quality, drop = words.quality(row, metric), (row.against_baseline or {}).get(metric)
     unseen = (row.quality_unseen or {}).get(metric)
     return {
         "row": row,
         "is_ship": row.step == report.verdict.ship,
         "is_baseline": row.step == report.verdict.baseline,
-        "quality": words.number(metric, quality.value) if quality else words.NONE,
-        "quality_interval": words.span(metric, quality.low, quality.high, unit=False) if quality else "",
-        "unseen": words.number(metric, unseen.value) if unseen else words.NONE,
-        "unseen_interval": words.span(metric, unseen.low, unseen.high, unit=False) if unseen else "",
-        "drop": words.drop(metric, drop.drop) if drop else words.NONE,
-        "drop_interval": words.span(metric, drop.low, drop.high, is_drop=True, unit=False) if drop else "",
-        "size": words.number("size_mb", None if row.size_bytes is None else row.size_bytes / 1e6),
-        "params": words.number("params", row.params),
-        "macs": words.number("macs", row.macs),
-        "latency": words.number("latency_p50_ms", latency.p50_ms if latency else None),
-        "latency_interval": words.span("latency_p50_ms", latency.low_ms, latency.high_ms, unit=False)
-        if latency
-        else "",
-        "speedup": words.number("speedup", row.speedup.value if row.speedup else None),
-        "speedup_interval": words.span("speedup", row.speedup.low, row.speedup.high, unit=False) if row.speedup else "",
+        "quality": words.number(unit, quality.value) if quality else words.NONE,
+        "quality_interval": words.span(unit, quality.low, quality.high, bare=True) if quality else "",
+        "unseen": words.number(unit, unseen.value) if unseen else words.NONE,
+        "unseen_interval": words.span(unit, unseen.low, unseen.high, bare=True) if unseen else "",
+        "drop": words.drop(unit, drop.drop) if drop else words.NONE,
+        "drop_interval": words.span(unit, drop.low, drop.high, is_drop=True, bare=True) if drop else "",
+        "size": words.number("MB", None if row.size_bytes is None else row.size_bytes / 1e6),
+        "params": words.number("count", row.params),
+        "macs": words.number("count", row.macs),
+        "latency": words.number("ms", latency.p50_ms if latency else None),
+        "latency_interval": words.span("ms", latency.low_ms, latency.high_ms, bare=True) if latency else "",
+        "speedup": words.number("×", row.speedup.value if row.speedup else None),
+        "speedup_interval": words.span("×", row.speedup.low, row.speedup.high, bare=True) if row.speedup else "",
         "made": words.NONE if row.seconds is None else words.duration(row.seconds),
         "bits": words.bits(row),
         "reused": "earlier, reused" if row.reused else "",
@@ -110,10 +109,10 @@ def _latency(row: LatencyRow) -> dict[str, str]:
     times = {key: getattr(row, f"{key}_ms") for key in ("p50", "p90", "p95", "p99", "load", "first")}
     return {
         "condition": words.condition(row),
-        **{key: words.number("latency_p50_ms", time) for key, time in times.items()},
-        "interval": words.span("latency_p50_ms", row.low_ms, row.high_ms),
+        **{key: words.number("ms", time) for key, time in times.items()},
+        "interval": words.span("ms", row.low_ms, row.high_ms),
         "throughput": words.NONE if row.throughput_per_s is None else words.significant(row.throughput_per_s),
-        "memory": words.number("peak_memory_mb", memory),
+        "memory": words.number("MB", memory),
         "runs": words.NONE if row.samples is None else f"{row.samples:,}",
         "rounds": _rounds(row),
     }
