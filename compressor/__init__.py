@@ -3,54 +3,36 @@
     report = compressor.run("pipeline.yaml")
     model = compressor.load_bundle("runs/digits/bundle")
 
-Importing this loads nothing heavy.
+What a command does, the function of its name does: `plan`, `run`, `verify`, `evaluate`, `export`. Errors are
+`compressor.errors.CompressError`, with the command's exit code. Importing this loads nothing heavy.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compressor.bundle.loaded import LoadedBundle
-    from compressor.report.contract.report import Report
+    from compressor.api.evaluate import evaluate
+    from compressor.api.export import export
+    from compressor.api.plan import plan
+    from compressor.api.run import run
+    from compressor.api.verify import verify
+    from compressor.bundle.loaded import load_bundle
 
-__all__ = ["load_bundle", "run"]
+__all__ = ["evaluate", "export", "load_bundle", "plan", "run", "verify"]
 
 # onnxruntime's telemetry is on by default, has a thread beside what is timed, and leaves files behind.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-def run(
-    path: str | Path,
-    *,
-    out: str | Path | None = None,
-    store: str | Path | None = None,
-    device: str = "auto",
-    sets: Sequence[str] = (),
-) -> Report:
-    """Run a pipeline file as `compress run` does and return its report.
-
-    Raises:
-        compressor.errors.CompressError: with the exit code that the command would have had.
-    """
-    from compressor.pipeline.plan.prepare import Wanted
-    from compressor.pipeline.run.run import run as run_pipeline
-
-    wanted = Wanted(path=Path(path), sets=tuple(sets), store=Path(store) if store else None, device=device)
-    return run_pipeline(wanted, out=Path(out) if out else None, on_event=lambda event: None).report
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'compressor' has no attribute {name!r}")
+    place = "bundle.loaded" if name == "load_bundle" else f"api.{name}"
+    return getattr(import_module(f"compressor.{place}"), name)
 
 
-def load_bundle(folder: str | os.PathLike[str], threads: int = 1) -> LoadedBundle:
-    """A bundle whose files are what was written, ready to answer: `load_bundle(folder).predict(["picture.png"])`.
-
-    `load` of an exported copy's `runner/` is the same where this package is not installed.
-
-    Raises:
-        compressor.errors.CompressError: with the exit code that `python run.py` would have had.
-    """
-    from compressor.bundle.loaded import LoadedBundle
-
-    return LoadedBundle(folder, threads)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -30,3 +30,15 @@ class LoadedBundle(loaded.LoadedBundle):
         """
         with translated():
             return super().predict(pictures)
+
+
+def load_bundle(folder: str | os.PathLike[str], threads: int = 1) -> LoadedBundle:
+    """A bundle whose files are what was written, ready to answer: `load_bundle(folder).predict(["picture.png"])`.
+
+    threads: that answer one picture. `load` of an exported copy's `runner/` is the same where this package is not
+    installed.
+
+    Raises:
+        compressor.errors.CompressError: with the exit code that `python run.py` would have had.
+    """
+    return LoadedBundle(folder, threads)

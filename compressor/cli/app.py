@@ -77,16 +77,17 @@ def run(
     log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Run a pipeline; end with a report, a bundle and an exit code that says the verdict."""
+    from compressor.api.run import outcome
     from compressor.cli import progress, tables
     from compressor.cli.console import Console
     from compressor.cli.ending import typed
-    from compressor.pipeline.plan.prepare import Wanted
-    from compressor.pipeline.run.run import run as run_pipeline
 
-    wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
     console = Console(stderr=log_json)
     with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
-        result = run_pipeline(wanted, out=out, on_event=shown, command=typed())
+        result = outcome(
+            pipeline, out=out, store=store, device=device, sets=sets or (), until=until, fresh=fresh,
+            on_event=shown, command=typed(),
+        )  # fmt: skip
     tables.show_outcome(console, result)
     raise typer.Exit(result.report.exit_code)
 
@@ -101,12 +102,12 @@ def plan(
     sets: Sets = None,
 ) -> None:
     """Show what would run, what is reused, and why. Runs nothing."""
+    from compressor.api import plan as api
     from compressor.cli import tables
     from compressor.cli.console import Console
-    from compressor.pipeline.plan.prepare import Wanted, prepare
 
-    wanted = Wanted(path=pipeline, sets=tuple(sets or ()), store=store, device=device, until=until, fresh=fresh)
-    tables.show_plan(Console(), prepare(wanted))
+    found = api.plan(pipeline, store=store, device=device, sets=sets or (), until=until, fresh=fresh)
+    tables.show_plan(Console(), found)
 
 
 @app.command()
@@ -117,14 +118,14 @@ def smoke(
     log_json: Annotated[bool, typer.Option("--log-json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Send one batch through every stage, and estimate what the real run takes."""
+    from compressor.api import smoke as api
     from compressor.cli import progress, tables
     from compressor.cli.console import Console
     from compressor.cli.ending import typed
-    from compressor.pipeline.run.estimate import smoke as smoke_pipeline
 
     console = Console(stderr=log_json)
     with progress.display(console, log_json=log_json, out=sys.stdout) as shown:
-        estimate = smoke_pipeline(pipeline, tuple(sets or ()), device, shown, typed())
+        estimate = api.smoke(pipeline, device=device, sets=sets or (), on_event=shown, command=typed())
     tables.show_estimate(console, estimate)
 
 
@@ -139,10 +140,11 @@ def report(
     ] = None,
 ) -> None:
     """Render a run's pages again from its report.json."""
+    from compressor.api import report as api
     from compressor.cli.console import say
-    from compressor.cli.report_commands import report_again
 
-    say(report_again(run_folder, add))
+    page = api.report(run_folder, add)
+    say(f"{page} and report.md written{f', with the rows of {add}' if add is not None else ''}")
 
 
 @app.command()
@@ -186,18 +188,20 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented pipeline file to start from."""
+    from compressor.api import init as api
     from compressor.cli.console import say
-    from compressor.cli.init import write
 
-    say(write(out, model=model, checkpoint=checkpoint, data=data, goal=goal))
+    api.init(out, model=model, checkpoint=checkpoint, data=data, goal=goal)
+    say(f"wrote {out}, and {api.SCHEMA_FILE} for your editor; next: compress plan {out}")
 
 
 @app.command()
 def verify(bundle: BundleFolder, max_seconds: MaxSeconds = 120, max_memory_mb: MaxMemory = 4096) -> None:
     """Check a bundle: digests, the model, and its golden samples in onnxruntime."""
-    from compressor.cli.bundle_commands import verify as verify_bundle
+    from compressor.api import verify as api
+    from compressor.cli.bundle_commands import show_verified
 
-    verify_bundle(bundle, (max_seconds, max_memory_mb))
+    show_verified(str(bundle), api.verify(bundle, limits=(max_seconds, max_memory_mb)))
 
 
 @app.command()
@@ -216,9 +220,17 @@ def evaluate(
     os.environ.update(environment(os.environ))
     if scarce.is_first():  # a library that crashes where addresses are limited shall not take the sentence along
         raise typer.Exit(scarce.again(sys.argv[1:]))
-    from compressor.cli.bundle_commands import evaluate as evaluate_file
+    from compressor.api import evaluate as api
+    from compressor.cli.bundle_commands import described
+    from compressor.cli.console import say
+    from compressor.printable import in_json
 
-    evaluate_file(model, task, as_json=as_json, limits=(max_seconds, max_memory_mb))
+    found = api.evaluate(model, task, limits=(max_seconds, max_memory_mb))
+    if as_json:
+        print(in_json(found, indent=1))
+        return
+    for line in described(found):
+        say(line)
 
 
 @app.command()
@@ -231,9 +243,13 @@ def export(
     max_memory_mb: MaxMemory = 4096,
 ) -> None:
     """Copy a bundle with the runner that needs no torch beside it."""
-    from compressor.cli.bundle_commands import export as export_bundle
+    from compressor.api import export as api
+    from compressor.cli.console import say
 
-    export_bundle(bundle, to[0], to[1], (max_seconds, max_memory_mb))
+    language, place = to
+    made = api.export(bundle, place, language=language, limits=(max_seconds, max_memory_mb)).manifest
+    what = "--check" if made.samples else "PICTURE"
+    say(f"{place}: {made.name or 'the bundle'} with run.py and runner/; try `python {place / 'run.py'} {what}`")
 
 
 @store_app.command("list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from compressor.api.schema import schema
 from compressor.cli.console import Console, styled
 from compressor.errors import InputError, meant
 from compressor.stages import HIDDEN, STAGES, WRITABLE
@@ -47,22 +47,7 @@ def show_schema(which: str) -> None:
     Raises:
         InputError: another name.
     """
-    sys.stdout.write(schema_text(which))
-
-
-def schema_text(which: str) -> str:
-    """The JSON Schema of `pipeline` or `report` as text."""
-    if which == "pipeline":
-        from compressor.pipeline.file.schema import pipeline_schema
-
-        made = pipeline_schema()
-    elif which == "report":
-        from compressor.report.contract.report import Report
-
-        made = Report.model_json_schema(by_alias=True, mode="serialization")
-    else:
-        raise InputError("compress schema", f'there is no schema "{which}"', 'write "pipeline" or "report"')
-    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    sys.stdout.write(schema(which))
 
 
 def summary(stage: AnyStage) -> str:

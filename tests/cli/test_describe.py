@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from compressor.api.schema import schema
 from compressor.cli import describe
 from compressor.cli.console import Console
 from compressor.cli.reference import reference
@@ -107,13 +108,13 @@ def test_the_reference_has_a_section_for_every_stage() -> None:
 def test_the_committed_schema_is_that_of_the_code() -> None:
     committed = ROOT / "pipelines" / "pipeline.schema.json"
     again = "run: compress schema > pipelines/pipeline.schema.json"
-    assert committed.read_text(encoding="utf-8") == describe.schema_text("pipeline"), again
+    assert committed.read_text(encoding="utf-8") == schema("pipeline"), again
 
 
 def test_schemas_are_json_and_others_are_refused() -> None:
-    assert json.loads(describe.schema_text("report"))["type"] == "object"
+    assert json.loads(schema("report"))["type"] == "object"
     with pytest.raises(InputError, match='there is no schema "bundle"'):
-        describe.schema_text("bundle")
+        schema("bundle")
 
 
 def accepts(node: Any, value: Any, root: Any) -> bool:

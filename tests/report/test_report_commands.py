@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compressor.cli.report_commands import report_again
+from compressor.api import report as api
 from compressor.errors import InputError
 from compressor.report.contract.report import Report
 
@@ -41,8 +41,7 @@ def device(report: Report, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_pages_come_again_from_the_file_alone(run: Path) -> None:
-    said = report_again(run)
-    assert said == f"{run / 'report.html'} and report.md written"
+    assert api.report(run) == run / "report.html"
     assert (run / "report.html").is_file()
     assert (run / "report.md").is_file()
 
@@ -53,12 +52,12 @@ def test_rows_of_a_device_are_kept_and_replaced(run: Path, report: Report, tmp_p
         content = device(report, machine={"cpu": "Cortex-A72", "load": load})
         content["rows"][0]["p50_ms"] = time
         file.write_text(json.dumps(content))
-        report_again(run, file)
+        api.report(run, file)
     found = Report.load(run / "report.json").details.devices
     assert [one.rows[0].p50_ms for one in found] == [2.5]
     assert "Cortex-A72" in (run / "report.html").read_text()
     file.write_text(json.dumps(device(report, machine={"cpu": "Cortex-A76"})))
-    report_again(run, file)
+    api.report(run, file)
     assert len(Report.load(run / "report.json").details.devices) == 2
 
 
@@ -89,7 +88,7 @@ def test_wrong_rows_are_refused_and_nothing_is_changed(
     file.write_text(json.dumps(device(report, **changes)))
     before = (run / "report.json").read_bytes()
     with pytest.raises(InputError) as caught:
-        report_again(run, file)
+        api.report(run, file)
     assert str(caught.value) == f"{file}: {sentence}"
     assert (run / "report.json").read_bytes() == before
     assert not (run / "report.html").exists()
@@ -100,12 +99,12 @@ def test_a_file_that_is_no_object_is_refused(run: Path, tmp_path: Path, text: st
     file = tmp_path / "pi.json"
     file.write_text(text)
     with pytest.raises(InputError, match=r"pi\.json: (is no JSON|holds no JSON object)"):
-        report_again(run, file)
+        api.report(run, file)
 
 
 def test_a_folder_without_a_report_is_no_run_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        report_again(tmp_path)
+        api.report(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: is no run folder: there is no report.json in it; name a folder such as runs/NAME"
     )
@@ -119,13 +118,13 @@ def test_what_a_newer_version_wrote_is_ignored_and_stays(run: Path, report: Repo
     content["environment"]["cores_of_tomorrow"] = 3
     path.write_text(json.dumps(content))
     before = path.read_bytes()
-    report_again(run)
+    api.report(run)
     assert path.read_bytes() == before
     rows = device(report, of_tomorrow=1)
     rows["rows"][0]["of_tomorrow"] = 1
     file = tmp_path / "pi.json"
     file.write_text(json.dumps(rows))
-    report_again(run, file)
+    api.report(run, file)
     after = json.loads(path.read_text())
     assert len(after["details"].pop("devices")) == 1
     content["details"].pop("devices", None)

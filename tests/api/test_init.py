@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compressor.cli import init
+from compressor.api import init
 from compressor.errors import InputError
 from compressor.pipeline.file import spec
 from compressor.pipeline.file.budget import Limit
@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ids=lambda options: "-".join(options) or "nothing",
 )
 def test_what_it_writes_can_be_read(place: Path, data: str, options: dict[str, Any]) -> None:
-    init.write(Path("first.yaml"), data=data, **options)
+    init.init(Path("first.yaml"), data=data, **options)
     pipeline = spec.load("first.yaml")
     assert (pipeline.name, pipeline.baseline, pipeline.ship) == ("first", "teacher", "edge")
     assert pipeline.budget
@@ -45,7 +45,7 @@ def test_what_it_writes_can_be_read(place: Path, data: str, options: dict[str, A
 def test_options_fill_it_in(place: Path) -> None:
     (place / "runs").mkdir()
     out = Path("runs/A try.yaml")
-    said = init.write(
+    init.init(
         out,
         model="resnet56",
         checkpoint=Path("my weights.pt"),
@@ -55,7 +55,6 @@ def test_options_fill_it_in(place: Path) -> None:
     pipeline = spec.load(out)
     task: Any = pipeline.task
     teacher: Any = pipeline.steps["teacher"]
-    assert said.startswith("wrote runs/A try.yaml")
     assert pipeline.name == "a-try"
     assert (teacher.stage, teacher.model, teacher.weights) == ("load", "resnet56", "../my weights.pt")
     assert task.data.folder == Path("../pictures")
@@ -70,20 +69,20 @@ def test_options_fill_it_in(place: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_name_that_yaml_would_read_as_something_else_is_quoted(place: Path, file: str, name: str) -> None:
-    init.write(Path(file))
+    init.init(Path(file))
     assert spec.load(file).name == name
 
 
 @pytest.mark.parametrize("name", ["null", "1e3", "2020", "a: b", "été", "😀", "a\nb", 'it\'s "so"', "x" * 200])
 def test_a_folder_of_pictures_is_found_again_whatever_its_name(place: Path, name: str) -> None:
     (place / name).mkdir()
-    init.write(Path("first.yaml"), data=name)
+    init.init(Path("first.yaml"), data=name)
     task: Any = spec.load("first.yaml").task
     assert task.data.folder == Path(name)
 
 
 def test_the_schema_lies_beside_it_and_is_named_in_its_first_line(place: Path) -> None:
-    init.write(Path("first.yaml"))
+    init.init(Path("first.yaml"))
     first, *_ = Path("first.yaml").read_text().splitlines()
     assert first == f"# yaml-language-server: $schema={init.SCHEMA_FILE}"
     assert json.loads(Path(init.SCHEMA_FILE).read_text())["properties"]["version"]["const"] == 1
@@ -92,10 +91,10 @@ def test_the_schema_lies_beside_it_and_is_named_in_its_first_line(place: Path) -
 def test_a_file_that_is_there_stays_as_it_is(place: Path) -> None:
     Path("first.yaml").write_text("mine")
     with pytest.raises(InputError, match="is there already"):
-        init.write(Path("first.yaml"))
+        init.init(Path("first.yaml"))
     assert Path("first.yaml").read_text() == "mine"
     with pytest.raises(InputError, match="its folder does not exist"):
-        init.write(Path("nowhere/first.yaml"))
+        init.init(Path("nowhere/first.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -119,11 +118,11 @@ def test_a_file_that_is_there_stays_as_it_is(place: Path) -> None:
 )
 def test_options_that_no_file_can_hold_are_refused(place: Path, options: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError) as caught:
-        init.write(**{"out": Path("first.yaml"), **options})
+        init.init(**{"out": Path("first.yaml"), **options})
     assert caught.value.sentence().startswith(told)
     assert not list(place.glob("*.yaml"))
 
 
 def test_an_unknown_model_is_refused(place: Path) -> None:
     with pytest.raises(InputError, match=r"--model: .*resnet57.* did you mean .resnet56.\?"):
-        init.write(Path("first.yaml"), model="resnet57")
+        init.init(Path("first.yaml"), model="resnet57")

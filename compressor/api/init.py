@@ -1,4 +1,4 @@
-"""What `compress init` does: writes a commented pipeline that plans, and the schema that editors check it with."""
+"""A commented pipeline that plans, to start from, and the schema that editors check it with."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from compressor.api.schema import schema
 from compressor.errors import InputError, ResourceError, meant, unspelled
 from compressor.models import names
 from compressor.pipeline.file import budget as budgets
@@ -33,15 +34,15 @@ _NOT_IN_A_COMMENT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\uf
 _GOAL = re.compile(r"^\s*(\w+?)(_drop)?\s*(>=|<=)\s*([-+.\deE]+)\s*$")
 
 
-def write(
+def init(
     out: Path,
     *,
     model: str | None = None,
     checkpoint: Path | None = None,
     data: str | None = None,
     goal: str | None = None,
-) -> str:
-    """Write a pipeline and its schema; return what to do next.
+) -> None:
+    """Write a pipeline file, and its schema beside it.
 
     model: the teacher's network. checkpoint: its weights. data: a set's name or a folder. goal: limits, with commas.
 
@@ -50,12 +51,10 @@ def write(
         ResourceError: the folder cannot be written.
     """
     text = pipeline_text(out, model=model, checkpoint=checkpoint, data=data, goal=goal)
-    from compressor.cli.describe import schema_text
-
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
-        out.with_name(SCHEMA_FILE).write_text(schema_text("pipeline"), encoding="utf-8")
+        out.with_name(SCHEMA_FILE).write_text(schema("pipeline"), encoding="utf-8")
     except FileExistsError:
         raise InputError(str(out), "is there already", "give another name, or remove it first") from None
     except FileNotFoundError:
@@ -66,7 +65,6 @@ def write(
         raise ResourceError(
             str(out), f"cannot be written ({error.strerror})", "choose a folder that you may write in"
         ) from None
-    return f"wrote {out}, and {SCHEMA_FILE} for your editor; next: compress plan {out}"
 
 
 def pipeline_text(
@@ -94,7 +92,7 @@ def pipeline_text(
         raise InputError("--checkpoint", f"there is no file {checkpoint}", "give the path of a file of weights")
     student = None if known["folder"] or model else SMALL_STUDENT
     environment = Environment(
-        loader=PackageLoader("compressor.cli"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+        loader=PackageLoader("compressor.api"), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
     text = environment.get_template("pipeline.yaml.jinja").render(
         file=shlex.quote(str(out)),

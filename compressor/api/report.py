@@ -1,4 +1,4 @@
-"""`compress report RUN [--add FILE]`: the pages again from report.json, and a device's rows beside the host's."""
+"""The pages of a run again, from its report.json, and a device's rows beside the host's."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from compressor.report.pages.save import pages
 _RUNNER = "give what `python run.py --bench` printed on the device"
 
 
-def report_again(run: Path, add: Path | None = None) -> str:
-    """Render a run's pages from its report.json alone; the sentence says what was written.
+def report(run: Path, add: Path | None = None) -> Path:
+    """Render a run's pages from its report.json alone; the path of report.html, beside which report.md lies.
 
-    add: JSON of the runner's `--bench`; its rows go into report.json under `details.devices`, in place of older ones
-    of the same machine. InputError where the run has no report, or the rows are of another model file.
+    run: its folder. add: JSON of the runner's `--bench`; its rows go into report.json under `details.devices`, in
+    place of older ones of the same machine.
+
+    Raises:
+        InputError: the run has no report, or the rows are of another model file.
     """
     path = run / "report.json" if run.is_dir() else run
     if path.name != "report.json" or not path.is_file():
         raise InputError(str(run), "is no run folder: there is no report.json in it", "name a folder such as runs/NAME")
-    report = Report.load(path)
+    found = Report.load(path)
     if add is not None:
-        report = with_device(report, read_device(add), add)
-        _keep_devices(path, report.details.devices)
-    pages(report, path.parent)
-    added = f", with the rows of {add}" if add is not None else ""
-    return f"{path.parent / 'report.html'} and report.md written{added}"
+        found = with_device(found, read_device(add), add)
+        _keep_devices(path, found.details.devices)
+    pages(found, path.parent)
+    return path.parent / "report.html"
 
 
 def _keep_devices(path: Path, devices: Sequence[Device]) -> None:

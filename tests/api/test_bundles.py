@@ -13,11 +13,14 @@ import onnx
 import pytest
 from PIL import Image
 
+from compressor import evaluate, export, verify
+from compressor.api.evaluate import _check_sides
 from compressor.bundle.verify import verify as verified
-from compressor.cli import bundle_commands as commands
-from compressor.cli.bundle_commands import evaluate_file
+from compressor.cli.app import main
+from compressor.cli.bundle_commands import described, show_verified
 from compressor.device.manifest import manifest_digest
 from compressor.errors import InputError, IntegrityError
+from compressor.printable import in_json
 from tests.exported import World, bundle, core_graph, world  # noqa: F401
 
 PIPELINE = """\
@@ -38,7 +41,10 @@ def pipeline(tmp_path: Path) -> Path:
 
 
 def test_verify_prints_a_line_a_check(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands.verify(bundle)
+    verified = verify(bundle)
+    show_verified(str(bundle), verified)
+    assert verified.reproduced
+    assert [check.name for check in verified.checks] == ["description", "files", "model", "golden samples"]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[3].startswith("golden samples  16 reproduced")
@@ -50,21 +56,23 @@ def test_without_golden_samples_no_more_is_claimed_than_was_seen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, _ = world.export(tmp_path / "bare", samples=False)
-    commands.verify(folder)
+    show_verified(str(folder), verify(folder))
     assert capsys.readouterr().out.splitlines()[-1] == f"{folder} is what was written"
-    commands.export(folder, "python", tmp_path / "device")
+    with pytest.raises(SystemExit) as end:
+        main(["export", str(folder), "--to", "python", str(tmp_path / "device")])
+    assert end.value.code == 0
     assert f"try `python {tmp_path / 'device' / 'run.py'} PICTURE`" in " ".join(capsys.readouterr().out.split())
 
 
 def test_export_makes_a_copy_that_checks_and_can_be_made_again(bundle: Path, tmp_path: Path) -> None:
     target = tmp_path / "device"
     for _ in range(2):
-        commands.export(bundle, "python", target)
+        export(bundle, target)
         names = {path.name for path in target.iterdir()}
         assert names == {"model.onnx", "bundle.json", "samples.npz", "README.md", "run.py", "runner"}
         verified(target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["device"]
-    commands.export(target, "python", tmp_path / "again")
+    export(target, tmp_path / "again")
     assert (target / "bundle.json").read_bytes() == (tmp_path / "again" / "bundle.json").read_bytes()
 
 
@@ -79,7 +87,7 @@ def test_an_export_that_a_kill_ends_leaves_a_whole_copy_there_or_beside_it(
         Path.rename,
         {path.name for path in bundle.iterdir()} | {"run.py", "runner"},
     )
-    commands.export(bundle, "python", target)
+    export(bundle, target)
     for allowed in range(3):
         calls: list[str] = []
 
@@ -91,10 +99,10 @@ def test_an_export_that_a_kill_ends_leaves_a_whole_copy_there_or_beside_it(
 
         with monkeypatch.context() as patched, contextlib.suppress(Killed):
             patched.setattr(Path, "rename", until)
-            commands.export(bundle, "python", target)
+            export(bundle, target)
         whole = target if target.exists() else tmp_path / ".device.old"
         assert {path.name for path in whole.iterdir()} == names
-        commands.export(bundle, "python", target)
+        export(bundle, target)
         assert {path.name for path in target.iterdir()} == names
         assert [path.name for path in tmp_path.iterdir()] == ["device"]
 
@@ -104,51 +112,51 @@ def test_export_removes_no_folder_of_others(name: str, bundle: Path, tmp_path: P
     (tmp_path / name).mkdir()
     (tmp_path / name / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"holds thesis\.txt"):
-        commands.export(bundle, "python", tmp_path / "device")
+        export(bundle, tmp_path / "device")
     assert (tmp_path / name / "thesis.txt").exists()
 
 
 def test_export_keeps_away_from_what_is_not_its_own(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"thesis\.txt"):
-        commands.export(bundle, "python", tmp_path)
+        export(bundle, tmp_path)
     target = tmp_path / "device"
-    commands.export(bundle, "python", target)
+    export(bundle, target)
     (target / "holiday.jpg").write_bytes(b"x")
     with pytest.raises(InputError, match=r"holiday\.jpg"):
-        commands.export(bundle, "python", target)
+        export(bundle, target)
     (target / "holiday.jpg").rename(target / "runner" / "holiday.jpg")
     with pytest.raises(InputError, match=r"holds runner/holiday\.jpg"):
-        commands.export(bundle, "python", target)
+        export(bundle, target)
     (target / "runner" / "holiday.jpg").unlink()
     (target / "runner" / "__pycache__").mkdir()
-    commands.export(bundle, "python", target)
+    export(bundle, target)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     for wrong in (bundle, bundle / "inside", tmp_path / "thesis.txt"):
         with pytest.raises(InputError, match="--to"):
-            commands.export(bundle, "python", wrong)
+            export(bundle, wrong)
     with pytest.raises(InputError, match='no runner for "cobol"'):
-        commands.export(bundle, "cobol", tmp_path / "new")
+        export(bundle, tmp_path / "new", language="cobol")
 
 
 def test_export_of_an_altered_bundle_leaves_nothing(bundle: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     (copy / "README.md").write_text("the best model")
     with pytest.raises(IntegrityError, match=r"README\.md"):
-        commands.export(copy, "python", tmp_path / "device")
+        export(copy, tmp_path / "device")
     assert not (tmp_path / "device").exists()
 
 
-def test_evaluate_a_bundle(bundle: Path, pipeline: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands.evaluate(bundle, pipeline, as_json=True)
-    found = json.loads(capsys.readouterr().out)
+def test_evaluate_a_bundle(bundle: Path, pipeline: Path) -> None:
+    found = evaluate(bundle, pipeline)
+    assert json.loads(in_json(found)) == found
     quality = found["quality"]["accuracy"]
     assert quality["n"] == 360
     assert quality["low"] <= quality["value"] <= quality["high"]
     assert found["precision"] == "int8"
     assert (found["latency"][0]["rounds"], found["latency"][0]["processes"]) == (20, 6)
     assert found["model_sha256"] == json.loads((bundle / "bundle.json").read_text())["files"]["model.onnx"]["sha256"]
-    text = "\n".join(commands.described(found))
+    text = "\n".join(described(found))
     assert f"accuracy {quality['value']:.4f}" in text
     assert "your device differs" in text
 
@@ -159,7 +167,7 @@ def test_evaluate_a_foreign_file_by_the_pipelines_preprocessing(
     tmp_path: Path,
 ) -> None:
     onnx.save(core_graph(), str(tmp_path / "mine.onnx"))
-    found = evaluate_file(tmp_path / "mine.onnx", pipeline)
+    found = evaluate(tmp_path / "mine.onnx", pipeline)
     assert found["precision"] == "float32"
     assert found["file"] == "mine.onnx"
     assert found["quality_unseen"] is None
@@ -175,7 +183,7 @@ def test_what_does_not_fit_the_task_is_refused(pipeline: Path, tmp_path: Path, c
     elif channels == 0:
         path.write_bytes(b"\xff\xff\xff")
     with pytest.raises(InputError, match=named):
-        evaluate_file(path, pipeline)
+        evaluate(path, pipeline)
 
 
 def test_a_bundle_for_other_classes_is_refused_by_the_first_that_differs(
@@ -188,10 +196,10 @@ def test_a_bundle_for_other_classes_is_refused_by_the_first_that_differs(
     answers = [*manifest.answers[:8], "yak", manifest.answers[9]]
     bundles.write(copy, manifest.model_copy(update={"answers": tuple(answers)}))
     with pytest.raises(InputError, match=r'copy: its answer 9 is "yak", and the task\'s is "8"; evaluate it on'):
-        evaluate_file(copy, pipeline)
+        evaluate(copy, pipeline)
     bundles.write(copy, manifest.model_copy(update={"answers": manifest.answers[:7]}))
     with pytest.raises(InputError, match=r'its answer 8 is missing, and the task\'s is "7"'):
-        evaluate_file(copy, pipeline)
+        evaluate(copy, pipeline)
 
 
 def test_what_is_wrong_with_the_data_has_file_and_line(bundle: Path, pipeline: Path, tmp_path: Path) -> None:
@@ -199,7 +207,7 @@ def test_what_is_wrong_with_the_data_has_file_and_line(bundle: Path, pipeline: P
     onnx.save(core_graph(), str(tmp_path / "mine.onnx"))
     for path in (bundle, tmp_path / "mine.onnx"):
         with pytest.raises(InputError) as told:
-            evaluate_file(path, pipeline)
+            evaluate(path, pipeline)
         assert told.value.sentence().startswith(f"{pipeline}:3: task.data.folder: there is no folder")
 
 
@@ -212,7 +220,7 @@ def test_a_bundle_is_not_told_to_change_the_files_preprocessing(bundle: Path, pi
                 picture.save(tmp_path / "data" / split / str(label) / f"{number}.png")
     pipeline.write_text(PIPELINE.replace("data: digits", "data: {folder: data}"))
     with pytest.raises(InputError) as told:
-        evaluate_file(bundle, pipeline)
+        evaluate(bundle, pipeline)
     assert "write task.preprocess" not in told.value.sentence()
     assert "the bundle prepares pictures by its own list" in told.value.todo
 
@@ -231,9 +239,9 @@ def test_a_bundle_is_not_told_to_change_the_files_preprocessing(bundle: Path, pi
 )
 def test_a_bundle_whose_pictures_have_no_room_is_refused(step: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match="more than 4,096 MB of memory; allow more with --max-memory-mb"):
-        commands._check_sides("b", [{"channels": "rgb"}, step, {"scale": 255}], None)
-    commands._check_sides("b", [step], (120, 2**20))
-    commands._check_sides("b", [{"resize": {"shortest": 1024}}, {"center_crop": [1024, 1024]}], (120, 4096))
+        _check_sides("b", [{"channels": "rgb"}, step, {"scale": 255}], None)
+    _check_sides("b", [step], (120, 2**20))
+    _check_sides("b", [{"resize": {"shortest": 1024}}, {"center_crop": [1024, 1024]}], (120, 4096))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +262,7 @@ def test_pictures_are_bounded_before_any_is_made(
     facts["digest"] = manifest_digest(facts)
     (copy / "bundle.json").write_text(json.dumps(facts))
     with pytest.raises(IntegrityError, match=re.escape(words)) if words else contextlib.nullcontext():
-        evaluate_file(copy, pipeline, (60, memory_mb))
+        evaluate(copy, pipeline, limits=(60, memory_mb))
 
 
 def test_a_file_of_weights_is_bounded_before_it_is_read(pipeline: Path, tmp_path: Path) -> None:
@@ -263,4 +271,4 @@ def test_a_file_of_weights_is_bounded_before_it_is_read(pipeline: Path, tmp_path
     with (tmp_path / "weights.bin").open("r+b") as file:
         file.truncate(2**40)
     with pytest.raises(InputError, match=r"weights\.bin, which has 1,099,511,627,776 bytes"):
-        evaluate_file(path, pipeline)
+        evaluate(path, pipeline)
