@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from compressor.distillation.method import Method
+from compressor.distillation.methods import METHODS, USUAL, AnyMethod
 from compressor.errors import InputError
 from compressor.problem.context import Context
 from compressor.training.settings import TrainingFields
@@ -29,6 +31,19 @@ class TeacherFields(TrainingFields):
     )
     alpha: float = Field(0.1, ge=0, le=1, description="Share of the labels in the loss; the teacher has the rest.")
 
+    @property
+    def compared_by(self) -> Method:
+        """How the answers are compared."""
+        return METHODS[USUAL](name=USUAL)
+
+    def loss_in_words(self) -> str:
+        """The loss with a teacher as a person reads it."""
+        smoothing = f" (smoothed by {self.label_smoothing:g})" if self.label_smoothing else ""
+        labels, teacher = f"cross-entropy with the labels{smoothing}", self.compared_by.words(self.temperature)
+        if self.alpha in (0, 1):
+            return labels if self.alpha else teacher
+        return f"{self.alpha:g} * {labels} + {1 - self.alpha:g} * {teacher}"
+
     def idle(self) -> list[tuple[str, str]]:
         """Options without effect in their combination, and why."""
         found = super().idle()
@@ -42,17 +57,34 @@ class TeacherFields(TrainingFields):
         return found
 
 
+class MethodFields(TeacherFields):
+    """How a step trains that may choose how it learns from a teacher."""
+
+    method: AnyMethod = Field(
+        METHODS[USUAL](name=USUAL), description="How the student's answers are compared with the teacher's."
+    )
+
+    @property
+    def compared_by(self) -> Method:
+        """`method`."""
+        return self.method
+
+    def idle(self) -> list[tuple[str, str]]:
+        """The method too, where the teacher has no share."""
+        found = super().idle()
+        return found + [("method", why) for field, why in found if field == "temperature"]
+
+
 class Distillation:
     """alpha * loss of the labels + (1 - alpha) * distance to the teacher's answers, in which no gradient flows."""
 
     extra: nn.Module | None = None
 
     def __init__(self, task: Task, settings: TeacherFields, teacher: nn.Module) -> None:
-        from compressor.distillation import hinton
         from compressor.models.final_activation import Logits
 
         self.task, self.settings, self.teacher = task, settings, teacher
-        self.words = hinton.words(settings.temperature, settings.alpha, settings.label_smoothing)
+        self.words = settings.loss_in_words()
         if isinstance(teacher, Logits):
             self.words += f" (the teacher: {teacher.words()})"
 
@@ -73,14 +105,14 @@ class Distillation:
     def _distance(self, outputs: Tensors, batch: Batch) -> Sum:
         import torch
 
-        from compressor.distillation import hinton
         from compressor.problem.batch import Sum
         from compressor.training.objective import answer
 
         with torch.no_grad():
             taught = {name: values.float() for name, values in answer(self.teacher, batch, self.task).items()}
         mine, theirs = self._logits(outputs, batch), self._logits(taught, batch)
-        return Sum(hinton.softened_kl(mine.rows, theirs.rows, self.settings.temperature), len(mine.rows))
+        distance = self.settings.compared_by.distance(mine, theirs, self.settings.temperature)
+        return Sum(distance, len(mine.rows))
 
     def _logits(self, outputs: Tensors, batch: Batch) -> Logits:
         found = self.task.logits(outputs, batch)

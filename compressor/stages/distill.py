@@ -17,7 +17,7 @@ from compressor.stages.base import Stage, StartSpec, TaughtSpec
 from compressor.store.artifact import Artifact
 
 
-class DistillSpec(TaughtSpec, StartSpec):
+class DistillSpec(learning.MethodFields, TaughtSpec, StartSpec):
     """A student learns from the labels and from the softened answers of a teacher, which stays as it is.
 
     loss = alpha * CE + (1 - alpha) * T^2 * KL(teacher || student) at temperature T (Hinton et al., 2015,

@@ -35,7 +35,7 @@ class Keep(Frozen):
         return self
 
 
-class PruneSpec(TaughtSpec):
+class PruneSpec(learning.MethodFields, TaughtSpec):
     """Channels are really removed: the network is narrower, and needs no special kernels.
 
     The widths are searched per layer, by importance for cost, until the share is met within 0.02.

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from compressor.distillation import hinton
+from compressor.distillation.methods import hinton
 
 
 def test_softened_kl_equals_the_sum_by_hand() -> None:
@@ -38,12 +38,3 @@ def test_the_gradient_keeps_its_size_and_spares_the_teacher() -> None:
 
 def test_bfloat16_answers_are_compared_in_float32() -> None:
     assert hinton.softened_kl(torch.zeros(2, 3).bfloat16(), torch.ones(2, 3).bfloat16(), 1).dtype is torch.float32
-
-
-def test_the_loss_in_words() -> None:
-    assert (
-        hinton.words(4, 0.1)
-        == "0.1 * cross-entropy with the labels + 0.9 * 4^2 * KL(teacher || student) at temperature 4"
-    )
-    assert hinton.words(2.5, 0) == "2.5^2 * KL(teacher || student) at temperature 2.5"
-    assert hinton.words(4, 1, 0.1) == "cross-entropy with the labels (smoothed by 0.1)"

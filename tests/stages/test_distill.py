@@ -105,7 +105,7 @@ def test_ranges(changes: dict[str, Any]) -> None:
 
 def test_options_without_effect_are_named() -> None:
     assert spec().ineffective() == []
-    assert [field for field, _ in spec(alpha=1).ineffective()] == ["teacher", "temperature"]
+    assert [field for field, _ in spec(alpha=1).ineffective()] == ["teacher", "temperature", "method"]
     assert [field for field, _ in spec(alpha=0, label_smoothing=0.1).ineffective()] == ["label_smoothing"]
 
 

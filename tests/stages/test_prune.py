@@ -172,9 +172,9 @@ def test_options_without_effect_are_named() -> None:
     def named(**changes: Any) -> set[str]:
         return {name for name, _ in spec(epochs=3, **changes).ineffective()}
 
-    assert named() == {"temperature", "alpha"}
+    assert named() == {"temperature", "alpha", "method"}
     assert named(teacher="t") == set()
-    assert named(teacher="t", alpha=1) == {"teacher", "temperature"}
+    assert named(teacher="t", alpha=1) == {"teacher", "temperature", "method"}
     assert named(teacher="t", alpha=0) == set()
     assert named(teacher="t", alpha=0, label_smoothing=0.1) == {"label_smoothing"}
     with pytest.raises(ValidationError):
