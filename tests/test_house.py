@@ -17,7 +17,7 @@ PACKAGE = ROOT / "compressor"
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm", "torch_pruning"}
 LIGHT_ROOMS = {"api", "cli", "evaluation", "pipeline", "problem", "store", "report", "bundle", "stages", "tasks", ""}
 GROUND = {
-    "deaths", "device", "errors", "machine", "printable", "progress", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
+    "deaths", "device", "discovery", "errors", "machine", "printable", "progress", "scarce", "seeds", "statistics", "store", "strict", "unfinished",
 }  # fmt: skip
 INTERFACES = {"problem"}
 CRAFTS = {"models", "training", "distillation", "pruning", "quantization", "onnx_graph", "latency", "data"}
@@ -38,6 +38,7 @@ MAY_IMPORT = {
         for name in (
             "deaths",
             "device",
+            "discovery",
             "machine",
             "printable",
             "progress",

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from compressor.data import class_order
 from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
 from compressor.problem.context import Context
-from compressor.problem.metric import ACCURACY
 from compressor.problem.signature import Signature, TensorSpec
 from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
 from compressor.store.artifact import Artifact
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 SIZES = {"train": 48, "validation": 15, "test": 12}
 TOY_MODEL = {"name": "mlperf_resnet8", "widths": [4, 4, 8]}

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
-from compressor.problem.metric import ACCURACY, Metric, mean
+from compressor.problem.metric import Metric, mean
 from compressor.problem.signature import Signature, TensorSpec
 from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 SIZES: dict[Split, int] = {"train": 48, "validation": 15, "test": 12}
 LENGTH, WORDS = 6, 20

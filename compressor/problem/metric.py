@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from compressor.problem.batch import Arrays, only
+from compressor.problem.batch import Arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,16 +51,6 @@ def mean(name: str, each: Each, *, better: Better = "higher", unit: Unit = "", r
         return float(np.average(each(outputs, targets), weights=weights))
 
     return Metric(name, better, unit, range, value, each)
-
-
-def _right(outputs: Arrays, targets: Arrays) -> np.ndarray:
-    import numpy as np
-
-    return np.asarray(only(outputs).argmax(axis=1) == only(targets), np.float64)
-
-
-ACCURACY = mean("accuracy", _right, unit="share", range=(0.0, 1.0))
-"""The share of samples whose highest score, of the output [samples, classes], is the target's, int64 [samples]."""
 
 
 def out_of_range(metric: str, value: float, low: float, high: float) -> tuple[str, str]:

@@ -13,15 +13,16 @@ from compressor.data.contents import FileDigests
 from compressor.data.settings import Validation
 from compressor.data.source import SPLIT_REVISION, Source
 from compressor.errors import InputError
-from compressor.problem.metric import ACCURACY, Metric
+from compressor.problem.metric import Metric
 from compressor.tasks.base import TaskSpec
+from compressor.tasks.classification_metrics import METRICS
 from compressor.tasks.image_settings import Augment, Data, HowMany, PreprocessItem
 
 
 class ImageClassificationSpec(TaskSpec):
     """Telling pictures apart: one class a picture."""
 
-    metrics: ClassVar[Mapping[str, Metric]] = {ACCURACY.name: ACCURACY}
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     type: Literal["image-classification"] = Field("image-classification", description="One class a picture.")
     data: Data = Field(

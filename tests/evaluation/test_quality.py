@@ -12,7 +12,8 @@ from compressor import statistics
 from compressor.evaluation.evaluation import Predictions
 from compressor.evaluation.quality import Finding, drop, measured, quality, tables
 from compressor.problem.batch import Arrays, only
-from compressor.problem.metric import ACCURACY, Metric, mean
+from compressor.problem.metric import Metric, mean
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 SCORE = mean("score", lambda outputs, targets: only(outputs), range=(0, 2))
 ERROR = mean("error", lambda outputs, targets: np.abs(only(outputs) - only(targets)), better="lower", range=(0, 9))

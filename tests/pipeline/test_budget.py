@@ -13,9 +13,10 @@ import pytest
 from compressor.pipeline.file import budget
 from compressor.pipeline.file.budget import Budget, Limit
 from compressor.pipeline.file.document import Document
-from compressor.problem.metric import ACCURACY, Metric
+from compressor.problem.metric import Metric
 from compressor.stages.benchmark import BenchmarkSpec
 from compressor.stages.export import ExportSpec
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 DOCUMENT = Document({}, {("budget",): 3}, Path("x.yaml"), "")
 METRICS = {

@@ -12,11 +12,12 @@ from pydantic import Field, field_validator
 from compressor.pipeline.file import spec, yaml_file
 from compressor.pipeline.file.spec import Pipeline
 from compressor.problem.batch import only
-from compressor.problem.metric import ACCURACY, Metric, mean
+from compressor.problem.metric import Metric, mean
 from compressor.stages.base import Flaw, Stage, StageSpec, StartSpec, TrainingSpec
 from compressor.stages.load import LoadSpec
 from compressor.store.artifact import Kind
 from compressor.tasks.base import TaskKind, TaskSpec
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 MODEL: frozenset[Kind] = frozenset({"model"})
 GRAPH: frozenset[Kind] = frozenset({"model", "onnx"})

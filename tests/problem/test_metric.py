@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from compressor.problem.batch import Arrays, only
-from compressor.problem.metric import ACCURACY, Metric, mean
+from compressor.problem.metric import Metric, mean
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 OUTPUTS = {"logits": np.array([[1.0, 3.0, 2.0], [5.0, 0.0, 0.0], [2.0, 2.0, 1.0], [0.0, 0.0, 1.0]])}
 TARGETS = {"class": np.array([1, 1, 0, 2])}

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from compressor.errors import InputError, IntegrityError
-from compressor.problem.metric import ACCURACY
 from compressor.report.contract.report import Report
 from compressor.report.judgement import words
 from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 from tests.evaluations import written
 
 HASHES = {"teacher": "1" * 64, "int8": "2" * 64}

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from compressor.problem.batch import Arrays, only
-from compressor.problem.metric import ACCURACY, Metric, mean
+from compressor.problem.metric import Metric, mean
 from compressor.problem.task import Answer, Exhibit, Split
 from compressor.stages import compare
 from compressor.stages.compare import STAGE, CompareSpec
 from compressor.store.artifact import Artifact
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 from tests.evaluations import written
 from tests.toy import ToyTask, toy_context
 

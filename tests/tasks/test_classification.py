@@ -19,9 +19,9 @@ from compressor.device.pictures import decode
 from compressor.device.preprocess import prepare
 from compressor.errors import InputError
 from compressor.problem.batch import Batch, Order, only
-from compressor.problem.metric import ACCURACY
 from compressor.problem.task import Form, Task
 from compressor.tasks import ImageClassificationSpec, make
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 SMALL = [{"resize": {"shortest": 8}}, {"center_crop": [8, 8]}, {"scale": 255}]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import InputError, ResourceError, StepError
-from compressor.problem.metric import ACCURACY
+from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 from compressor.training import loop
 from compressor.training.evaluation import evaluate
 from compressor.training.settings import TrainingFields

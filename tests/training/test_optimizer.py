@@ -150,7 +150,7 @@ def test_pictures_go_to_a_device_with_channels_last_and_numbers_as_they_are() ->
 
 def test_the_epoch_that_was_best_is_kept_until_patience_ends(tmp_path: Path) -> None:
     """Values 1, 3, 2, 3: the second is the best, equal is not better, and a patience of two ends after the fourth."""
-    from compressor.problem.metric import ACCURACY
+    from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
     from compressor.training import loop
     from tests.toy import Falling, toy_context
 

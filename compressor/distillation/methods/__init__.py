@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import reduce
-from importlib import import_module
 from operator import or_
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from compressor import discovery
 from compressor.distillation.method import Method
 
 USUAL = "hinton"
 
 
 def _found() -> dict[str, type[Method]]:
-    classes = (import_module(f"{__name__}.{one.name}").METHOD for one in iter_modules(__path__))
+    classes = discovery.each(sys.modules[__name__], "METHOD")
     return {made.model_fields["name"].default: made for made in classes}
 
 
