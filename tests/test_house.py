@@ -50,6 +50,7 @@ MAY_IMPORT = {
     },
     "problem": {"problem", "progress"},
     **dict.fromkeys(OUTCOME, INTERFACES | GROUND | OUTCOME | {"models.answer_kinds", "onnx_graph.kinds"}),
+    "evaluation": {"evaluation", "bundle", "latency", "models", "onnx_graph", "training"} | INTERFACES | GROUND,
     **{room: CRAFTS | INTERFACES | GROUND - {"store"} for room in CRAFTS},
     "data": {"store.keys"} | INTERFACES | GROUND - {"store"},
     "tasks": {"tasks", "data", "distillation", "report.contract"} | INTERFACES | GROUND,

@@ -59,9 +59,9 @@ def evaluate(model: str | Path, task: str | Path, *, limits: tuple[int, int] | N
         IntegrityError: the bundle was altered.
     """
     from compressor.bundle import bundle as bundles
+    from compressor.evaluation import model_file
     from compressor.pipeline.file import spec
     from compressor.pipeline.plan.prepare import located
-    from compressor.stages import model_file
     from compressor.unfinished import sweep_folders
 
     sweep_folders()

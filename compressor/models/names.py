@@ -62,10 +62,12 @@ def reference(ref: object) -> Reference:
 
 @dataclass(frozen=True)
 class Named:
-    """A network that a step names in the file, not yet built: `ref` and `weights` as they are written."""
+    """A network that a step names in the file, not yet built: `ref`, `weights` and the `key` in their file as they are
+    written."""
 
     ref: Any
     weights: str | None
+    key: str | None = None
 
     @property
     def reference(self) -> Reference:

@@ -98,6 +98,14 @@ class NamesModel(Frozen):
 
     model_config = ConfigDict(json_schema_extra=_with_factory)
 
+    model: ModelRef | None = None
+    weights: Weights | None = None
+    key: str | None = Field(None, description="Where in the weights' file the tensors lie, when not at a usual place.")
+
+    def network(self) -> names.Named | None:
+        """The network that is brought in by its name; None where an earlier step's is taken."""
+        return None if self.model is None else names.Named(self.model, self.weights, self.key)
+
     @model_validator(mode="before")
     @classmethod
     def _long_factory(cls, data: Any) -> Any:
@@ -110,7 +118,7 @@ class NamesModel(Frozen):
             raise ValueError(f"factory: {given!r} has another form; write `package.module:function`")
         return {**{name: value for name, value in data.items() if name != "factory"}, "model": {"factory": given}}
 
-    @field_validator("model", check_fields=False)
+    @field_validator("model")
     @classmethod
     def _known(cls, model: object) -> Any:
         """ValueError where its name can be told to be wrong without torch."""

@@ -15,7 +15,7 @@ from pydantic import Field
 from compressor.distillation.learning import TeacherFields
 from compressor.errors import InputError
 from compressor.models import names
-from compressor.models.settings import ModelRef, NamesModel, StartFields, Weights
+from compressor.models.settings import NamesModel, StartFields
 from compressor.problem.context import Context
 from compressor.problem.work import Work
 from compressor.store.artifact import Artifact, Kind
@@ -174,18 +174,10 @@ class TaughtSpec(TrainingSpec, TeacherFields):
 class NetworkSpec(NamesModel, StageSpec):
     """A step that may bring in a network by its name."""
 
-    model: ModelRef | None = None
-    weights: Weights | None = None
-    key: str | None = Field(None, description="Where in the weights' file the tensors lie, when not at a usual place.")
-
     @property
     def starts(self) -> str:
         """`model`, where there is one."""
         return "from" if self.model is None else "model"
-
-    def network(self) -> names.Named | None:
-        """`model` with `weights`."""
-        return None if self.model is None else names.Named(self.model, self.weights)
 
     def ineffective(self, task: TaskSpec | None = None) -> list[tuple[str, str]]:
         """Options about weights without effect, too."""

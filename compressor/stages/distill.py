@@ -12,9 +12,9 @@ from pydantic import Field
 
 from compressor.distillation import learning
 from compressor.problem.context import Context
-from compressor.stages import starting
 from compressor.stages.base import Stage, StartSpec, TaughtSpec
 from compressor.store.artifact import Artifact
+from compressor.training import starting
 
 
 class DistillSpec(learning.MethodFields, TaughtSpec, StartSpec):
@@ -32,13 +32,10 @@ class DistillSpec(learning.MethodFields, TaughtSpec, StartSpec):
 
 def run(spec: DistillSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the student; the teacher's artifact is only read. The facts hold curves, precision and loss."""
-    start = starting.begin(spec, inputs, context)
+    start = starting.begin(spec, inputs["from"].folder if "from" in inputs else None, context)
     loss = learning.objective(spec, inputs["teacher"].folder, context)
     context.progress.say(f"loss: {loss.words}")
-    context.progress.say(start.words())
-    facts = starting.train(start.model, loss, spec, context)
-    start.save(context)
-    return facts
+    return starting.trained(start, loss, spec, context)
 
 
 STAGE = Stage(

@@ -69,8 +69,8 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
     """
     import numpy as np
 
+    from compressor.evaluation import single
     from compressor.onnx_graph import bits, cost, operators
-    from compressor.stages import single
 
     task, source, core = context.task, inputs["from"], inputs.get("core")
     subject = _subject(source, context)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from compressor.errors import StepError
-from compressor.evaluation import quality
+from compressor.evaluation import quality, single
 from compressor.evaluation.evaluation import Evaluation, Predictions
 from compressor.models.answer_kinds import MEANINGS
 from compressor.problem.batch import only
 from compressor.problem.context import Context
 from compressor.problem.task import Form, answering
-from compressor.stages import single
 from compressor.stages.base import PartOf, SettledSpec, Stage
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen

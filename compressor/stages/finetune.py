@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from compressor.problem.context import Context
-from compressor.stages import starting
 from compressor.stages.base import Stage, StartSpec, TrainingSpec
 from compressor.store.artifact import Artifact
+from compressor.training import starting
 
 
 class FinetuneSpec(TrainingSpec, StartSpec):
@@ -21,12 +21,8 @@ def run(spec: FinetuneSpec, inputs: Mapping[str, Artifact], context: Context) ->
     """Train and write the network; the facts hold curves, precision and loss."""
     from compressor.training.objective import LabelLoss
 
-    start = starting.begin(spec, inputs, context)
-    context.progress.say(start.words())
-    loss = LabelLoss(context.task, spec.label_smoothing)
-    facts = starting.train(start.model, loss, spec, context)
-    start.save(context)
-    return facts
+    start = starting.begin(spec, inputs["from"].folder if "from" in inputs else None, context)
+    return starting.trained(start, LabelLoss(context.task, spec.label_smoothing), spec, context)
 
 
 STAGE = Stage(

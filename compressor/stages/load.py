@@ -12,11 +12,11 @@ from compressor.models import names
 from compressor.models.settings import WEIGHTS, ModelRef, Weights, right_weights
 from compressor.problem.context import Context
 from compressor.problem.metric import out_of_range
-from compressor.stages import starting
 from compressor.stages.base import Flaw, NetworkSpec, Stage
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
 from compressor.tasks.base import TaskSpec
+from compressor.training import starting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +86,7 @@ class LoadSpec(NetworkSpec):
 
 def run(spec: LoadSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Write the network; the facts hold what `expect` was compared with."""
-    start = starting.begin(spec, inputs, context, new_head=False)
+    start = starting.begin(spec, None, context, new_head=False)
     context.progress.say(start.words())
     facts = _expected(spec, start.model, context) if spec.expect else {}
     start.save(context)

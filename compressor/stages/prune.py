@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from compressor.distillation import learning
 from compressor.problem.context import Context
-from compressor.stages import starting
 from compressor.stages.base import Stage, TaughtSpec
 from compressor.store.artifact import Artifact
 from compressor.strict import Frozen
+from compressor.training import starting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

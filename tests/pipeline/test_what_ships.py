@@ -45,7 +45,7 @@ def run(tmp_path: Path, compress: Compress, monkeypatch: pytest.MonkeyPatch) -> 
     return call
 
 
-TORCH, GRAPH = "compressor.models.neighbours.check", "compressor.stages.single.check"
+TORCH, GRAPH = "compressor.models.neighbours.check", "compressor.evaluation.single.check"
 PARITY = "compressor.onnx_graph.parity.check_float"
 
 

@@ -20,10 +20,11 @@ from compressor.device.predict import Model
 from compressor.device.refused import Refused
 from compressor.device.samples import load_samples
 from compressor.errors import StepError
+from compressor.evaluation import single
 from compressor.onnx_graph import chain, session
 from compressor.printable import in_markdown
 from compressor.problem.task import answering
-from compressor.stages import export, single
+from compressor.stages import export
 from compressor.store.artifact import Artifact
 from tests.exported import World, core_graph, world  # noqa: F401
 

@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compressor.errors import InputError, StepError
 from compressor.models import names
-from compressor.models.settings import ModelRef
+from compressor.models.settings import ModelRef, NamesModel
 from compressor.problem.context import Context
-from compressor.stages.base import NetworkSpec
-from compressor.store.artifact import Artifact
 from compressor.strict import FilePath
 from compressor.training.settings import TrainingFields
 
@@ -69,17 +68,16 @@ def sizes(context: Context) -> tuple[int, tuple[int, ...]]:
     return answered.shape[-1], given.shape
 
 
-def begin(spec: NetworkSpec, inputs: Mapping[str, Artifact], context: Context, *, new_head: bool = True) -> Start:
-    """The network of `from`, or of `model` with its weights.
+def begin(spec: NamesModel, folder: Path | None, context: Context, *, new_head: bool = True) -> Start:
+    """The network of the artifact in `folder`, or else the one that the settings name, with its weights.
 
     Raises:
         InputError: the network, its weights or its classes are not what the step needs.
     """
     from compressor.models import network
 
-    if "from" not in inputs:
+    if folder is None:
         return _named(spec, context, new_head=new_head, download=True)
-    folder = inputs["from"].folder
     description = network.describe(folder)
     outputs, input_shape = sizes(context)
     model = network.read(folder, context.base)
@@ -87,7 +85,7 @@ def begin(spec: NetworkSpec, inputs: Mapping[str, Artifact], context: Context, *
 
 
 def untrained(
-    spec: NetworkSpec, networks: Mapping[str, nn.Module], context: Context, *, new_head: bool = True
+    spec: NamesModel, networks: Mapping[str, nn.Module], context: Context, *, new_head: bool = True
 ) -> nn.Module:
     """The network that the step begins with; weights in files are tried, and nothing is downloaded."""
     if "from" in networks:
@@ -95,28 +93,29 @@ def untrained(
     return _named(spec, context, new_head=new_head, download=False).model
 
 
-def _named(spec: NetworkSpec, context: Context, *, new_head: bool, download: bool) -> Start:
+def _named(spec: NamesModel, context: Context, *, new_head: bool, download: bool) -> Start:
     from compressor.models import catalogue, checkpoints, fitting, pretrained
 
     outputs, shape = sizes(context)
-    assert spec.model is not None
-    ref = names.reference(spec.model)
+    named = spec.network()
+    assert named is not None
+    ref = named.reference
     say = context.progress.say if download else lambda _: None
     with _at(f"steps.{context.step}.model"):
-        model = catalogue.build(spec.model, outputs=outputs, input_shape=shape, base=context.base, seed=context.seed)
+        model = catalogue.build(named.ref, outputs=outputs, input_shape=shape, base=context.base, seed=context.seed)
     kept: list[str] = []
-    weights = spec.weights or "none"
+    weights = named.weights or "none"
     with _at(f"steps.{context.step}.weights"):
         if weights == "default" and download:
-            state = pretrained.default_weights(spec.model, shape)
-            where = f"default weights of {names.reference(spec.model)}"
+            state = pretrained.default_weights(named.ref, shape)
+            where = f"default weights of {ref}"
             kept = fitting.put(model, state, where, new_head=new_head, ref=ref, input_shape=shape)
         elif isinstance(weights, FilePath):
             path = weights.under(context.base)
-            kept = checkpoints.load_into(model, path, spec.key, new_head=new_head, ref=ref, input_shape=shape, say=say)
+            kept = checkpoints.load_into(model, path, named.key, new_head=new_head, ref=ref, input_shape=shape, say=say)
     if kept and download:
         context.progress.say(f"the last layer is new, for {outputs} classes: {', '.join(kept)}")
-    return Start(model, spec.model, None, outputs, shape)
+    return Start(model, named.ref, None, outputs, shape)
 
 
 @contextmanager
@@ -129,13 +128,21 @@ def _at(place: str) -> Iterator[None]:
         raise
 
 
-def train(model: nn.Module, loss: Objective, spec: TrainingFields, context: Context) -> dict[str, Any]:
+def train(model: nn.Module, loss: Objective, settings: TrainingFields, context: Context) -> dict[str, Any]:
     """Train the model in place, in a precision that it can be trained in; what you get is the facts that every trained
     model leaves: curves, precision, why it is another than the device's own, and the loss in words."""
     from compressor.training import bfloat16, loop
 
-    precision, because = bfloat16.settled(model, loss, context.task, spec, context)
-    settings = spec.model_copy(update={"precision": precision})
+    precision, because = bfloat16.settled(model, loss, context.task, settings, context)
+    settings = settings.model_copy(update={"precision": precision})
     curves = loop.fit(model, loss, context.task, settings, context=context)
     told = {"precision_because": because} if because else {}
     return {**loop.facts(curves, settings, context), **told, "loss": loss.words}
+
+
+def trained(start: Start, loss: Objective, settings: TrainingFields, context: Context) -> dict[str, Any]:
+    """Train what was begun, and write it; the facts hold curves, precision and loss."""
+    context.progress.say(start.words())
+    facts = train(start.model, loss, settings, context)
+    start.save(context)
+    return facts

@@ -17,9 +17,9 @@ from compressor.device import child
 from compressor.device.child import Child
 from compressor.device.refused import Refused
 from compressor.errors import InputError, IntegrityError
+from compressor.evaluation import model_file
 from compressor.onnx_graph import neighbours
 from compressor.problem.batch import Batch
-from compressor.stages import model_file
 from compressor.stages.benchmark import BenchmarkSpec
 from tests.bundle import hostile
 from tests.toy import ToyTask
