@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,9 +20,6 @@ from compressor.device import manifest as description
 from compressor.device.manifest import MANIFEST, MODEL, PACKAGE, RUNNER, SAMPLES, SCHEMA
 from compressor.device.refused import Refused
 from compressor.errors import CompressError, InputError, IntegrityError, ResourceError
-
-if TYPE_CHECKING:
-    pass
 
 CARD = "README.md"
 REQUIRED = frozenset({MODEL, CARD})
@@ -162,6 +159,12 @@ def read(folder: Path) -> Bundle:
     if missing:
         raise IntegrityError(str(folder / MANIFEST), f"does not list {missing[0]}", FRESH_COPY)
     return Bundle(folder, manifest)
+
+
+def check_names(bundle: Bundle) -> None:
+    """See that bundle.json lists files of a bundle and no others; IntegrityError names the first other one."""
+    with translated():
+        description.check_names(bundle.folder, bundle.manifest.facts())
 
 
 def check_files(bundle: Bundle) -> None:

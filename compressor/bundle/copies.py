@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import compressor.device
-from compressor.bundle.bundle import Bundle, check_files, read, write
+from compressor.bundle.bundle import Bundle, check_files, check_names, read, write
 from compressor.device.manifest import MANIFEST, PACKAGE, RUNNER, file_digest, kind_of
 
 
@@ -43,13 +43,12 @@ def equip(source: Path, target: Path) -> Bundle:
     """A copy of a bundle in the empty or missing folder `target`, bundle.json unchanged, with run.py and runner/ in it.
 
     Raises:
-        IntegrityError: what was copied is not what bundle.json lists.
+        IntegrityError: what was copied is not what bundle.json lists, or it lists what is no file of a bundle.
     """
     bundle = read(source)
+    check_names(bundle)
     _copy_listed(bundle, target)
     shutil.copyfile(source / MANIFEST, target / MANIFEST)
-    if RUNNER in bundle.manifest.files:
-        write(target, bundle.manifest)
     put_runner(target)
     copy = read(target)
     check_files(copy)
@@ -59,8 +58,7 @@ def equip(source: Path, target: Path) -> Bundle:
 def _copy_listed(bundle: Bundle, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file in bundle.manifest.files:
-        if file != RUNNER:
-            shutil.copyfile(bundle.folder / file, target / file, follow_symlinks=False)
+        shutil.copyfile(bundle.folder / file, target / file, follow_symlinks=False)
 
 
 def put_runner(folder: Path) -> Path:

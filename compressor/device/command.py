@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
     try:
         if not (asked.check or asked.bench or asked.probe is not None or asked.pictures):
-            raise Refused(2, RUNNER, "nothing to do", "name a picture, or give --check or --bench")
+            raise Refused(2, "the command line", "asks for nothing", "name a picture, or give --check or --bench")
         facts = read_manifest(asked.bundle)
         with understood(asked.bundle):
             check_files(asked.bundle, facts)
@@ -135,7 +135,9 @@ def _tell_answers(asked: argparse.Namespace, facts: Mapping[str, Any]) -> int:
         try:
             (answer,) = model.answers([decode(Path(name).read_bytes())])
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            reason: object = error
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"cannot be read ({error.strerror.lower()}); see that it is there and may be read"
             tell(f"{RUNNER}: {name}: {reason}", sys.stderr)
             code = 2
             continue

@@ -17,7 +17,7 @@ from .refused import ALTERED, NOT_A_BUNDLE, Refused, altered
 
 SCHEMA = "compress.bundle/1"
 MANIFEST, MODEL, SAMPLES = "bundle.json", "model.onnx", "samples.npz"
-RUNNER, PACKAGE = "run.py", "runner"  # lie in a bundle's folder without being listed
+RUNNER, PACKAGE = "run.py", "runner"  # may lie in a bundle's folder, and are never listed
 GRAPHS = (MODEL, "encoder.onnx", "decoder.onnx")
 LISTED = frozenset({
     *GRAPHS, SAMPLES, "README.md", "model.sig", "model.cdx.json", *(f"{name}.sealed" for name in (*GRAPHS, SAMPLES)),
@@ -106,8 +106,7 @@ def check_names(folder: Path, facts: Mapping[str, Any]) -> None:
         raise altered(str(folder / MANIFEST), f"does not list {' and '.join(sorted(wanted))}")
     if SAMPLES not in wanted and SAMPLES in files:
         raise altered(str(folder / MANIFEST), f"lists {SAMPLES} and says that golden samples were left out")
-    # Copies made by earlier versions list run.py, which is compared with its digest like the others.
-    known = LISTED | (TOKENIZER_FILES & set(_strings(facts.get("tokenizer")))) | {RUNNER}
+    known = LISTED | (TOKENIZER_FILES & set(_strings(facts.get("tokenizer"))))
     for name, entry in files.items():
         if name not in known or not isinstance(entry, dict):
             raise altered(str(folder / MANIFEST), f"lists {name[:80]!r}, which is no file of a bundle")

@@ -127,7 +127,8 @@ def test_a_bad_picture_is_named_and_the_others_are_answered(
 
 def test_wrong_requests_are_exit_2(device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--bundle", device) == 2
-    assert "nothing to do" in capsys.readouterr().err
+    told = "run.py: the command line: asks for nothing; name a picture, or give --check or --bench\n"
+    assert capsys.readouterr().err == told
     assert run("--bundle", tmp_path, "--check") == 2
     assert "bundle.json" in capsys.readouterr().err
     with pytest.raises(SystemExit):
@@ -171,6 +172,16 @@ def test_an_empty_picture_is_said_to_be_one(device: Path, tmp_path: Path, capsys
     assert run("--bundle", device, tmp_path / "empty.png") == 2
     told = f"run.py: {tmp_path}/empty.png: cannot be read as a picture (the file is empty); replace or remove it\n"
     assert capsys.readouterr().err == told
+
+
+def test_a_picture_that_cannot_be_read_is_told_with_what_to_do(
+    device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, why in (("none.png", "no such file or directory"), (".", "is a directory")):
+        place = tmp_path / name
+        assert run("--bundle", device, place) == 2
+        told = f"run.py: {place}: cannot be read ({why}); see that it is there and may be read\n"
+        assert capsys.readouterr().err == told
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a closed pipe is another error on Windows")
