@@ -6,12 +6,13 @@ import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from torch import nn
 
-from compressor.errors import StepError
+from compressor.errors import StepError, short_of_memory
 from compressor.models import modes
 from compressor.onnx_graph import clean
 from compressor.problem.signature import Signature
@@ -45,15 +46,35 @@ def export_core(
     return subnormal
 
 
-def _translate(network: nn.Module, signature: Signature, opset: int) -> onnx.ModelProto:
+def trace(model: nn.Module, signature: Signature) -> None:
+    """Follow `model` for batches of any size, as `export_core` does before it writes anything.
+
+    Errors: StepError saying why it cannot be traced.
+    """
+    with clean.quiet(), torch.no_grad(), modes.evaluating(model):
+        _traced(model, *_asked(signature))
+
+
+def _asked(signature: Signature) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, Any], ...]]:
+    """Examples of the inputs, and their open sizes."""
     # An example batch of one would make the batch a constant: torch.export specialises on 0 and 1.
     examples = tuple(torch.zeros(_EXAMPLES, *spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs)
-    shapes = tuple({0: torch.export.Dim(BATCH, min=1)} for _ in examples)
+    return examples, tuple({0: torch.export.Dim(BATCH, min=1)} for _ in examples)
+
+
+def _traced(network: nn.Module, examples: tuple[Any, ...], shapes: tuple[Any, ...]) -> torch.export.ExportedProgram:
+    try:
+        return torch.export.export(network, examples, dynamic_shapes=shapes)
+    except Exception as error:  # torch.export raises dozens of types; all mean that the network cannot be traced
+        if short_of_memory(error):
+            raise
+        raise StepError("", *_why_not_traced(error)) from error
+
+
+def _translate(network: nn.Module, signature: Signature, opset: int) -> onnx.ModelProto:
+    examples, shapes = _asked(signature)
     with clean.quiet(), torch.no_grad():
-        try:
-            program = torch.export.export(network, examples, dynamic_shapes=shapes)
-        except Exception as error:  # torch.export raises dozens of types; all mean that the network cannot be traced
-            raise StepError("", *_why_not_traced(error)) from error
+        program = _traced(network, examples, shapes)
         try:
             exported = torch.onnx.export(
                 program,
@@ -74,10 +95,17 @@ def _translate(network: nn.Module, signature: Signature, opset: int) -> onnx.Mod
 def _why_not_traced(error: BaseException) -> tuple[str, str]:
     text = str(error)
     by_values = "data-dependent" in text.lower()
+    if not by_values and "satisfy the generated guard" in text:
+        return (
+            "the network takes another path for some sizes of the batch, so one graph cannot take all",
+            "let its `forward` compute the same for any size; `torch.cdist` asks for its size: write the distance as"
+            " `((x[:, None] - w) ** 2).sum(2).sqrt()`",
+        )
     if not by_values and ("Constraints violated" in text or "specialized" in text):
         return (
             "the network computes with a fixed batch size, so its graph cannot take any other",
-            "replace constant batch sizes in its `forward` (such as `x.view(2, -1)`) by `x.shape[0]`",
+            "in its `forward`, write `x.shape[0]` for the size of the batch, in place of `len(x)` and of constants (as"
+            " in `x.view(2, -1)`)",
         )
     place = _user_line(text)
     return (

@@ -129,6 +129,16 @@ class _Branch(nn.Module):
         return x.flatten(1)[:, :4] if x.sum() > 0 else x.flatten(1)[:, 1:5]
 
 
+class _Lengths(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), 4) + x.flatten(1)[:, :4]
+
+
+class _Distances(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return -torch.cdist(x.flatten(1), torch.ones(4, x[0].numel()))
+
+
 class _FixedBatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(2, -1)[:, :4]
@@ -184,6 +194,8 @@ class _Attending(nn.Module):
         (_Branch(), "the network cannot be traced"),
         (_ItemBranch(), "control flow that depends on the values of tensors"),
         (_FixedBatch(), "fixed batch size"),
+        (_Lengths(), "in place of `len(x)`"),
+        (_Distances(), "another path for some sizes of the batch"),
         (_FiveClasses(), "('logits', 'float32', ('batch', 5))"),
     ],
 )

@@ -162,6 +162,12 @@ class Auxiliary(Base):
 class Chosen(Base):
     def forward(self, x):
         return F.one_hot(super().forward(x).argmax(1), 10)
+class Far(Base):
+    def forward(self, x):
+        return -torch.cdist(super().forward(x), torch.eye(10))
+class Long(Base):
+    def forward(self, x):
+        return torch.zeros(len(x), 10) + super().forward(x)
 class Fussy(Base):
     def forward(self, x):
         if x.shape[0] > 2:
@@ -299,6 +305,9 @@ def ends(compress: Compress, folder: Path, model: str, more: str = "", task: str
         # No loss, or a failure.
         ("Auxiliary", "", "in training mode it answers with a tuple, where one tensor is needed"),
         ("Chosen", "", "the network answers with numbers of the type int64"),
+        # What no graph can be made of.
+        ("Far", "", "it could be trained and not be exported: the network takes another path for some sizes"),
+        ("Long", "", "it could be trained and not be exported: the network computes with a fixed batch size"),
         ("Fussy", "", "(ValueError: two at most); mend its `forward`"),
     ],
 )

@@ -374,7 +374,7 @@ def test_a_network_too_large_for_the_machine(compress: Compress, tmp_path: Path)
 
 
 def test_a_network_that_fails_only_when_it_trains(fails: Callable[..., str], tmp_path: Path) -> None:
-    (tmp_path / "users_nets.py").write_text(NETS.replace("len(x) > 50", "len(x) > 100"))
+    (tmp_path / "users_nets.py").write_text(NETS.replace("len(x) > 50", "self.training and len(x) > 100"))
     said = fails(pipeline("a: {stage: finetune, model: {factory: 'users_nets:fragile'}, epochs: 1}"))
     assert "step a: the network's own code failed at users_nets.py, line 29 (ValueError: not so many at once)" in said
     assert "mend it and run again" in said

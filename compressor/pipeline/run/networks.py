@@ -32,7 +32,7 @@ def check(
         InputError: its shapes, its state or its answers would make what is trained something else than what ships.
     """
     from compressor.models import copies, final_activation, neighbours, plain
-    from compressor.training import samples
+    from compressor.training import exportable, samples
 
     inputs: Tensors = samples.few(context.task, SAMPLES)
     _check_shapes(network, rows(inputs, slice(2)), node, context)
@@ -49,6 +49,8 @@ def check(
             _check_bfloat16(network, node, node.spec, context, teacher)
     with _at(node):
         plain.bake(network)
+        if new and node.status != "reuse" and isinstance(node.spec, TrainingSpec) and _is_theirs(node):
+            exportable.check(network, context.task.signature)
     return network
 
 
