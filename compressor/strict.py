@@ -12,8 +12,13 @@ from typing import Any, ClassVar, cast
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from compressor.device.refused import Unfit
+
 Place = tuple[str | int, ...]
 """Where something is in a file: the keys and list positions that lead to it."""
+
+Idle = tuple[str, str | Unfit]
+"""An option without effect, and why; with what to do where leaving it out is not all."""
 
 _SCALARS = frozenset({"bool", "float", "int", "str"})
 _NOT_SCHEMAS = frozenset({"default", "expected", "metadata", "serialization"})
@@ -108,7 +113,7 @@ def expanded(text: Any) -> Any:
         return text
     for name in _VARIABLE.findall(text):
         if not os.environ.get(name):
-            raise ValueError(f"the environment has no variable {name or '${}'}; set it: export {name or 'NAME'}=…")
+            raise Unfit(f"the environment has no variable {name or '${}'}", f"set it: export {name or 'NAME'}=…")
     return _VARIABLE.sub(lambda match: os.environ[match[1]], text)
 
 

@@ -44,10 +44,10 @@ MAY_IMPORT = {
             "progress",
             "seeds",
             "statistics",
-            "strict",
             "unfinished",
         )
     },
+    "strict": {"device.refused"},
     "problem": {"problem", "progress"},
     **dict.fromkeys(OUTCOME, INTERFACES | GROUND | OUTCOME | {"models.answer_kinds", "onnx_graph.kinds"}),
     "evaluation": {"evaluation", "bundle", "latency", "models", "onnx_graph", "training"} | INTERFACES | GROUND,

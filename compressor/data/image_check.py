@@ -16,14 +16,15 @@ from compressor.data.image_folder import PictureFile
 from compressor.data.preprocess import channels_of, final_size, value_of, written
 from compressor.device.pictures import decode
 from compressor.device.preprocess import DEPTHS, plain_mode
+from compressor.device.refused import Unfit
 from compressor.errors import InputError
 from compressor.unfinished import write_whole
 
 WHERE = "task.data.folder"
 MODES = {1: "grey", 3: "RGB"}
-Seen = list[Any] | str
-"""What was found in a picture: [mode, height, width], for 16 bits a pixel the largest value too; or why it cannot be
-decoded."""
+Seen = list[Any] | dict[str, str]
+"""What was found in a picture: [mode, height, width], for 16 bits a pixel the largest value too; or the problem why it
+cannot be decoded, and what is to be done."""
 DEEP = "I"
 """What the modes of pictures of more than 8 bits a pixel begin with."""
 
@@ -61,8 +62,8 @@ class Memory:
 
 
 def _is_seen(entry: Any) -> bool:
-    if isinstance(entry, str):
-        return True
+    if isinstance(entry, dict):
+        return entry.keys() == {"problem", "todo"} and all(isinstance(text, str) for text in entry.values())
     if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
         return False
     numbers = [int] * (3 if entry[0].startswith(DEEP) else 2)
@@ -80,14 +81,13 @@ def inspect(path: Path) -> Seen:
     """Decode one picture. Modes that need no conversion by the user count as what they become (L or RGB)."""
     try:
         image = decode(path.read_bytes())
-    except ValueError as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read ({error.strerror}); replace or remove it"
-    try:
         plain_mode(image, converts=True)
+    except Unfit as error:
+        return {"problem": error.problem, "todo": error.todo}
+    except OSError as error:
+        return {"problem": f"cannot be read ({error.strerror})", "todo": "replace or remove it"}
     except ValueError as error:
-        return str(error) if "; " in str(error) else f"cannot be converted ({error}); replace or remove it"
+        return {"problem": f"cannot be converted ({error})", "todo": "replace or remove it"}
     try:
         mode = plain_mode(image, converts=False).mode
     except ValueError:
@@ -119,12 +119,12 @@ def check(
             than a crop, pictures that end in different sizes, a class with no whole picture left.
     """
     seen = memory.look(files)
-    broken = [(file, found) for file, found in zip(files, seen, strict=True) if isinstance(found, str)]
+    broken = [(file, found) for file, found in zip(files, seen, strict=True) if isinstance(found, dict)]
     if broken and not skip_broken:
-        file, reason = broken[0]
-        cause, _, todo = reason.partition("; ")
-        raise InputError(WHERE, f"{str(file.path)!r} {cause}{_more(broken)}", f"{todo}, or write broken: skip")
-    kept = [(file, found) for file, found in zip(files, seen, strict=True) if not isinstance(found, str)]
+        file, why = broken[0]
+        what, todo = f"{str(file.path)!r} {why['problem']}{_more(broken)}", f"{why['todo']}, or write broken: skip"
+        raise InputError(WHERE, what, todo)
+    kept = [(file, found) for file, found in zip(files, seen, strict=True) if not isinstance(found, dict)]
     _check_classes(files, [file for file, _ in kept])
     _check_modes(kept, steps)
     size = _one_size(kept, steps)

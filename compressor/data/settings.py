@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from compressor.data.split_folders import TEST_SHARE
+from compressor.device.refused import Unfit
 from compressor.strict import expanded
 
 
@@ -24,7 +25,7 @@ def _share_or_count(value: object) -> object:
         raise ValueError("write a share below 1, or a count")
     if not (value > 0 if isinstance(value, int) else 0 < value < 1):
         todo = "write a share between 0 and 1, or a whole number of samples, without a point"
-        raise ValueError(f"{value} is neither a share nor a count; {todo}")
+        raise Unfit(f"{value} is neither a share nor a count", todo)
     return value
 
 
@@ -35,7 +36,7 @@ def _share_count_or_name(name: object) -> object:
     if not isinstance(name, str):
         return _share_or_count(name)
     if name in ("", ".", "..") or "/" in name or "\\" in name:
-        raise ValueError(f"{name!r} is no name of a folder in it; write a name without /, a share, or a count")
+        raise Unfit(f"{name!r} is no name of a folder in it", "write a name without /, a share, or a count")
     return name
 
 
@@ -46,11 +47,11 @@ def _class_names(given: object) -> object:
         raise ValueError("write a list of names, or the path of a file that holds one")
     odd = next((name for name in given if isinstance(name, bool) or not isinstance(name, str | int)), None)
     if odd is not None or None in given:
-        raise ValueError(f"{odd!r} is no text; write the name in quotes")
+        raise Unfit(f"{odd!r} is no text", "write the name in quotes")
     names = [str(name) for name in given]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None or len(names) < 2:
-        raise ValueError(f"{twice!r} stands there twice; write each once" if twice else "write two or more names")
+        raise Unfit(f"{twice!r} stands there twice", "write each once") if twice else Unfit("write two or more names")
     return tuple(names)
 
 
@@ -95,7 +96,7 @@ class DataSettings(Settings):
     @classmethod
     def _is_a_set(cls, name: object) -> object:
         if name == "folder":
-            raise ValueError("folder is no set; for pictures of your own write {folder: PATH} and no name")
+            raise Unfit("folder is no set", "for pictures of your own write {folder: PATH} and no name")
         return name
 
     @model_validator(mode="after")
@@ -108,7 +109,7 @@ class DataSettings(Settings):
             idle = of_sets + of_folders
         for field in idle:
             if getattr(self, field) != DataSettings.model_fields[field].default:
-                raise ValueError(f"{field} has no effect on {self.name or 'a folder'}; leave it out")
+                raise Unfit(f"{field} has no effect on {self.name or 'a folder'}", "leave it out")
         return self
 
 

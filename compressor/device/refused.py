@@ -23,11 +23,11 @@ def altered(place: str, problem: str) -> Refused:
 
 
 class Unfit(ValueError):
-    """A picture that cannot be read, or that its preprocessing or its network cannot take.
+    """A picture that cannot be read, or that its preprocessing or its network cannot take; a setting that is none.
 
-    problem: what is wrong with it. todo: what to do; empty where that is plain.
+    problem: what is wrong with it. todo: what to do; empty where that is plain. field: which of the settings inside.
     """
 
-    def __init__(self, problem: str, todo: str = "") -> None:
-        self.problem, self.todo = problem, todo
+    def __init__(self, problem: str, todo: str = "", field: str = "") -> None:
+        self.problem, self.todo, self.field = problem, todo, field
         super().__init__(f"{problem}; {todo}" if todo else problem)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .preprocess import DEPTHS, INTERPOLATIONS, MODES, NUMERIC, Steps, numeric
+from .refused import Unfit
 
 GEOMETRIC = ("resize", "pad", "center_crop", "channels", "bits")
 
@@ -21,19 +22,19 @@ def check_preprocess(steps: Steps) -> None:
     seen: list[str] = []
     for place, item in enumerate(steps):
         if not isinstance(item, Mapping) or len(item) != 1:
-            raise ValueError(f"item {place + 1}: {item!r} is not one `name: value`; write one name an item")
+            raise Unfit(f"item {place + 1}: {item!r} is not one `name: value`", "write one name an item")
         ((name, value),) = item.items()
         if name not in GEOMETRIC + NUMERIC:
             known = ", ".join(GEOMETRIC + NUMERIC)
-            raise ValueError(f"item {place + 1}: no step is called {name!r}; there are {known}")
+            raise Unfit(f"item {place + 1}: no step is called {name!r}", f"there are {known}")
         if name in GEOMETRIC and any(before in NUMERIC for before in seen):
-            raise ValueError(f"{name}: comes after {seen[-1]}; put {', '.join(GEOMETRIC)} before scale, mean and std")
+            raise Unfit(f"{name}: comes after {seen[-1]}", f"put {', '.join(GEOMETRIC)} before scale, mean and std")
         if name == "bits" and seen:
-            raise ValueError(f"bits: comes after {seen[-1]}; put it first")
+            raise Unfit(f"bits: comes after {seen[-1]}", "put it first")
         if name in ("channels", *NUMERIC) and name in seen:
-            raise ValueError(f"{name}: stands there twice; leave one out")
+            raise Unfit(f"{name}: stands there twice", "leave one out")
         if name in NUMERIC and any(NUMERIC.index(before) > NUMERIC.index(name) for before in seen if before in NUMERIC):
-            raise ValueError(f"{name}: comes after {seen[-1]}; the order is scale, mean, std")
+            raise Unfit(f"{name}: comes after {seen[-1]}", "the order is scale, mean, std")
         _check_value(name, value)
         seen.append(name)
     _check_lengths({name: value for item in steps for name, value in item.items()})
@@ -45,33 +46,33 @@ def _check_value(name: str, value: Any) -> None:
         kinds = [key for key in ("shortest", "longest", "exact") if isinstance(value, Mapping) and key in value]
         extra = set(value) - {*kinds, "interpolation"} if isinstance(value, Mapping) else set()
         if len(kinds) != 1 or extra:
-            raise ValueError(f"resize: is {value!r}; write one of shortest, longest, exact (and interpolation)")
+            raise Unfit(f"resize: is {value!r}", "write one of shortest, longest, exact (and interpolation)")
         size = value[kinds[0]]
         if not (_is_size(size) if kinds[0] == "exact" else _is_side(size)):
-            raise ValueError(f"resize: {kinds[0]} is {size!r}; write {_wanted(kinds[0] == 'exact')}")
+            raise Unfit(f"resize: {kinds[0]} is {size!r}", f"write {_wanted(kinds[0] == 'exact')}")
         if value.get("interpolation", "bilinear") not in tuple(INTERPOLATIONS):
             known = ", ".join(INTERPOLATIONS)
-            raise ValueError(f"resize: interpolation is {value['interpolation']!r}; there are {known}")
+            raise Unfit(f"resize: interpolation is {value['interpolation']!r}", f"there are {known}")
     elif name == "pad":
         if not isinstance(value, Mapping) or set(value) - {"to", "fill"} or not _is_size(value.get("to")):
-            raise ValueError(f"pad: is {value!r}; write {{to: [height, width], fill: 0}}")
+            raise Unfit(f"pad: is {value!r}", "write {to: [height, width], fill: 0}")
         fill = value.get("fill", 0)
         if not _is_int(fill) or not 0 <= fill <= 255:
-            raise ValueError(f"pad: fill is {fill!r}; write a whole number from 0 to 255")
+            raise Unfit(f"pad: fill is {fill!r}", "write a whole number from 0 to 255")
     elif name == "center_crop" and not _is_size(value):
-        raise ValueError(f"center_crop: is {value!r}; write {_wanted(True)}")
+        raise Unfit(f"center_crop: is {value!r}", f"write {_wanted(True)}")
     elif name == "bits" and not (_is_int(value) and value in DEPTHS):
-        raise ValueError(f"bits: is {value!r:.40}; write one of {', '.join(map(str, DEPTHS))}")
+        raise Unfit(f"bits: is {value!r:.40}", f"write one of {', '.join(map(str, DEPTHS))}")
     elif name == "channels" and value not in tuple(MODES):
-        raise ValueError(f"channels: is {value!r}; write rgb or gray")
+        raise Unfit(f"channels: is {value!r}", "write rgb or gray")
     elif name == "scale" and not (_is_number(value) and value > 0):
-        raise ValueError(f"scale: is {value!r:.40}; write a number above 0, such as 255")
+        raise Unfit(f"scale: is {value!r:.40}", "write a number above 0, such as 255")
     elif name in ("mean", "std"):
         numbers = isinstance(value, Sequence) and not isinstance(value, str) and all(_is_number(x) for x in value)
         if not numbers or len(value) not in (1, 3):
-            raise ValueError(f"{name}: is {value!r}; write a list of 1 or 3 numbers, one a channel")
+            raise Unfit(f"{name}: is {value!r}", "write a list of 1 or 3 numbers, one a channel")
         if name == "std" and min(value) <= 0:
-            raise ValueError(f"std: is {value!r}; write numbers above 0")
+            raise Unfit(f"std: is {value!r}", "write numbers above 0")
 
 
 def _check_lengths(given: Mapping[str, Any]) -> None:
@@ -80,7 +81,7 @@ def _check_lengths(given: Mapping[str, Any]) -> None:
         lengths["channels"] = len(MODES[given["channels"]])
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(f"{next(iter(lengths))}: {found} in this list; give mean and std one number a channel")
+        raise Unfit(f"{next(iter(lengths))}: {found} in this list", "give mean and std one number a channel")
 
 
 def _check_numbers(steps: Steps) -> None:
@@ -93,8 +94,8 @@ def _check_numbers(steps: Steps) -> None:
             black, white = numeric(pixels, given[: place + 1])
         if not np.isfinite([black, white]).all() or (black == white).any():
             ((name, value),) = item.items()
-            raise ValueError(f"{name}: is {value!r}, with which float32 numbers cannot tell pixels apart; "
-                             "write numbers nearer to 1")  # fmt: skip
+            problem = f"{name}: is {value!r}, with which float32 numbers cannot tell pixels apart"
+            raise Unfit(problem, "write numbers nearer to 1")
 
 
 def _is_int(value: Any) -> bool:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from compressor.device.refused import Unfit
 from compressor.distillation.method import Method
 from compressor.distillation.methods import METHODS, USUAL, AnyMethod
 from compressor.errors import InputError
 from compressor.problem.context import Context
+from compressor.strict import Idle
 from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
@@ -44,13 +46,13 @@ class TeacherFields(TrainingFields):
             return labels if self.alpha else teacher
         return f"{self.alpha:g} * {labels} + {1 - self.alpha:g} * {teacher}"
 
-    def idle(self) -> list[tuple[str, str]]:
+    def idle(self) -> list[Idle]:
         """Options without effect in their combination, and why."""
         found = super().idle()
         if self.teacher is None:
             found += [(name, "there is no teacher to learn from") for name in ("temperature", "alpha")]
         elif self.alpha == 1:
-            why = "alpha 1 leaves the teacher no share in the loss; lower it, or do without a teacher"
+            why = Unfit("alpha 1 leaves the teacher no share in the loss", "lower it, or do without a teacher")
             found += [("teacher", why), ("temperature", why)]
         elif self.alpha == 0 and self.label_smoothing:
             found.append(("label_smoothing", "alpha 0 leaves the labels no share in the loss"))
@@ -69,7 +71,7 @@ class MethodFields(TeacherFields):
         """`method`."""
         return self.method
 
-    def idle(self) -> list[tuple[str, str]]:
+    def idle(self) -> list[Idle]:
         """The method too, where the teacher has no share."""
         found = super().idle()
         return found + [("method", why) for field, why in found if field == "temperature"]

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from compressor.device.refused import Unfit
 from compressor.models import names
 from compressor.strict import FilePath, ForKey, Frozen, Read
 
@@ -78,7 +79,7 @@ ModelRef = Annotated[str | CatalogueModel | FactoryModel, WrapSerializer(_in_lon
 def right_weights(weights: str | None, model: object) -> str | None:
     """The weights as given; ValueError where the model has none such."""
     if weights == "default" and model is not None and not names.reference(model).library:
-        raise ValueError(f"{names.reference(model)} has no weights of its own; write none, or the path of a file")
+        raise Unfit(f"{names.reference(model)} has no weights of its own", "write none, or the path of a file")
     return weights
 
 
@@ -113,9 +114,9 @@ class NamesModel(Frozen):
             return data
         given = data["factory"]
         if data.get("model") is not None:
-            raise ValueError("factory: stands beside model, and a step begins with one of them; leave one out")
+            raise Unfit("stands beside model, and a step begins with one of them", "leave one out", "factory")
         if not isinstance(given, str) or not re.match(FACTORY, given):
-            raise ValueError(f"factory: {given!r} has another form; write `package.module:function`")
+            raise Unfit(f"{given!r} has another form", "write `package.module:function`", "factory")
         return {**{name: value for name, value in data.items() if name != "factory"}, "model": {"factory": given}}
 
     @field_validator("model")
@@ -123,7 +124,7 @@ class NamesModel(Frozen):
     def _known(cls, model: object) -> Any:
         """ValueError where its name can be told to be wrong without torch."""
         if model is not None and (wrong := names.mistake(model)):
-            raise ValueError("; ".join(wrong))
+            raise Unfit(*wrong)
         return model
 
 
@@ -148,5 +149,5 @@ class StartFields(NamesModel):
     def _right(cls, weights: str | None, info: ValidationInfo) -> str | None:
         model = info.data.get("model")
         if weights is None and model is not None and names.reference(model).library:
-            raise ValueError(f"is needed for {names.reference(model)}; write none, default, or the path of a file")
+            raise Unfit(f"is needed for {names.reference(model)}", "write none, default, or the path of a file")
         return right_weights(weights, model)

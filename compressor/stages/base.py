@@ -19,7 +19,7 @@ from compressor.models.settings import NamesModel, StartFields
 from compressor.problem.context import Context
 from compressor.problem.work import Work
 from compressor.store.artifact import Artifact, Kind
-from compressor.strict import Frozen, Place, Read, reads
+from compressor.strict import Frozen, Idle, Place, Read, reads
 from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class StageSpec(Frozen):
         """
         return iter(())
 
-    def ineffective(self, task: TaskSpec | None = None) -> list[tuple[str, str]]:
+    def ineffective(self, task: TaskSpec | None = None) -> list[Idle]:
         """Options, as a file names them, without effect in their combination and on this task, and why; written or
         not."""
         return [("seed", "nothing here is left to chance")] if "seed" in self.unused() else []
@@ -138,7 +138,7 @@ class TrainingSpec(TrainingFields, StageSpec):
         """Half the batch."""
         return f"batch_size: {max(1, self.batch_size // 2)} (it was {self.batch_size})"
 
-    def ineffective(self, task: TaskSpec | None = None) -> list[tuple[str, str]]:
+    def ineffective(self, task: TaskSpec | None = None) -> list[Idle]:
         """Options of the training without effect, too."""
         return [*super().ineffective(task), *self.idle()]
 
@@ -179,7 +179,7 @@ class NetworkSpec(NamesModel, StageSpec):
         """`model`, where there is one."""
         return "from" if self.model is None else "model"
 
-    def ineffective(self, task: TaskSpec | None = None) -> list[tuple[str, str]]:
+    def ineffective(self, task: TaskSpec | None = None) -> list[Idle]:
         """Options about weights without effect, too."""
         found = super().ineffective(task)
         if self.model is None and self.weights is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from compressor.device.refused import Unfit
 from compressor.evaluation.evaluation import Evaluation
 from compressor.latency import plan
 from compressor.problem.context import Context
@@ -74,9 +75,9 @@ class BenchmarkSpec(SettledSpec):
     def _enough(cls, rounds: int, info: ValidationInfo) -> int:
         processes = info.data.get("processes")
         if processes is not None and rounds < processes * plan.FEWEST_ROUNDS:
-            raise ValueError(
-                f"{rounds} rounds are fewer than {plan.FEWEST_ROUNDS} for each of {processes} processes; "
-                f"give at least {processes * plan.FEWEST_ROUNDS}, or fewer processes"
+            raise Unfit(
+                f"{rounds} rounds are fewer than {plan.FEWEST_ROUNDS} for each of {processes} processes",
+                f"give at least {processes * plan.FEWEST_ROUNDS}, or fewer processes",
             )
         return rounds
 
@@ -84,7 +85,7 @@ class BenchmarkSpec(SettledSpec):
     @classmethod
     def _once(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(values)) < len(values):
-            raise ValueError("a value is given twice; name each once")
+            raise Unfit("a value is given twice", "name each once")
         return values
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from compressor.device.refused import Unfit
 from compressor.errors import InputError, StepError, meant
 from compressor.models import names
 from compressor.models.settings import WEIGHTS, ModelRef, Weights, right_weights
@@ -33,9 +34,9 @@ class Bounds(Frozen):
     @model_validator(mode="after")
     def _some(self) -> Bounds:
         if self.min is None and self.max is None:
-            raise ValueError("there is no limit; give min or max")
+            raise Unfit("there is no limit", "give min or max")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"nothing is at least {self.min:g} and at most {self.max:g}; make min the smaller one")
+            raise Unfit(f"nothing is at least {self.min:g} and at most {self.max:g}", "make min the smaller one")
         return self
 
 
@@ -59,7 +60,7 @@ class LoadSpec(NetworkSpec):
     def _given(cls, weights: str | None, info: ValidationInfo) -> str | None:
         model = info.data.get("model")
         if weights is None and model is not None and not names.reference(model).factory:
-            raise ValueError(f"is needed for {names.reference(model)}; write none, default, or the path of a file")
+            raise Unfit(f"is needed for {names.reference(model)}", "write none, default, or the path of a file")
         return right_weights(weights, model)
 
     @classmethod

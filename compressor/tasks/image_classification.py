@@ -12,6 +12,7 @@ from compressor.data import digits, image_folder, torchvision_sets
 from compressor.data.contents import FileDigests
 from compressor.data.settings import Validation
 from compressor.data.source import SPLIT_REVISION, Source
+from compressor.device.refused import Unfit
 from compressor.errors import InputError
 from compressor.problem.metric import Metric
 from compressor.tasks.base import TaskSpec
@@ -53,9 +54,9 @@ class ImageClassificationSpec(TaskSpec):
         names = [next(iter(item.step())) for item in items]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
-            raise ValueError(f"{twice} stands there twice; leave one out")
+            raise Unfit(f"{twice} stands there twice", "leave one out")
         if "random_resized_crop" in names[1:]:
-            raise ValueError("random_resized_crop cuts from the source picture; put it first")
+            raise Unfit("random_resized_crop cuts from the source picture", "put it first")
         return items
 
     @property

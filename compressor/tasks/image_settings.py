@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from compressor.data.settings import DataSettings, Settings, Validation
+from compressor.device.refused import Unfit
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Size = tuple[Side, Side]
@@ -61,7 +62,7 @@ class _OneKey(_Compact):
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
             names = ", ".join(type(self).model_fields)
             given = ", ".join(sorted(self.model_fields_set)) or "nothing"
-            raise ValueError(f"holds {given}; write one of {names} an item, with its value")
+            raise Unfit(f"holds {given}", f"write one of {names} an item, with its value")
         return self
 
     def step(self) -> dict[str, Any]:
@@ -114,9 +115,9 @@ class RandomResizedCrop(Settings):
     def _ascending(self) -> RandomResizedCrop:
         for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
             if low > high:
-                raise ValueError(f"{name} is [{low}, {high}]; write the smaller number first")
+                raise Unfit(f"{name} is [{low}, {high}]", "write the smaller number first")
         if self.ratio[0] < 1 / LARGEST_RATIO or self.ratio[1] > LARGEST_RATIO:
-            raise ValueError(f"ratio is {list(self.ratio)}, which no picture has; write numbers nearer to 1")
+            raise Unfit(f"ratio is {list(self.ratio)}, which no picture has", "write numbers nearer to 1")
         return self
 
 
@@ -130,7 +131,7 @@ class ColorJitter(Settings):
     @model_validator(mode="after")
     def _changes_something(self) -> ColorJitter:
         if not (self.brightness or self.contrast or self.saturation):
-            raise ValueError("changes nothing; give brightness, contrast or saturation")
+            raise Unfit("changes nothing", "give brightness, contrast or saturation")
         return self
 
 
@@ -158,7 +159,7 @@ _NEEDED = {"cutout": "size: 8", "color_jitter": "brightness: 0.4"}
 
 def _long_item(value: object) -> object:
     if isinstance(value, str) and value in _NEEDED:
-        raise ValueError(f"{value} alone does not say how; write {{{value}: {{{_NEEDED[value]}}}}}")
+        raise Unfit(f"{value} alone does not say how", f"write {{{value}: {{{_NEEDED[value]}}}}}")
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, Mapping):

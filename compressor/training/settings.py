@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from compressor.strict import Frozen
+from compressor.device.refused import Unfit
+from compressor.strict import Frozen, Idle
 
 
 def _listed(value: Any) -> Any:
@@ -59,16 +60,16 @@ class TrainingFields(Frozen):
             return {"learning_rate": 0.001, **data}
         return data
 
-    def idle(self) -> list[tuple[str, str]]:
+    def idle(self) -> list[Idle]:
         """Options, as a file names them, without effect in their combination, and why; written or not."""
-        found = []
+        found: list[Idle] = []
         if self.optimizer == "adamw" and self.momentum:
             found.append(("momentum", "adamw has no momentum"))
         if self.schedule == "onecycle":
             if self.warmup_epochs:
                 found.append(("warmup_epochs", "onecycle rises by itself"))
         elif self.warmup_epochs > self.epochs:
-            found.append(("warmup_epochs", f"the {self.epochs} epochs end before the peak; ask for fewer"))
+            found.append(("warmup_epochs", Unfit(f"the {self.epochs} epochs end before the peak", "ask for fewer")))
         elif self.warmup_epochs == self.epochs:
             found.append(("schedule", f"warmup_epochs {self.warmup_epochs:g} takes all of the {self.epochs} epochs"))
         if self.early_stopping is not None and self.epochs == 1:

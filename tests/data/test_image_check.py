@@ -139,7 +139,7 @@ def test_what_was_seen_is_remembered_by_content(
     truncate(files[3].path)
     again = memory().look(files)
     assert decoded == [files[3].path]
-    assert isinstance(again[3], str)
+    assert isinstance(again[3], dict)
 
 
 @pytest.mark.parametrize("entry", [None, 3, {}, [], ["RGB"], ["RGB", "12", 10], [1, 12, 10], ["RGB", 0, 10]])

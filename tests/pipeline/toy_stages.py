@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from compressor.device.refused import Unfit
 from compressor.pipeline.file import spec, yaml_file
 from compressor.pipeline.file.spec import Pipeline
 from compressor.problem.batch import only
@@ -16,6 +17,7 @@ from compressor.problem.metric import Metric, mean
 from compressor.stages.base import Flaw, Stage, StageSpec, StartSpec, TrainingSpec
 from compressor.stages.load import LoadSpec
 from compressor.store.artifact import Kind
+from compressor.strict import Idle
 from compressor.tasks.base import TaskKind, TaskSpec
 from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
@@ -47,7 +49,7 @@ class Make(TrainingSpec, StartSpec):
         yield from super().flaws(written, task)
         yield from LoadSpec.flaws(written, task)
 
-    def ineffective(self, task: TaskSpec | None = None) -> list[tuple[str, str]]:
+    def ineffective(self, task: TaskSpec | None = None) -> list[Idle]:
         """A temperature needs a teacher."""
         alone = [("temperature", "there is no teacher to learn from")] if self.teacher is None else []
         return [*super().ineffective(task), *alone]
@@ -67,14 +69,14 @@ class Ptq(Pack):
 
     method: Literal["ptq"] = Field("ptq", description="How.")
     steps: int = Field(1, ge=1, description="A field of its own.")
-    lacks: ClassVar[str] = "method ptq does not train, only qat does"
+    lacks: ClassVar[str | Unfit] = "method ptq does not train, only qat does"
 
 
 class Qat(Pack, TrainingSpec):
     """With training."""
 
     method: Literal["qat"] = Field("qat", description="How.")
-    lacks: ClassVar[str] = "qat has its own; leave it to it"
+    lacks: ClassVar[str | Unfit] = Unfit("qat has its own", "leave it to it")
 
 
 class Send(StageSpec):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator
 
+from compressor.device.refused import Unfit
 from compressor.errors import InputError, closest, meant
 from compressor.pipeline.file.document import Document, Mistake, dotted
 from compressor.pipeline.file.locate import LENGTHS, Located, locate, worth_telling
@@ -154,12 +155,10 @@ def _sentence(view: _View, located: Located) -> Mistake:
             path, f"{quote(word)} is not known here", meant(word, names, f"write one of: {', '.join(names)}")
         )
     if kind in _OWN_WORDS:
-        text = str(details.get("ctx", {}).get("error", details["msg"]))
-        field, colon, rest = text.partition(": ")
-        if colon and field in view.fields(path):
-            path, text = (*path, field), rest
-        what, _, todo = text.partition("; ")
-        return view.mistake(path, what, todo)
+        error = details.get("ctx", {}).get("error", details["msg"])
+        if not isinstance(error, Unfit):
+            return view.mistake(path, str(error), "")
+        return view.mistake((*path, error.field) if error.field else path, error.problem, error.todo)
     if kind in _RANGES:
         return view.mistake(path, f"{quote(value)} is out of range", f"give {view.words(path)}")
     if kind in LENGTHS:

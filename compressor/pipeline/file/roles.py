@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compressor.device.refused import Unfit
 from compressor.errors import meant
 from compressor.pipeline.file.document import Document, Mistake
 from compressor.pipeline.file.words import listing, quote
@@ -112,6 +113,7 @@ def _ineffective(name: str, spec: StageSpec, document: Document, task: TaskSpec 
             yield without_effect(("steps", name, field), why, document)
 
 
-def without_effect(place: Place, why: str, document: Document) -> Mistake:
+def without_effect(place: Place, why: str | Unfit, document: Document) -> Mistake:
     """The mistake of an option that does nothing."""
-    return document.mistake(place, f"has no effect: {why}", "" if ";" in why else "leave it out")
+    problem, todo = (why.problem, why.todo) if isinstance(why, Unfit) else (why, "leave it out")
+    return document.mistake(place, f"has no effect: {problem}", todo)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, field_validator
 
+from compressor.device.refused import Unfit
 from compressor.errors import InputError, meant
 from compressor.pipeline.file import budget as budgets
 from compressor.pipeline.file import explain, roles
@@ -68,7 +69,7 @@ class PipelineFile(Frozen):
     @classmethod
     def _a_number(cls, version: Any) -> Any:
         if isinstance(version, bool):
-            raise ValueError(f"{quote(version)} is not 1; write 1")
+            raise Unfit(f"{quote(version)} is not 1", "write 1")
         return version
 
 
