@@ -12,7 +12,6 @@ A message is one sentence of three parts: where, what is wrong with the value as
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
@@ -20,6 +19,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
 
+from compressor.device.memory import first_line, limit_in_words, shortage_in
 from compressor.printable import printable
 
 _LINE_END = re.compile(r"\s*\n\s*")
@@ -136,85 +136,18 @@ def unspelled(name: str) -> CompressError | None:
     return None
 
 
-SHORTAGES = (
-    "out of memory", "allocate memory", "not enough memory", "unable to allocate", "bad_alloc", "bad allocation",
-    "memory allocation", "could not allocate", "failed to allocate", "defaultcpuallocator", "start new thread",
-    "pthread_create", "resource temporarily unavailable", "static tls", "failed to map segment", "memoryerror",
-    "returned null without setting an exception",
-)  # fmt: skip
-"""What libraries say, each in its own words, when memory, addresses or threads run out."""
-
-
-_NAMES = re.compile(
-    r"""\bName:\s*'[^']*'|\bmodel from .* failed:"""
-    r"""|(?<!\w)(?P<quote>['"`])(?!std::bad_alloc\b)(?:(?!(?P=quote)).)*(?P=quote)(?!\w)"""
-)
-"""Where libraries repeat a foreign name: what stands in quotes, and the file that onnxruntime was given."""
-_SHORT = frozenset({errno.ENOMEM, errno.EAGAIN})
-_WITHOUT_A_TYPE = ("RuntimeError", "OutOfMemoryError", "AcceleratorError", "SystemError", "SafetensorError")
-_OF_ONNXRUNTIME = ("Fail", "RuntimeException", "EPFail")
-
-
-def is_shortage(words: str) -> bool:
-    """Whether a library's words, without the names that it repeats, are about memory, addresses or threads that ran
-    out."""
-    said = _NAMES.sub("", words).lower()
-    return any(one in said for one in SHORTAGES) and "not permitted" not in said
-
-
-def is_short(problem: BaseException) -> bool:
-    """Whether an exception is about memory, addresses or threads that ran out: by its type or its number, and by its
-    words only where the type says nothing."""
-    kind = type(problem)
-    if isinstance(problem, OSError) and problem.errno is not None:
-        return problem.errno in _SHORT
-    if kind.__module__.startswith("onnxruntime"):
-        return kind.__name__ in _OF_ONNXRUNTIME and is_shortage(str(problem))
-    if kind is ImportError:  # `FILE: what the loader says`
-        said = str(problem)
-        return not said.startswith("cannot import name") and is_shortage(said.rpartition(": ")[2])
-    told = kind.__name__ in _WITHOUT_A_TYPE or kind is OSError
-    return isinstance(problem, MemoryError) or (told and is_shortage(str(problem)))
-
-
-def short_of_memory(problem: BaseException | None) -> bool:
-    """Whether an exception, or what led to it, tells of memory (a GPU's too), addresses or threads that ran out."""
-    return _shortage_in(problem) is not None
-
-
-def _shortage_in(problem: BaseException | None) -> BaseException | None:
-    for _ in range(20):
-        if problem is None:
-            return None
-        if is_short(problem):
-            return problem
-        problem = problem.__cause__ or problem.__context__
-    return None
-
-
 def shortage(problem: BaseException, where: str = "") -> ResourceError | None:
     """The sentence for memory, addresses or threads that ran out below an exception; None where it is about another.
 
     where: what was done when it happened; left out: what the exception says of it.
     """
-    found = None if isinstance(problem, ResourceError) else _shortage_in(problem)
+    found = None if isinstance(problem, ResourceError) else shortage_in(problem)
     if found is None:
         return None
-    told = next((line.strip() for line in str(found).splitlines() if line.strip()), type(found).__name__)[:200]
     place = where or (problem.where if isinstance(problem, CompressError) else "")
     smaller = ", or use a smaller batch_size or network" if place.startswith("step") else ""
     todo = f"end other programs{',' if smaller else ' or'} raise the limit on memory{smaller}"
-    return ResourceError(place, f"the memory does not suffice ({told}{address_limit()})", todo)
-
-
-def address_limit() -> str:
-    """What a person must know of a limit on this process's addresses (`ulimit -v`), to follow other words."""
-    try:
-        import resource
-    except (ImportError, MemoryError):
-        return ""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return "" if limit == resource.RLIM_INFINITY else f"; `ulimit -v` allows {limit // 10**6:,} MB of addresses"
+    return ResourceError(place, f"the memory does not suffice ({first_line(found)}{limit_in_words()})", todo)
 
 
 BY_EXIT: dict[Exit, type[CompressError]] = {

@@ -31,8 +31,8 @@ FACE = {"", "__main__", "cli"}
 """What may know everything."""
 MAY_IMPORT = {
     "store": {"errors", "printable", "unfinished"},
-    "scarce": {"deaths", "errors"},
-    "errors": {"printable"},
+    "scarce": {"deaths", "device", "errors"},
+    "errors": {"device", "printable"},
     **{
         name: set()
         for name in (

@@ -1,12 +1,14 @@
-"""`--bench`: latency on this device, in fresh processes."""
+"""`--bench`: latency on this device, in fresh processes, and what this device is."""
 
 from __future__ import annotations
 
 import gc
 import json
 import os
+import platform
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from math import comb
@@ -14,14 +16,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 
 from . import program
-from .machine import machine
 from .manifest import MODEL, RUNNER
 from .memory import text_of
 from .predict import Model
 from .refused import ALTERED, NOT_A_BUNDLE, RESOURCES, Refused
 from .samples import inputs_of
+
+
+def machine() -> dict[str, Any]:
+    """What the rows were measured on, with the keys of report.json's `environment`; null where not known."""
+    about = dict(reversed([_pair(line) for line in text_of("/proc/cpuinfo").splitlines()]))
+    memory = dict(_pair(line) for line in text_of("/proc/meminfo").splitlines()).get("MemTotal", "").split()
+    units = set((about.get("flags") or about.get("Features") or "").split())
+    versions = {"numpy": np.__version__, "pillow": PIL.__version__}
+    if "onnxruntime" in sys.modules:
+        versions["onnxruntime"] = sys.modules["onnxruntime"].__version__
+    return {
+        "cpu": about.get("model name") or about.get("Hardware") or platform.processor() or platform.machine(),
+        "isa": " ".join([platform.machine(), *(unit for unit in UNITS if unit in units)]),
+        "cores": os.cpu_count(),
+        "governor": text_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "memory_bytes": int(memory[0]) * 1024 if memory else None,
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libraries": versions,
+    }
+
+
+UNITS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
+
+
+def _pair(line: str) -> tuple[str, str]:
+    key, _, value = line.partition(":")
+    return key.strip(), value.strip()
+
 
 PROCESSES = 10
 DRIFT = 0.005  # by which a machine's pace moves between processes a moment apart and a repeat later

@@ -13,11 +13,10 @@ from . import program
 from .child import Child
 from .limits import Limits
 from .manifest import MODEL, SAMPLES, has_samples, read_manifest, understood
-from .pipe import Message
 from .predict import Model
 from .refused import ALTERED
 from .samples import check_samples, inputs_of, load_samples
-from .serve import Handlers
+from .serve import Handlers, Message
 
 INSIDE = "--inside"
 

@@ -40,12 +40,13 @@ def manifest_digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json({key: value for key, value in facts.items() if key != "digest"})).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+def file_digest(*paths: Path) -> str:
+    """SHA-256 of a file's bytes; of several files', one after the other."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(2**20), b""):
-            digest.update(block)
+    for path in paths:
+        with path.open("rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
     return digest.hexdigest()
 
 

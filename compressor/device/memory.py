@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from .refused import RESOURCES, Refused
 
 try:
     import resource
-except ImportError:  # Windows limits nothing
+except (ImportError, MemoryError):  # Windows limits nothing
     resource = None  # type: ignore[assignment]
 
 
@@ -22,6 +23,7 @@ def address_limit() -> int | None:
     return None if found == resource.RLIM_INFINITY else found
 
 
+THREAD_BYTES = 10 * 2**20  # the usual stack of 8 MiB, and what belongs to it
 SHORTAGES = (
     "out of memory", "allocate memory", "not enough memory", "unable to allocate", "bad_alloc", "bad allocation",
     "memory allocation", "could not allocate", "failed to allocate", "defaultcpuallocator", "start new thread",
@@ -64,26 +66,53 @@ def is_short(error: BaseException) -> bool:
 
 
 def short_of_memory(error: BaseException | None) -> bool:
-    """Whether an exception, or what led to it, tells of memory, addresses or threads that ran out."""
-    seen = 0
-    while error is not None and seen < 10:
-        if is_short(error):
-            return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
+    """Whether an exception, or what led to it, tells of memory (a GPU's too), addresses or threads that ran out."""
+    return shortage_in(error) is not None
+
+
+def shortage_in(error: BaseException | None) -> BaseException | None:
+    """The exception, or the one that led to it, that tells of it."""
+    for _ in range(20):
+        if error is None or is_short(error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def short_of(place: str, told: str) -> Refused:
     """The machine, or a limit on this process, does not suffice."""
+    problem = f"the memory does not suffice ({told}{limit_in_words()})"
+    return Refused(RESOURCES, place, problem, "free memory or raise the limit")
+
+
+def limit_in_words() -> str:
+    """What a person must know of a limit on this process's addresses, to follow other words."""
     limit = address_limit()
-    known = "" if limit is None else f"; `ulimit -v` allows {limit // 10**6:,} MB of addresses"
-    return Refused(RESOURCES, place, f"the memory does not suffice ({told}{known})", "free memory or raise the limit")
+    return "" if limit is None else f"; `ulimit -v` allows {limit // 10**6:,} MB of addresses"
 
 
 def first_line(error: BaseException) -> str:
     """What an error says, in one line that is not too long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:200]
+
+
+def room_for_threads(count: int) -> None:
+    """Called before onnxruntime starts a pool of threads: it waits for ever for those that it could not start.
+
+    Raises:
+        MemoryError: the addresses do not suffice for them.
+    """
+    if address_limit() is not None:
+        ask((count + 1) * THREAD_BYTES, f"{count} threads")
+
+
+def ask(size: int, what: str) -> None:
+    """Take so many bytes and give them back; MemoryError where they are not there."""
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError as error:
+        raise MemoryError(f"no {size // 10**6} MB for {what}: {error.strerror}") from None
 
 
 def half_loaded(error: ImportError) -> bool:

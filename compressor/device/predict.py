@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from PIL import Image
 
 from .answers import probabilities
 from .manifest import MODEL
-from .memory import address_limit, first_line, half_loaded, short_of_memory
+from .memory import first_line, half_loaded, room_for_threads, short_of_memory
 from .preprocess import geometric, numeric
 from .refused import ALTERED, Refused, Unfit, altered
 
@@ -87,16 +86,9 @@ def open_session(path: Path, threads: int, facts: Mapping[str, Any]) -> Any:
         if half_loaded(error):
             raise MemoryError(first_line(error)) from error
         raise Refused(2, "onnxruntime", "is not installed", "run `pip install onnxruntime`") from None
-    if address_limit() is not None:  # onnxruntime waits for ever for threads that it could not start
-        mmap.mmap(-1, (threads + 1) * 10 * 2**20).close()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings = session_settings(threads)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen exception types without a common one
         if short_of_memory(error):
             raise
@@ -105,3 +97,22 @@ def open_session(path: Path, threads: int, facts: Mapping[str, Any]) -> Any:
         problem = f"onnxruntime {onnxruntime.__version__} cannot read it ({reason})"
         todo = f"use onnxruntime {known.get('oldest') or known.get('made_with')} or newer"
         raise Refused(ALTERED, str(path), problem, todo) from None
+
+
+def session_settings(threads: int) -> Any:
+    """onnxruntime's, for the same bits at every run with the same threads.
+
+    Raises:
+        MemoryError: the addresses do not suffice for the threads.
+    """
+    import onnxruntime
+
+    room_for_threads(threads)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.use_deterministic_compute = True
+    settings.log_severity_level = 4
+    # Idle threads that spin would take the cores from other sessions and from training.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return settings

@@ -1,20 +1,52 @@
-"""A process of its own for graphs from elsewhere, from inside."""
+"""A process of its own for graphs from elsewhere, from inside, and what it and its parent tell each other."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import signal
+import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
+
+import numpy as np
 
 from .limits import ADDRESSES_MB
 from .memory import address_limit, first_line, half_loaded, short_of_memory, text_of
-from .pipe import Handler, receive, send
 from .refused import Refused
+
+Message = tuple[dict[str, Any], "np.ndarray | None"]
+Handler = Callable[[Mapping[str, Any], "np.ndarray | None"], Message]
+
+
+def send(stream: IO[bytes], told: Mapping[str, Any], array: np.ndarray | None) -> None:
+    """Write a message. told: JSON."""
+    packed = io.BytesIO()
+    if array is not None:
+        np.save(packed, array, allow_pickle=False)
+    head, body = json.dumps(told).encode(), packed.getbuffer()
+    stream.write(struct.pack("<QQ", len(head), len(body)))
+    stream.write(head)
+    stream.write(body)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Message | None:
+    """What the other side sent; None where it is gone."""
+    sizes = stream.read(16)
+    if len(sizes) < 16:
+        return None
+    head, body = struct.unpack("<QQ", sizes)
+    told, packed = stream.read(head), stream.read(body)
+    if len(told) < head or len(packed) < body:
+        return None
+    return json.loads(told), np.load(io.BytesIO(packed), allow_pickle=False) if packed else None
+
 
 LARGEST_ANSWER = 2**28
 Handlers = Mapping[str, Handler]

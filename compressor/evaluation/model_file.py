@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from compressor.bundle.bundle import translated
 from compressor.device.child import apart
 from compressor.device.graphs import check_graph
 from compressor.device.limits import Limits
+from compressor.device.manifest import file_digest
 from compressor.device.refused import Refused
 from compressor.errors import CompressError, InputError, IntegrityError, StepError
 from compressor.evaluation import quality
@@ -59,7 +59,7 @@ def evaluate(
         _check_neighbours(model, child, form, task, wrong)
         quality = _quality(model, child, form, task, graph)
     counted = _counted(model, sample, wrong, limits)
-    digest = _digest(files)
+    digest = file_digest(*files)
     return {
         "model_sha256": digest,
         "size_bytes": sum(file.stat().st_size for file in files),
@@ -144,16 +144,6 @@ def _weights(model: Path, graph: onnx.GraphProto) -> list[Path]:
             what = f"its weights are in {file}, which has {held:,} bytes; more than {LARGEST_FILE:,} are not read"
             raise InputError(str(model), what, "use a smaller model")
     return files
-
-
-def _digest(files: Sequence[Path]) -> str:
-    """SHA-256 of the files' bytes, one after the other, in hex."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _ports(model: Path, graph: onnx.GraphProto) -> tuple[Port, Port]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor.device.memory import short_of_memory
 from compressor.device.refused import Refused
-from compressor.errors import StepError, short_of_memory
+from compressor.errors import StepError
 from compressor.problem.task import Form, Task
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ import numpy as np
 from compressor import machine
 from compressor.deaths import death
 from compressor.device.limits import Watch
-from compressor.errors import ResourceError, StepError, address_limit, is_shortage
+from compressor.device.memory import is_shortage, limit_in_words
+from compressor.errors import ResourceError, StepError
 from compressor.latency import plan, summary
 
 _PACKAGES = Path(__file__).resolve().parents[2]
@@ -228,7 +229,7 @@ def _failure(code: int, complaint: str, batch: int) -> StepError | ResourceError
     if is_shortage(complaint):
         return _short(complaint, batch)
     if code < 0:
-        return ResourceError("latency", f"a process that measured all models {death(code)}{address_limit()}",
+        return ResourceError("latency", f"a process that measured all models {death(code)}{limit_in_words()}",
                              "end other programs, and start the same command again")  # fmt: skip
     return StepError("latency", "a process that measured all models ended without a result "
                      f"({complaint or f'exit code {code}'})",
@@ -237,5 +238,5 @@ def _failure(code: int, complaint: str, batch: int) -> StepError | ResourceError
 
 def _short(told: str, batch: int) -> ResourceError:
     smaller = f"use a batch size below {batch} or " if batch > 1 else ""
-    what = f"the memory does not suffice for a process that measures all models ({told[:200]}{address_limit()})"
+    what = f"the memory does not suffice for a process that measures all models ({told[:200]}{limit_in_words()})"
     return ResourceError("latency", what, f"{smaller}end other programs")

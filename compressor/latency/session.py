@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from compressor.scarce import room_for_threads
+from compressor.device.memory import room_for_threads
 
 _TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from compressor import machine
-from compressor.errors import short_of_memory
+from compressor.device.memory import short_of_memory
 from compressor.latency import memory
 from compressor.latency.session import fixed_batch, make_feed, open_session
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from compressor import seeds
-from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
+from compressor.device.memory import short_of_memory
+from compressor.errors import CompressError, InputError, ResourceError
 from compressor.models import modes, names, size
 from compressor.models.factories import from_factory
 from compressor.models.names import Reference

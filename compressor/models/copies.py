@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from compressor.errors import InputError, short_of_memory
+from compressor.device.memory import short_of_memory
+from compressor.errors import InputError
 
 _REGISTERED = frozenset({"_parameters", "_buffers", "_modules"})
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import CompressError, InputError, short_of_memory
+from compressor.device.memory import short_of_memory
+from compressor.errors import CompressError, InputError
 from compressor.models import computed, heads, library_forms, plain, tensors
 from compressor.models.names import Reference
 

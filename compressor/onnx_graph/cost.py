@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import onnx.inliner
 
-from compressor.errors import short_of_memory
+from compressor.device.memory import short_of_memory
 from compressor.onnx_graph import choices, kernels, links, macs, operators
 from compressor.onnx_graph.clean import first_line
 from compressor.onnx_graph.macs import Shape, UnknownError, UnseenError

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from compressor.errors import short_of_memory
+from compressor.device.memory import short_of_memory
 from compressor.models import company
 from compressor.models.company import LARGE, MANY, ROUNDING
 from compressor.onnx_graph import allowance, bits, mixing, session

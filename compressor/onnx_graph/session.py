@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from compressor.scarce import room_for_threads
+from compressor.device.predict import session_settings
 
 
 def make_session(
@@ -24,18 +24,10 @@ def make_session(
     optimized_path: where to write the graph as onnxruntime runs it. optimize: False runs every node as it stands.
     profile: how the name begins of the file that `end_profiling` writes, with the sizes of all that each node takes.
     """
-    room_for_threads(threads)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4
+    options = session_settings(threads)
     options.graph_optimization_level = (
         ort.GraphOptimizationLevel.ORT_ENABLE_ALL if optimize else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     )
-    # Idle threads that spin would take the cores from other sessions and from training.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from compressor import seeds
-from compressor.errors import short_of_memory
+from compressor.device.memory import short_of_memory
 from compressor.models import modes
 from compressor.models.calls import Call, is_theirs, watching
 from compressor.problem.batch import Batch, Order

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from compressor.errors import ResourceError, short_of_memory
+from compressor.device.memory import short_of_memory
+from compressor.errors import ResourceError
 from compressor.problem.batch import Tensors, joined
 from compressor.problem.task import Task
 from compressor.training import precision as precisions

@@ -12,7 +12,7 @@ import pytest
 
 from compressor import errors
 from compressor.bundle.copies import equip
-from compressor.device.memory import SHORTAGES, short_of_memory
+from compressor.device.memory import short_of_memory
 from compressor.errors import CompressError, Exit, InputError, Interrupted, ResourceError, StepError
 from compressor.latency import experiment
 from compressor.pipeline.run.supervise import ChildBug, _death
@@ -136,7 +136,6 @@ def test_a_run_whose_process_cannot_load_its_libraries(tmp_path: Path) -> None:
     ids=lambda problem: f"{type(problem).__name__}-{str(problem)[:20]}",
 )
 def test_every_librarys_words(problem: Exception) -> None:
-    assert errors.short_of_memory(problem)
     assert short_of_memory(problem)
     wrapped = StepError("step a", "the graph cannot be written", "replace a part")
     wrapped.__cause__ = ValueError("outer")
@@ -172,7 +171,7 @@ def test_every_librarys_words(problem: Exception) -> None:
     ids=str,
 )
 def test_other_words_are_not_about_memory(problem: Exception) -> None:
-    assert not errors.short_of_memory(problem)
+    assert not short_of_memory(problem)
     assert errors.shortage(problem) is None
 
 
@@ -180,10 +179,6 @@ def test_a_shortage_that_is_told_already_is_told_once() -> None:
     told = ResourceError("step a", "the memory does not suffice for a batch_size of 64", "try batch_size: 32")
     told.__cause__ = MemoryError()
     assert errors.shortage(told) is None
-
-
-def test_the_runner_knows_the_same_words() -> None:
-    assert SHORTAGES == errors.SHORTAGES
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"])

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import CompressError, InputError, ResourceError, short_of_memory
+from compressor.device.memory import short_of_memory
+from compressor.errors import CompressError, InputError, ResourceError
 from compressor.pipeline.run.user_code import failed, place
 from compressor.problem.batch import Tensors, rows
 from compressor.stages.base import TrainingSpec

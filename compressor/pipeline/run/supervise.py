@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from compressor.deaths import death, was_stopped
-from compressor.errors import CompressError, Exit, Interrupted, ResourceError, address_limit, is_shortage
+from compressor.device.memory import is_shortage, limit_in_words
+from compressor.errors import CompressError, Exit, Interrupted, ResourceError
 from compressor.machine import default_threads
 from compressor.pipeline.run import events
 
@@ -139,9 +140,9 @@ def _death(code: int, step: Mapping[str, Any], output: str) -> CompressError:
     where = f"step {step['node']}" if step else ""
     how = death(code) if code < 0 else "ended"
     if words is not None:
-        how = f"{how.partition(':')[0]}, for want of memory ({words}{address_limit()})"
+        how = f"{how.partition(':')[0]}, for want of memory ({words}{limit_in_words()})"
     elif "memory" in how:
-        how += address_limit()
+        how += limit_in_words()
     what = f"the working process {how}"
     todo = "see what ended it"
     if "memory" in how:
