@@ -89,7 +89,7 @@ def test_an_evaluation_that_a_library_ends_is_a_sentence(tmp_path: Path) -> None
     words = [sys.executable, "-c", code, "evaluate", "x.onnx", "--task", "p.yaml", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 7, done.stderr
-    assert "the working process died by SIGSEGV, most often for want of memory" in done.stderr
+    assert "the working process died by SIGSEGV: a library crashed, most often for want of memory" in done.stderr
 
 
 @LINUX
