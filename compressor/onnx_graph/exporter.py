@@ -12,7 +12,8 @@ import onnx
 import torch
 from torch import nn
 
-from compressor.errors import StepError, short_of_memory
+from compressor.device.memory import short_of_memory
+from compressor.errors import StepError
 from compressor.models import modes
 from compressor.onnx_graph import clean
 from compressor.problem.signature import Signature
