@@ -15,5 +15,7 @@ def files(package: ModuleType) -> list[str]:
 
 
 def each(package: ModuleType, name: str) -> Iterator[Any]:
-    """What every file of a package defines under a name, in the files' order."""
-    return (getattr(import_module(f"{package.__name__}.{file}"), name) for file in files(package))
+    """What the files of a package define under a name, in their order; those that define no such are passed over."""
+    for file in files(package):
+        if hasattr(module := import_module(f"{package.__name__}.{file}"), name):
+            yield getattr(module, name)

@@ -1,25 +1,29 @@
-"""The stages there are. A new one is a file beside this one with a `STAGE` in it, and its name below."""
+"""The stages there are: each file beside this one but `base` is one, with a `STAGE` in it. Nothing lists them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from compressor import discovery
+
 if TYPE_CHECKING:
     from compressor.stages.base import AnyStage
 
-WRITABLE = (
-    "load",
-    "finetune",
-    "distill",
-    "prune",
-    "quantize",
-    "export",
-    "benchmark",
-)
 HIDDEN = ("evaluate", "compare")
 """Stages that the plan puts in by itself; no file names them."""
+_CHAIN = ("load", "finetune", "distill", "prune", "quantize", "export", "benchmark")
+
+
+def _writable() -> tuple[str, ...]:
+    found = set(discovery.files(sys.modules[__name__])) - {"base", *HIDDEN}
+    return (*_CHAIN, *sorted(found.difference(_CHAIN)))
+
+
+WRITABLE = _writable()
+"""Stages that a file can name, in the order in which a pipeline goes through them; others behind."""
 
 
 class _Registry(Mapping[str, "AnyStage"]):

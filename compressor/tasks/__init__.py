@@ -1,24 +1,21 @@
-"""The registry of tasks: every kind of problem that a pipeline can name, and how each is made."""
+"""The kinds of problem that a pipeline can name: files beside this one that define a `KIND`. Nothing lists them."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compressor import discovery
 from compressor.data.contents import FileDigests
-from compressor.tasks import classification
 from compressor.tasks.base import TaskKind, TaskSpec
-from compressor.tasks.image_classification import ImageClassificationSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compressor.problem.task import Task
 
-TASKS: dict[str, TaskKind] = {
-    kind.name: kind
-    for kind in (TaskKind("image-classification", ImageClassificationSpec, classification.make, classification.fetch),)
-}
+TASKS: dict[str, TaskKind] = {kind.name: kind for kind in discovery.each(sys.modules[__name__], "KIND")}
 
 
 def make(

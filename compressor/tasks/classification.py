@@ -12,6 +12,7 @@ from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors,
 from compressor.problem.metric import Metric
 from compressor.problem.signature import Signature, TensorSpec
 from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
+from compressor.tasks.base import TaskKind
 from compressor.tasks.image_classification import ImageClassificationSpec
 
 if TYPE_CHECKING:
@@ -205,3 +206,6 @@ class ImageClassification:
             raise IndexError(f"{split} has {len(data)} samples, no sample {index}")
         pixels = np.ascontiguousarray(data.pixels(np.array([index]))[0])
         return Exhibit(data.pictures.encoded(index), pixels, self.facts.labels[int(data.targets[index])])
+
+
+KIND = TaskKind("image-classification", ImageClassificationSpec, make, fetch)

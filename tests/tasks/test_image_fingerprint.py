@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from compressor.errors import InputError
-from compressor.tasks import ImageClassificationSpec
+from compressor.tasks.image_classification import ImageClassificationSpec
 
 
 class Digests:
@@ -130,7 +130,7 @@ def test_class_names_where_they_are_known(folder: Path) -> None:
 
 def test_the_plan_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from pathlib import Path; from compressor.tasks import ImageClassificationSpec as S\n"
+        "import sys; from pathlib import Path; from compressor.tasks.image_classification import ImageClassificationSpec as S\n"
         "heavy = {'torch', 'torchvision', 'sklearn', 'onnx', 'onnxruntime', 'timm'}\n"
         "class D:\n    file = staticmethod(str)\n"
         "s = S.model_validate({'data': 'digits', 'preprocess': [{'scale': 255}]}); s.fingerprint(Path(), D())\n"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from compressor.tasks import TASKS, ImageClassificationSpec
+from compressor.tasks import TASKS
+from compressor.tasks.image_classification import ImageClassificationSpec
 
 SCALE = [{"scale": 255}]
 
