@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -122,6 +123,38 @@ def test_a_wing_knows_only_those_before_it(module: str) -> None:
     wings = [room, *WINGS[room]]
     known = {wings.index(other.split(".")[2]) for other in known_by(modules()[module]) if room_of(other) == room}
     assert max(known, default=0) <= wings.index(module.split(".")[min(2, module.count("."))])
+
+
+def _of_stages() -> tuple[set[str], set[str]]:
+    """The names of all stages, and of the fields that are theirs alone: not of every step, no role, no word of a
+    report."""
+    from compressor.report.contract.report import Report
+    from compressor.stages import STAGES
+    from compressor.stages.base import StageSpec
+
+    fields = {name for stage in STAGES.values() for form in stage.specs for name in form.model_fields}
+    roles = {role for stage in STAGES.values() for role in stage.takes}
+    schema = Report.model_json_schema()
+    said = {name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", ())}
+    others = {"key", "model", "alpha", "from_"}  # a sort's, a kind of artifact, a colour's
+    return set(STAGES), fields - roles - set(StageSpec.model_fields) - said - others
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if room_of(name) in ("pipeline", "report")])
+def test_no_stage_and_no_field_of_one_is_named_where_specs_are_asked(module: str) -> None:
+    stages, fields = _of_stages()
+    in_text = re.compile(rf"stage: ({'|'.join(stages)})\b|\b({'|'.join(name for name in fields if '_' in name)})\b")
+    tree = ast.parse(modules()[module].read_text())
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
+            assert node.value not in stages | fields and not in_text.search(node.value), node.value
+        elif isinstance(node, ast.Attribute):
+            assert node.attr not in fields, f"{node.lineno}: .{node.attr}"
+        elif isinstance(node, ast.keyword):
+            assert node.arg not in fields, f"{node.value.lineno}: {node.arg}="
+    known = {other for other in known_by(modules()[module]) if room_of(other) == "stages"}
+    assert known <= {"compressor.stages", "compressor.stages.base"}
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if room_of(name) in LIGHT_ROOMS])

@@ -165,5 +165,5 @@ def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
     if preprocess is not None:
         settings = settings.model_copy(update={"preprocess": None})
     elif (named := declaring(pipeline)) is not None:
-        declared = catalogue.declared_preprocess(named.ref, named.weights)
+        declared = catalogue.declared_preprocess(named)
     return make(settings, base=pipeline.base, seed=pipeline.seed, declared=declared)

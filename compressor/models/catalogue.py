@@ -16,7 +16,7 @@ from compressor.device.memory import short_of_memory
 from compressor.errors import CompressError, InputError, ResourceError
 from compressor.models import modes, names, size
 from compressor.models.factories import from_factory
-from compressor.models.names import Reference
+from compressor.models.names import Named, Reference
 from compressor.models.small_resnets import SmallResNet
 
 SMALLEST = 4
@@ -185,14 +185,14 @@ def _shape(input_shape: Sequence[int]) -> str:
     return "x".join(map(str, input_shape))
 
 
-def declared_preprocess(ref: object, weights: str | None) -> list[dict[str, Any]] | None:
+def declared_preprocess(named: Named) -> list[dict[str, Any]] | None:
     """The preprocessing that a network's weights declare, as items of `task.preprocess`; None where they do not.
 
     torchvision: the transforms of the network's default weights. timm: its data configuration. A file's weights
     (`weights: PATH`) are taken to be made like the library's own.
     """
-    one = names.reference(ref)
-    if not names.declares(one, weights) or names.mistake(one):
+    one = named.reference
+    if not named.declares or names.mistake(one):
         return None
     return _declared_by_torchvision(one) if one.library == "torchvision" else _declared_by_timm(one)
 

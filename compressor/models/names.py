@@ -79,6 +79,12 @@ class Named:
         """Whether the weights say how pictures must be prepared: those of torchvision and timm do."""
         return declares(self.ref, self.weights)
 
+    def declaration(self) -> dict[str, str]:
+        """What stands in a key for preprocessing that is declared, beside the library's version: the name, and whether
+        the weights are the library's own."""
+        own = self.weights in ("none", "default")
+        return {"declared_by": self.reference.name, "weights": str(self.weights) if own else "path"}
+
     @property
     def downloads(self) -> bool:
         """Whether the weights are the library's own, which may have to be downloaded first."""

@@ -252,6 +252,7 @@ class Stage(Generic[S]):
     isa: whether the instruction set does. times: it measures time, so that two results differ and are of one machine.
     foreign: its network was trained elsewhere, maybe with the classes in another order.
     if_slower: what to do where the result computes less than what it came from, and takes longer all the same.
+    caution: what a reader must know of a result unless a bundle of it says so, from its facts; follows the step's name.
     """
 
     name: str
@@ -271,6 +272,7 @@ class Stage(Generic[S]):
     times: bool = False
     foreign: bool = False
     if_slower: str = ""
+    caution: Callable[[Mapping[str, Any]], str] = lambda facts: ""
 
     @property
     def specs(self) -> tuple[type[S], ...]:

@@ -180,6 +180,17 @@ def untrained(spec: QuantizeSpec, networks: Mapping[str, nn.Module], context: Co
     return networks["from"]
 
 
+def caution(facts: Mapping[str, Any]) -> str:
+    """On which processors an int8 model of 8 bits is as good as measured."""
+    if facts.get("weight_bits") != 8:
+        return ""
+    return (
+        "has 8-bit weights, whose products saturate on x86 processors without VNNI; "
+        f"{facts.get('holds_on') or 'its quality holds on processors like this one alone'}; "
+        "with weight_bits: 7 no processor saturates"
+    )
+
+
 STAGE = Stage[QuantizeSpec](
     name="quantize",
     spec=QuantizeSpec,
@@ -188,6 +199,7 @@ STAGE = Stage[QuantizeSpec](
     makes="onnx",
     run=run,
     untrained=untrained,
+    caution=caution,
     takes={"from": frozenset({"model"}), "teacher": frozenset({"model"})},
     derives={"core": PartOf("evaluation")},
     uses=frozenset({"train", "validation", "preprocess", "augment"}),

@@ -18,6 +18,7 @@ from compressor.device.pictures import decode
 from compressor.device.preprocess import prepare
 from compressor.errors import InputError
 from compressor.models import catalogue
+from compressor.models.names import Named
 
 SHAPES = np.random.default_rng(0).integers(0, 256, (9, 12, 4)).astype(np.uint8)
 
@@ -72,7 +73,7 @@ def presets() -> tuple[dict[str, str], list[str]]:
     listed += [f"timm:{name}" for name in sorted({*timm.list_models(), *timm.list_pretrained()})]
     for ref in listed:
         try:
-            steps = catalogue.declared_preprocess(ref, "a/file.pth")
+            steps = catalogue.declared_preprocess(Named(ref, "a/file.pth"))
         except InputError:
             refused.append(ref)
             continue
@@ -93,7 +94,7 @@ def theirs(ref: str) -> Callable[[Image.Image], Any]:
 
 
 def compare(ref: str, name: str) -> None:
-    steps = catalogue.declared_preprocess(ref, "a/file.pth")
+    steps = catalogue.declared_preprocess(Named(ref, "a/file.pth"))
     assert steps is not None
     assert next(iter(steps[0])) == "channels"
     data = FILES[name]()
@@ -138,7 +139,7 @@ def test_sixteen_bits_in_a_colour_are_what_pillow_reads(tmp_path: Any) -> None:
     low = Image.fromarray(np.random.default_rng(1).integers(0, 256, (190, 250)).astype(np.uint16))
     into = io.BytesIO()
     low.save(into, "PNG")
-    steps = catalogue.declared_preprocess("torchvision:resnet18", "a/file.pth")
+    steps = catalogue.declared_preprocess(Named("torchvision:resnet18", "a/file.pth"))
     ours = prepare(decode(into.getvalue()), [{"bits": 8}, *(steps or [])])
 
     assert np.array_equal(ours, theirs("torchvision:resnet18")(low.convert("RGB")).numpy())
@@ -152,4 +153,4 @@ def test_a_crop_that_the_list_cannot_hold_is_said(monkeypatch: pytest.MonkeyPatc
         for key, value in changes.items():
             monkeypatch.setattr(config, key, value)
         with pytest.raises(InputError, match=r"has no place in the closed list; write task\.preprocess out"):
-            catalogue.declared_preprocess("timm:test_resnet", "a/file.pth")
+            catalogue.declared_preprocess(Named("timm:test_resnet", "a/file.pth"))

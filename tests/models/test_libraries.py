@@ -9,6 +9,7 @@ import torch
 
 from compressor.errors import InputError
 from compressor.models import catalogue, checkpoints, fitting, heads, names, pretrained
+from compressor.models.names import Named
 
 
 def refuse(*_: object, **__: object) -> None:
@@ -56,7 +57,7 @@ def test_torchvisions_transformers_take_squares_of_whole_patches() -> None:
 
 
 def test_the_declared_preprocessing_is_that_of_the_libraries() -> None:
-    assert catalogue.declared_preprocess("torchvision:mobilenet_v3_small", "default") == [
+    assert catalogue.declared_preprocess(Named("torchvision:mobilenet_v3_small", "default")) == [
         {"channels": "rgb"},
         {"resize": {"shortest": 256, "interpolation": "bilinear"}},
         {"center_crop": [224, 224]},
@@ -64,12 +65,12 @@ def test_the_declared_preprocessing_is_that_of_the_libraries() -> None:
         {"mean": [0.485, 0.456, 0.406]},
         {"std": [0.229, 0.224, 0.225]},
     ]
-    lite = catalogue.declared_preprocess("timm:tf_efficientnet_lite0", "some/file.safetensors")
+    lite = catalogue.declared_preprocess(Named("timm:tf_efficientnet_lite0", "some/file.safetensors"))
     assert lite is not None
     assert lite[1] == {"resize": {"shortest": 256, "interpolation": "bicubic"}}  # floor(224 / 0.875)
     assert lite[4:] == [{"mean": [0.5, 0.5, 0.5]}, {"std": [0.5, 0.5, 0.5]}]
-    assert catalogue.declared_preprocess("timm:tf_efficientnet_lite0", "none") is None
-    assert catalogue.declared_preprocess("resnet20", "w.th") is None
+    assert catalogue.declared_preprocess(Named("timm:tf_efficientnet_lite0", "none")) is None
+    assert catalogue.declared_preprocess(Named("resnet20", "w.th")) is None
 
 
 def test_default_weights_without_a_network_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

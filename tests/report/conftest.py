@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.problem import metric
 from compressor.report.contract.report import Report
 from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
 from compressor.report.pages.html import figures_of
 from compressor.report.pages.save import render
+from compressor.tasks.classification_metrics import accuracy
 from tests.evaluations import written
 
 N, CLASSES = 2_000, 10
@@ -207,7 +207,7 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
             "fingerprint": "cd" * 32,
             "samples": {"train": 50_000, "validation": 500, "test": N, "test_unseen": N},
         },
-        "metrics": {"accuracy": metric.ACCURACY},
+        "metrics": {"accuracy": accuracy.METRIC},
         "rows": rows,
         "baseline": "teacher",
         "ship": "edge",

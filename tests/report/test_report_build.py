@@ -16,6 +16,7 @@ from compressor.report.contract.report import Report
 from compressor.report.judgement import words
 from compressor.report.judgement.build import build
 from compressor.report.judgement.facts import Row, RunFacts
+from compressor.stages import quantize
 from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 from tests.evaluations import written
 
@@ -167,7 +168,9 @@ def test_deciding_by_the_value_is_said_with_what_it_is_about(
 
 def test_eight_bit_weights_limit_the_claim(tmp_path: Path) -> None:
     facts = small(tmp_path)
-    rows = [facts.rows[0], replace(facts.rows[1], facts={"weight_bits": 8, "holds_on": "holds on VNNI"})]
+    caution = quantize.STAGE.caution({"weight_bits": 8, "holds_on": "holds on VNNI"})
+    rows = [facts.rows[0], replace(facts.rows[1], caution=caution)]
+    assert quantize.STAGE.caution({"weight_bits": 7}) == ""
     report = build(replace(facts, rows=rows))
     assert "8-bit weights" in report.warnings[0]
     assert "holds on VNNI" in report.warnings[0]

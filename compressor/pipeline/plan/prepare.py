@@ -18,7 +18,7 @@ from compressor.pipeline.plan.contents import of_step
 from compressor.pipeline.plan.identity import World
 from compressor.store.digests import Digests
 from compressor.store.store import Store
-from compressor.strict import FilePath, Place
+from compressor.strict import Place
 
 if TYPE_CHECKING:
     from compressor.models.names import Named
@@ -84,7 +84,7 @@ class Prepared:
             return None
         from compressor.models import catalogue
 
-        return catalogue.declared_preprocess(named.ref, named.weights)
+        return catalogue.declared_preprocess(named)
 
     def remember(self, node: Node) -> None:
         """Keep the settings behind a node's key, for the next plan's `why`."""
@@ -176,9 +176,8 @@ def declaration(pipeline: Pipeline) -> dict[str, str] | None:
     named = declaring(pipeline)
     if named is None:
         return None
-    reference, library = named.reference, named.reference.library
-    weights = "path" if isinstance(named.weights, FilePath) else named.weights
-    return {"declared_by": reference.name, "weights": str(weights), library: installed(library)}
+    library = named.reference.library
+    return {**named.declaration(), library: installed(library)}
 
 
 def _read(pipeline: Pipeline, digests: Digests) -> tuple[dict[str, Any], dict[str, dict[Place, str]]]:

@@ -101,6 +101,8 @@ def _row(pipeline: Pipeline, name: NodeName, node: Node, artifacts: Mapping[str,
         seconds=artifact.record.get("seconds"),
         evaluation=artifacts[name.with_part(EVALUATION)].folder,
         facts=artifact.facts,
+        caution=node.stage.caution(artifact.facts),
+        if_slower=node.stage.if_slower,
     )
 
 

@@ -38,12 +38,12 @@ def of(
     sentences = [
         *_slower_int8(report, made, evaluations, latencies),
         *_wrapped(report, made, evaluations, latencies),
-        *_cheaper_but_slower(report, made, evaluations, latencies),
+        *_cheaper_but_slower(report, rows, evaluations, latencies),
         *_seen_samples(report),
         *_by_point(report),
         *told,
         *_evaluated(evaluations),
-        *_eight_bits(rows),
+        *_of_steps(rows),
     ]
     return list(dict.fromkeys(sentences))
 
@@ -113,12 +113,13 @@ def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:
 
 
 def _cheaper_but_slower(
-    report: Report, made: Mapping[str, Kind], evaluations: Mapping[str, Evaluation], latencies: Latencies
+    report: Report, rows: Sequence[Row], evaluations: Mapping[str, Evaluation], latencies: Latencies
 ) -> Iterator[str]:
+    todo = {row.step: row.if_slower for row in rows}
     by_step = {row.step: row for row in report.models}
     for row in report.models:
         before = by_step.get(row.parent or "")
-        if made[row.step] != "model" or before is None or not row.macs or not before.macs:
+        if not todo[row.step] or before is None or not row.macs or not before.macs:
             continue
         ratio = latencies.speedup(evaluations[before.step].model_sha256, evaluations[row.step].model_sha256)
         if ratio is None or ratio.value is None or ratio.high is None or ratio.high >= 1:
@@ -127,7 +128,7 @@ def _cheaper_but_slower(
             yield (
                 f"{row.step} has {1 - row.macs / before.macs:.0%} fewer multiply-accumulates than {before.step} but "
                 f"takes {1 / ratio.value:.2f} times its time: its widths do not suit this processor's vectors; "
-                "prune with a larger round_to"
+                f"{todo[row.step]}"
             )
 
 
@@ -170,14 +171,9 @@ def _evaluated(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
             yield f"{step}: {warning}"
 
 
-def _eight_bits(rows: Sequence[Row]) -> Iterator[str]:
+def _of_steps(rows: Sequence[Row]) -> Iterator[str]:
     """Of what goes to a device in a bundle, the bundle's own step says it."""
     shipped = {row.parent for row in rows if row.kind == "bundle"}
     for row in rows:
-        if row.facts.get("weight_bits") == 8 and row.step not in shipped:
-            holds = row.facts.get("holds_on")
-            yield (
-                f"{row.step} has 8-bit weights, whose products saturate on x86 processors without VNNI; "
-                f"{holds or 'its quality holds on processors like this one alone'}; "
-                "with weight_bits: 7 no processor saturates"
-            )
+        if row.caution and row.step not in shipped:
+            yield f"{row.step} {row.caution}"

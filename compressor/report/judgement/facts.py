@@ -17,7 +17,8 @@ class Row:
     """One model-making step (export included) and where its evaluation lies.
 
     kind: the artifact's kind. evaluation: folder of the `<step>.evaluation` artifact. facts: those of the step's own
-    artifact (curves, weight_bits, holds_on, …).
+    artifact (curves, …). caution: what a reader must know of it unless a bundle of it says so; follows its name.
+    if_slower: what to do where it computes less than what it came from, and takes longer.
     """
 
     step: str
@@ -30,6 +31,8 @@ class Row:
     reused: bool = False
     seconds: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    caution: str = ""
+    if_slower: str = ""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def _latency_p99(evidence: Evidence) -> Finding:
         return Finding(None, how="no latency was measured")
     if row.p99_ms is None:
         how = (
-            f"{row.samples or 0} runs carry no p99, which needs at least {P99_RUNS:,}: raise min_seconds; "
+            f"{row.samples or 0} runs carry no p99, which needs at least {P99_RUNS:,}: measure for more seconds; "
             f"{_setting(row)}"
         )
         more = math.ceil(P99_RUNS * row.processes / row.samples) if row.samples and row.processes else None

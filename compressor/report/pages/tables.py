@@ -103,10 +103,13 @@ def devices(report: Report) -> list[dict[str, str]]:
     ]
 
 
+TIMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "load_ms", "first_ms")
+
+
 def _latency(row: LatencyRow) -> dict[str, str]:
     """The cells of a table of latencies."""
     memory = None if row.peak_memory_bytes is None else row.peak_memory_bytes / 1e6
-    times = {key: getattr(row, f"{key}_ms") for key in ("p50", "p90", "p95", "p99", "load", "first")}
+    times = {key.removesuffix("_ms"): getattr(row, key) for key in TIMES}
     return {
         "condition": words.condition(row),
         **{key: words.number("ms", time) for key, time in times.items()},
