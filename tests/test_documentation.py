@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,15 @@ def table() -> ModuleType:
 def test_the_readme_quotes_the_committed_results() -> None:
     readme = (ROOT / "README.md").read_text()
     assert table().filled(readme) == readme
+
+
+STOPS = re.findall(r"^\d+\. `([\w/]+\.py)` `(\w+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
+
+
+@pytest.mark.parametrize(("file", "name"), STOPS)
+def test_the_stops_on_the_way_of_a_batch_and_a_key_are_there(file: str, name: str) -> None:
+    assert len(STOPS) == 20
+    assert re.search(rf"^ *(def|class) {name}\b", (ROOT / "compressor" / file).read_text(encoding="utf-8"), re.M)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from compressor import discovery
+from compressor.distillation import methods
 from compressor.distillation.learning import MethodFields
 from compressor.distillation.methods import METHODS, USUAL
 from compressor.problem.batch import Logits
@@ -21,6 +23,10 @@ def fields(**changes: Any) -> MethodFields:
 def rows(*values: list[float]) -> Logits:
     made = torch.tensor(values, requires_grad=True)
     return Logits(made, torch.arange(len(values)), torch.arange(len(values)))
+
+
+def test_every_file_of_methods_is_one() -> None:
+    assert len(METHODS) == len(discovery.files(methods))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -374,3 +374,11 @@ def test_a_file_that_goes_away_during_a_run_is_named(pets: Path, monkeypatch: py
         InputError, match=r"1\.png' cannot be read \(No such file or directory\); leave the folder alone"
     ):
         made.show("test", 5)
+
+
+def test_every_file_of_metrics_is_one_and_accuracy_decides() -> None:
+    from compressor import discovery
+    from compressor.tasks import classification_metrics
+
+    assert len(classification_metrics.METRICS) == len(discovery.files(classification_metrics))
+    assert next(iter(classification_metrics.METRICS)) == "accuracy"
