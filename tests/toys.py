@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
+from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only, rows
 from compressor.problem.metric import Metric, mean
 from compressor.problem.signature import Signature, TensorSpec
 from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
@@ -40,10 +40,8 @@ class _Toy:
         last = len(places) - size + 1 if drop_last else len(places)
         for first in range(order.start * size if order is not None else 0, last, size):
             chosen = torch.from_numpy(places[first : first + size])
-            yield Batch(
-                *({name: one[chosen] for name, one in held[split].items()} for held in (self.inputs, self.targets)),
-                chosen,
-            )
+            given, wanted = (rows(held[split], chosen) for held in (self.inputs, self.targets))
+            yield Batch(given, wanted, chosen)
 
     def check_labels(self, where: str, outputs: Arrays, targets: Arrays) -> None:
         pass

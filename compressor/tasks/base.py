@@ -52,10 +52,6 @@ class TaskSpec(BaseModel):
         """Part of the fingerprint -> distributions whose versions decide what is made of it."""
         return {}
 
-    def class_names(self, base: Path) -> tuple[str, ...] | None:
-        """The classes in the order of the outputs, where that is known without loading the data."""
-        raise NotImplementedError
-
     def needs_download(self, base: Path) -> bool:
         """Whether `fetch` must bring the data first: the file asks for a download and the data is not there."""
         return False

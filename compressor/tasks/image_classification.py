@@ -147,10 +147,6 @@ class ImageClassificationSpec(TaskSpec):
         """Where the pictures are."""
         return Source(self.data, base)
 
-    def class_names(self, base: Path) -> tuple[str, ...] | None:
-        """The classes in the order of the outputs; None for a set that only its own file can tell."""
-        return self.source(base).classes()
-
     def needs_download(self, base: Path) -> bool:
         """Whether the file asks for a download of a set that is not there."""
         return self.source(base).needs_download()

@@ -120,10 +120,10 @@ def test_a_download_is_waited_for_only_when_asked(tmp_path: Path) -> None:
     assert not spec().needs_download(tmp_path)
 
 
-def test_class_names_where_they_are_known(folder: Path) -> None:
-    assert spec().class_names(Path()) == tuple("0123456789")
-    assert spec(data={"folder": "pets"}).class_names(folder.parent) == ("cat", "dog")
-    assert spec(data="cifar100").class_names(Path()) is None
+def test_classes_where_they_are_known(folder: Path) -> None:
+    assert spec().source(Path()).classes() == tuple("0123456789")
+    assert spec(data={"folder": "pets"}).source(folder.parent).classes() == ("cat", "dog")
+    assert spec(data="cifar100").source(Path()).classes() is None
     assert spec(data={"folder": "some/pets"}).data_name == "pets"
     assert spec().data_name == "digits"
 
