@@ -8,8 +8,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compressor.report.drawings.figure import Figure
 from compressor.report.drawings.labels import Box, Spot, place_names
-from compressor.report.drawings.sketch import Sketch
 
 ROOM = (0.0, 0.0, 300.0, 200.0)
 
@@ -36,7 +36,7 @@ def test_names_of_a_crowd_stand_in_the_order_of_its_points_each_with_its_line() 
         {"name": name, "look": "float", "x": 1.0, "y": y, "x_range": [None, None], "y_range": [None, None]}
         for name, y in [*crowd, ("teacher", 99.0)]
     ]
-    svg = Sketch("scatter", "scatter", "", {"x": "ms", "y": "%", "most": 100, "points": points}).draw()
+    svg = Figure("scatter", "scatter", "", {"x": "ms", "y": "%", "most": 100, "points": points}).draw()
     names = {
         name: float(y)
         for y, name in re.findall(r'y="([\d.]+)">([a-z]+)</text>', svg)

@@ -13,7 +13,6 @@ from compressor.report.contract.details import Confusion, Device
 from compressor.report.contract.report import Report
 from compressor.report.contract.rows import LatencyRow
 from compressor.report.drawings import figures, plots
-from compressor.report.drawings.figures import sketches
 from compressor.report.judgement import words
 from compressor.report.pages import html as pages
 from compressor.report.pages import markdown
@@ -68,9 +67,9 @@ def test_the_page_is_whole_and_needs_no_network(page: str) -> None:
 
 
 def test_everything_asked_for_is_on_the_page(page: str, report: Report) -> None:
-    for sketch in sketches(report):
-        assert f"<!--figure {sketch.name} " in page
-    kinds = {sketch.kind for sketch in sketches(report)}
+    for figure in figures.figures(report):
+        assert f"<!--figure {figure.name} " in page
+    kinds = {figure.kind for figure in figures.figures(report)}
     assert kinds == {"dots", "bars", "scatter", "distribution", "curves", "per_class", "operators"}
     assert page.count("<img ") == 20
     for text in ("Undecided", "Your device differs", "Before you believe it", "compress verify bundle", "avx512_vnni"):
@@ -130,7 +129,7 @@ def test_a_figure_that_was_touched_or_has_other_data_is_drawn_again(
     path.write_text(page.replace("median latency, ms<", "median latency, hours<"))
     assert {name for name, _ in set(drawn) - set(pages.figures_of(path))} == {"scatter"}
     fewer = report.model_copy(update={"models": report.models[:-1]})
-    changed = {sketch.name for sketch in sketches(fewer) if (sketch.name, sketch.digest) not in drawn}
+    changed = {figure.name for figure in figures.figures(fewer) if (figure.name, figure.digest) not in drawn}
     assert "waterfall-size" in changed
     assert "per-class" not in changed
 
@@ -233,7 +232,7 @@ def test_without_a_bundle_nothing_is_said_of_one(report: Report, drawn: dict[tup
     assert re.findall(r">(\w+)</li>", legend) == ["float", "int8"]
     assert "columns the answer of int8." in page
     assert "● int8 (95 % interval)   | teacher" in page
-    assert [one.data["title"] for one in sketches(bare) if one.kind == "operators"] == ["teacher", "int8"]
+    assert [one.data["title"] for one in figures.figures(bare) if one.kind == "operators"] == ["teacher", "int8"]
 
 
 def test_a_training_of_one_epoch_is_a_sentence_and_one_with_a_teacher_tells_its_loss(
@@ -248,7 +247,7 @@ def test_a_training_of_one_epoch_is_a_sentence_and_one_with_a_teacher_tells_its_
     changed = report.model_copy(
         update={"models": models, "details": report.details.model_copy(update={"notes": notes})}
     )
-    found = [one for one in sketches(changed) if one.kind == "curves"]
+    found = [one for one in figures.figures(changed) if one.kind == "curves"]
     assert [[panel["title"] for panel in one.data["panels"]] for one in found] == [
         ["loss", "validation accuracy, %"],
         ["train loss", "validation loss", "validation accuracy, %"],
@@ -267,7 +266,7 @@ def test_a_training_of_one_epoch_is_a_sentence_and_one_with_a_teacher_tells_its_
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
 def test_what_runs_in_float_is_drawn_as_float(path: Path) -> None:
     report = Report.load(path)
-    drawings = [one for one in sketches(report) if one.kind == "operators"]
+    drawings = [one for one in figures.figures(report) if one.kind == "operators"]
     assert drawings
     for one in drawings:
         row = report.row(one.data["title"])

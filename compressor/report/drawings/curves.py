@@ -8,15 +8,15 @@ from typing import Any
 
 from compressor.report.contract.report import Report
 from compressor.report.contract.rows import ModelRow
-from compressor.report.drawings.sketch import Sketch
+from compressor.report.drawings.figure import Figure
 from compressor.report.judgement import words
 
 
 @dataclass(frozen=True)
 class Training:
-    """One step's training: a sketch of its curves, or None and the numbers within `text`."""
+    """One step's training: a figure of its curves, or None and the numbers within `text`."""
 
-    sketch: Sketch | None
+    figure: Figure | None
     text: str
 
 
@@ -33,7 +33,7 @@ def trainings(report: Report) -> Iterator[Training]:
         if len(curves) > 1:
             names = ", ".join(line["name"] for panel in panels for line in panel["lines"])
             alt = f"Training of {row.step}: {names} by epoch"
-            yield Training(Sketch(f"curves-{place}", "curves", alt, {"title": row.step, "panels": panels}), text)
+            yield Training(Figure("curves", "curves", alt, {"title": row.step, "panels": panels}, str(place)), text)
         else:
             yield Training(None, f"{_sentence(row, panels)}{f' ({text})' if text else ''}")
 

@@ -11,7 +11,7 @@ from compressor.report.contract.details import LARGEST_MATRIX
 from compressor.report.contract.report import Report
 from compressor.report.contract.rows import ModelRow
 from compressor.report.drawings.curves import trainings
-from compressor.report.drawings.sketch import Sketch
+from compressor.report.drawings.figure import Figure
 from compressor.report.judgement import words
 from compressor.report.judgement.measures import measure_of
 
@@ -24,10 +24,10 @@ MOST_CLASSES = 24
 LARGEST_TABLE = 20
 
 
-def sketches(report: Report) -> list[Sketch]:
+def figures(report: Report) -> list[Figure]:
     """All figures of a report for which there is data."""
     found = [*_waterfall(report), *_scatter(report), *_distribution(report)]
-    found += [training.sketch for training in trainings(report) if training.sketch]
+    found += [training.figure for training in trainings(report) if training.figure]
     return [*found, *_per_class(report), *_confusion(report), *_operators(report)]
 
 
@@ -44,7 +44,7 @@ def direction(report: Report) -> str:
     return f"{'up' if better == 'higher' else 'down'} and to the left"
 
 
-def _waterfall(report: Report) -> Iterator[Sketch]:
+def _waterfall(report: Report) -> Iterator[Figure]:
     metric, unit = report.task.metric, words.unit(report, report.task.metric)
     share = unit == "share"
     scale = 100 if share else 1
@@ -59,17 +59,18 @@ def _waterfall(report: Report) -> Iterator[Sketch]:
             )
     if entries:
         title = f"{words.label(metric)}{', %' if share else ''} (95 % interval)"
-        yield Sketch(
-            "waterfall-quality",
+        yield Figure(
+            "waterfall",
             "dots",
             f"{title} of each step",
             {"title": title, "most": 100 if share else None, "entries": entries},
+            "quality",
         )
     for name, title, value_of in _WATERFALL:
         values = [(row, value) for row in report.models if (value := value_of(row)) is not None]
         if values:
             bars = [_entry(report, row, value, words.significant(value)) for row, value in values]
-            yield Sketch(f"waterfall-{name}", "bars", f"{title} of each step", {"title": title, "entries": bars})
+            yield Figure("waterfall", "bars", f"{title} of each step", {"title": title, "entries": bars}, name)
     timed = [(row, first) for row in report.models if (first := words.first_latency(row)) and first.p50_ms is not None]
     if timed:
         title = f"median latency, ms ({words.condition(timed[0][1])})"
@@ -77,7 +78,7 @@ def _waterfall(report: Report) -> Iterator[Sketch]:
             _entry(report, row, one.p50_ms, words.significant(one.p50_ms or 0.0), one.low_ms, one.high_ms)
             for row, one in timed
         ]
-        yield Sketch("waterfall-latency", "bars", f"{title} of each step", {"title": title, "entries": bars})
+        yield Figure("waterfall", "bars", f"{title} of each step", {"title": title, "entries": bars}, "latency")
 
 
 def _entry(
@@ -86,7 +87,7 @@ def _entry(
     return {"name": row.step, "look": look(report, row), "value": value, "text": text, "low": low, "high": high}
 
 
-def _scatter(report: Report) -> Iterator[Sketch]:
+def _scatter(report: Report) -> Iterator[Figure]:
     metric, unit = report.task.metric, words.unit(report, report.task.metric)
     share = unit == "share"
     scale = 100 if share else 1
@@ -109,10 +110,10 @@ def _scatter(report: Report) -> Iterator[Sketch]:
         label = f"{words.label(metric)}{', %' if share else ''}"
         alt = f"{label} against median latency of each step; {direction(report)} is better"
         data = {"x": "median latency, ms", "y": label, "most": 100 if share else None, "points": points}
-        yield Sketch("scatter", "scatter", alt, data)
+        yield Figure("scatter", "scatter", alt, data)
 
 
-def _distribution(report: Report) -> Iterator[Sketch]:
+def _distribution(report: Report) -> Iterator[Figure]:
     entries = []
     for row in report.models:
         rounds = report.details.latency_rounds.get(row.step)
@@ -121,12 +122,12 @@ def _distribution(report: Report) -> Iterator[Sketch]:
             entries.append({"name": row.step, "look": look(report, row), "times": times})
     if entries:
         alt = "Each round's median time relative to its model's median, a row of points for each step"
-        yield Sketch(
+        yield Figure(
             "distribution", "distribution", alt, {"entries": entries, "busy": list(report.details.busy_rounds)}
         )
 
 
-def _per_class(report: Report) -> Iterator[Sketch]:
+def _per_class(report: Report) -> Iterator[Figure]:
     name, baseline = report.subject, report.verdict.baseline
     ship = classes.of_step(report.details, name)
     before = {one.name: one.value for one in classes.of_step(report.details, baseline)}
@@ -148,10 +149,10 @@ def _per_class(report: Report) -> Iterator[Sketch]:
     which = f"the {MOST_CLASSES} weakest of {len(known)} classes" if len(known) > MOST_CLASSES else "each class"
     both = f"{name} and {baseline}" if before and baseline != name else f"{name}"
     data = {"entries": entries, "name": name, "baseline": baseline if before and baseline != name else None}
-    yield Sketch("per-class", "per_class", f"Share of right answers in {which}, {both}", data)
+    yield Figure("per-class", "per_class", f"Share of right answers in {which}, {both}", data)
 
 
-def _confusion(report: Report) -> Iterator[Sketch]:
+def _confusion(report: Report) -> Iterator[Figure]:
     """A drawing only where a table of numbers would be too wide, and points can still be told apart."""
     found = classes.confusions(report.details, report.subject)
     if found is None or not LARGEST_TABLE < len(found[0]) <= LARGEST_MATRIX:
@@ -159,10 +160,10 @@ def _confusion(report: Report) -> Iterator[Sketch]:
     names, wrong = found
     cells = list(zip(wrong.targets, wrong.answers, wrong.counts, strict=True))
     alt = "Wrong answers by true class and answer; larger points are more frequent"
-    yield Sketch("confusion", "confusion", alt, {"classes": len(names), "cells": [*map(list, cells)]})
+    yield Figure("confusion", "confusion", alt, {"classes": len(names), "cells": [*map(list, cells)]})
 
 
-def _operators(report: Report) -> Iterator[Sketch]:
+def _operators(report: Report) -> Iterator[Figure]:
     """Of the baseline and what ships; where nothing does, of all that runs in integers."""
     ship, known = report.verdict.ship, [row for row in report.models if row.operators]
     chosen = [
@@ -174,7 +175,7 @@ def _operators(report: Report) -> Iterator[Sketch]:
         counts = sorted((row.operators or {}).items(), key=lambda item: (-item[1], item[0]))
         entries = [{"name": name, "value": count, "look": operator_look(name)} for name, count in counts]
         alt = f"Operators that onnxruntime runs for {row.step}, by count"
-        yield Sketch(f"operators-{place}", "operators", alt, {"title": row.step, "entries": entries})
+        yield Figure("operators", "operators", alt, {"title": row.step, "entries": entries}, str(place))
 
 
 def operator_look(name: str) -> str:

@@ -15,7 +15,7 @@ from compressor.report.contract.details import Worst
 from compressor.report.contract.report import Report
 from compressor.report.contract.rows import ModelRow
 from compressor.report.drawings.curves import trainings
-from compressor.report.drawings.figures import direction, look, sketches
+from compressor.report.drawings.figures import direction, figures, look
 from compressor.report.judgement import words
 from compressor.report.pages import class_tables, tables
 
@@ -50,29 +50,28 @@ def figures_of(path: Path) -> dict[tuple[str, str], str]:
     return {(name, digest): svg for name, digest, own, svg in found if hashlib.sha256(svg.encode()).hexdigest() == own}
 
 
-def _figures(report: Report, known: Figures) -> dict[str, Any]:
-    """Drawings as markup by name, each between the marks that `figures_of` looks for."""
+def _drawn(report: Report, known: Figures) -> dict[str, dict[str, Any]]:
+    """Drawings as markup by section and name, each between the marks that `figures_of` looks for."""
     from markupsafe import Markup
 
-    drawn = {}
-    for sketch in sketches(report):
-        digest = sketch.digest
-        svg = known.get((sketch.name, digest)) or sketch.draw()
+    drawn: dict[str, dict[str, Any]] = {}
+    for figure in figures(report):
+        digest = figure.digest
+        svg = known.get((figure.name, digest)) or figure.draw()
         own = hashlib.sha256(svg.encode()).hexdigest()
-        drawn[sketch.name] = Markup(f"<!--figure {sketch.name} {digest} {own}-->{svg}<!--/figure-->")
+        text = Markup(f"<!--figure {figure.name} {digest} {own}-->{svg}<!--/figure-->")
+        drawn.setdefault(figure.section, {})[figure.name] = text
     return drawn
 
 
 def _content(report: Report, known: Figures) -> dict[str, Any]:
     """All that the template shows, as plain values."""
-    figures = _figures(report, known)
+    drawn = _drawn(report, known)
     return {
         "report": report,
         "words": words,
-        "figures": figures,
-        "waterfall": [figure for name, figure in figures.items() if name.startswith("waterfall-")],
-        "trainings": [(one.sketch and figures[one.sketch.name], one.text) for one in trainings(report)],
-        "operators": [figure for name, figure in figures.items() if name.startswith("operators-")],
+        "figures": {name: list(parts.values()) for name, parts in drawn.items()},
+        "trainings": [(one.figure and drawn["curves"][one.figure.name], one.text) for one in trainings(report)],
         "subject": report.subject,
         "direction": direction(report),
         "looks": sorted({look(report, row) for row in report.models}, key=("float", "int8", "ship").index),

@@ -14,16 +14,23 @@ from compressor.printable import each_printable, printable
 
 
 @dataclass(frozen=True)
-class Sketch:
+class Figure:
     """One figure before it is drawn. kind: the function of `plots` that draws it. alt: what it shows, in words.
 
-    name: ours, never a user's text; it stands in the page's comments and in the ids of the drawing.
+    section: where on the page it stands; part: which of the section's figures it is. Both are ours, never a user's
+    text; they stand in the page's comments and in the ids of the drawing.
     """
 
-    name: str
+    section: str
     kind: str
     alt: str
     data: Mapping[str, Any]
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """One figure of a page has it."""
+        return f"{self.section}-{self.part}" if self.part else self.section
 
     @property
     def digest(self) -> str:
