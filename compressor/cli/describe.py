@@ -13,7 +13,7 @@ from rich.text import Text
 from compressor.api.schema import schema
 from compressor.cli.console import Console, styled
 from compressor.errors import InputError, meant
-from compressor.stages import HIDDEN, STAGES, WRITABLE
+from compressor.stages import HIDDEN, STAGES, WRITTEN
 
 if TYPE_CHECKING:
     from compressor.pipeline.file.fields import Row
@@ -35,7 +35,7 @@ def show_stages(name: str | None, console: Console | None = None) -> None:
         raise InputError(
             "compress stages",
             f'there is no stage "{name}"',
-            meant(name, WRITABLE, f"name one of: {', '.join(WRITABLE)}"),
+            meant(name, WRITTEN, f"name one of: {', '.join(WRITTEN)}"),
         )
     for part in _one_stage(STAGES[name]):
         console.print(part)
@@ -77,7 +77,7 @@ def _all_stages() -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in ("stage", "takes", "makes", "what it does"):
         table.add_column(column, no_wrap=column == "stage")
-    for name in WRITABLE:
+    for name in WRITTEN:
         stage = STAGES[name]
         taken = ", ".join(f"[{role}]" if _optional(stage, role) else role for role in takes(stage))
         table.add_row(styled((name, "bold")), taken, KINDS[stage.makes].words, summary(stage))

@@ -10,7 +10,7 @@ from compressor.pipeline.file.fields import Row, of_stage, rows
 from compressor.pipeline.file.schema import DECIDE
 from compressor.pipeline.file.spec import PipelineFile
 from compressor.report.judgement.measures import MEASURES
-from compressor.stages import STAGES, WRITABLE
+from compressor.stages import STAGES, WRITTEN
 from compressor.store.artifact import KINDS
 from compressor.tasks import TASKS
 from compressor.training.settings import TrainingFields
@@ -45,12 +45,12 @@ def _tasks() -> Iterator[str]:
 def _steps() -> Iterator[str]:
     yield "## Stages\n"
     yield "| stage | takes | makes | what it does |\n|---|---|---|---|"
-    for name in WRITABLE:
+    for name in WRITTEN:
         stage = STAGES[name]
         roles = "; ".join(f"`{role}`: {words}" for role, words in takes(stage).items())
         yield f"| [`{name}`](#{name}) | {roles} | {KINDS[stage.makes].words} | {_cell(summary(stage))} |"
     yield ""
-    for name in WRITABLE:
+    for name in WRITTEN:
         stage = STAGES[name]
         yield f"### {name}\n"
         yield f"{' '.join((stage.spec.__doc__ or '').split())}\n"
@@ -65,7 +65,7 @@ def _trains(name: str) -> bool:
 
 def _training() -> Iterator[str]:
     yield "## Training fields\n"
-    names = [name for name in WRITABLE if _trains(name)]
+    names = [name for name in WRITTEN if _trains(name)]
     yield f"Of the stages {', '.join(f'`{name}`' for name in names)}.\n"
     yield from _table(rows(TrainingFields))
 

@@ -62,6 +62,8 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_digest(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(map(_is_digest, value))
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
