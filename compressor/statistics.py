@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from compressor.device.figures import DRIFT, median_bounds
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -22,13 +24,6 @@ _BOOTSTRAP_DRAWS = 2_000
 _BOOTSTRAP_CELLS = 4_000_000
 _VALUE_DRAWS = 500
 """Fewer where each draw costs as much as the value itself."""
-
-
-DRIFT = 0.005
-"""Share by which a machine's pace moves from one latency experiment to the next, which processes seconds apart do not
-show. Without it the median of a repeat a minute later lay within the interval in 75 % of 354 experiments, with it in
-95 %; 91 % are due (benchmarks/latency_truth). A ratio needs none: the pace moves both of its times.
-"""
 
 
 @dataclass(frozen=True)
@@ -139,12 +134,7 @@ def median_interval(values: Sequence[float]) -> Interval:
     if not len(values):
         raise ValueError("no values")
     ordered = sorted(float(value) for value in values)
-    n = len(ordered)
-    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
-    place = _order_place(n)
-    if place == 0:
-        return Interval(middle, None, None)
-    return Interval(middle, ordered[place - 1], ordered[n - place])
+    return Interval(median(ordered), *median_bounds(ordered))
 
 
 def time_interval(medians: Sequence[float]) -> Interval:
@@ -159,14 +149,6 @@ def time_interval(medians: Sequence[float]) -> Interval:
     if found.low is None or found.high is None:
         return found
     return Interval(found.value, found.low * (1 - DRIFT), found.high * (1 + DRIFT))
-
-
-def _order_place(n: int) -> int:
-    """The largest k for which the k-th smallest and k-th largest of n enclose the median with 95 %; 0 for none."""
-    place = 0
-    while place < n // 2 and _binomial_tail(place, n) <= 0.025:
-        place += 1
-    return place
 
 
 def process_ratios(numerator: Sequence[float], denominator: Sequence[float], processes: Sequence[int]) -> list[float]:

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "store": {"errors", "printable", "unfinished"},
     "scarce": {"deaths", "device", "errors"},
     "errors": {"device", "printable"},
+    "statistics": {"device"},
     **{
         name: set()
         for name in (
@@ -44,7 +45,6 @@ MAY_IMPORT = {
             "printable",
             "progress",
             "seeds",
-            "statistics",
             "unfinished",
         )
     },

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import PIL
 
 from . import program
+from .figures import row
 from .manifest import MODEL, RUNNER
 from .memory import text_of
 from .predict import Model
@@ -56,10 +56,8 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 PROCESSES = 10
-DRIFT = 0.005  # by which a machine's pace moves between processes a moment apart and a repeat later
 SHORTEST_ROUND_S = 0.02
 LONGEST_WARM_UP_S = 3.0
-SAMPLES_NEEDED = {90: 100, 95: 200, 99: 1000}
 
 
 def bench(
@@ -109,33 +107,13 @@ def _timed(model: Model, feed: np.ndarray, rounds: int) -> list[np.ndarray]:
 
 def _row(processes: Sequence[Mapping[str, Any]], threads: int, batch: int) -> dict[str, Any]:
     """One row of what each process found, as `probe` gives it."""
-    rounds = [np.asarray(times, dtype=float) for one in processes for times in one["rounds_ms"]]
-    each = [float(np.median([np.median(times) for times in one["rounds_ms"]])) for one in processes]
-    everything = np.concatenate(rounds)
-    low, high = median_bounds(sorted(each))
-    middle = float(np.median(each))
-    tails = {
-        f"p{share}_ms": float(np.percentile(everything, share)) if len(everything) >= needed else None
-        for share, needed in SAMPLES_NEEDED.items()
-    }
+    rounds = [[np.asarray(times, dtype=float) for times in one["rounds_ms"]] for one in processes]
     peaks = [one["peak_memory_bytes"] for one in processes if one["peak_memory_bytes"] is not None]
     return {
-        "threads": threads, "batch": batch, "p50_ms": middle,
-        "low_ms": None if low is None else low * (1 - DRIFT), "high_ms": None if high is None else high * (1 + DRIFT),
-        **tails, "samples": len(everything), "rounds": len(rounds), "processes": len(processes),
-        "throughput_per_s": batch / (middle / 1000),
+        **row(threads, batch, rounds),
         **{name: float(np.median([one[name] for one in processes])) for name in ("load_ms", "first_ms")},
         "peak_memory_bytes": max(peaks, default=None),
-    }  # fmt: skip
-
-
-def median_bounds(ordered: Sequence[float]) -> tuple[float | None, float | None]:
-    """The order statistics that enclose the median with 95 %: of 20 sorted values the 6th and the 15th."""
-    n, place, tail = len(ordered), 0, 0.0
-    while place < n // 2 and tail + comb(n, place) / 2**n <= 0.025:
-        tail += comb(n, place) / 2**n
-        place += 1
-    return (ordered[place - 1], ordered[n - place]) if place else (None, None)
+    }
 
 
 def _fresh(folder: Path, threads: int, batch: int, rounds: int) -> dict[str, Any]:

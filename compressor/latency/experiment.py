@@ -20,6 +20,7 @@ import numpy as np
 
 from compressor import machine
 from compressor.deaths import death
+from compressor.device import figures
 from compressor.device.limits import Watch
 from compressor.device.memory import is_shortage, limit_in_words
 from compressor.errors import ResourceError, StepError
@@ -126,12 +127,12 @@ def gather(models: Sequence[Model], settings: Settings, results: Sequence[dict[s
                 processes = [_runs(case) for case in cases[at]]
                 added = fresh["peak_bytes"][at]
                 rows[model.sha256].append(
-                    summary.row(threads, batch, processes)
+                    figures.row(threads, batch, processes)
                     | {key: fresh[key][at] for key in ("load_ms", "first_ms")}
                     | {"peak_memory_bytes": None if added is None or runtime is None else round(runtime + added)}
                 )
                 medians[model.sha256][f"{threads}x{batch}"] = [
-                    middle for rounds in processes for middle in summary.round_medians(rounds)
+                    middle for rounds in processes for middle in figures.round_medians(rounds)
                 ]
     latency = {
         "machine": {**machine.describe(), "onnxruntime": version("onnxruntime"), "numpy": version("numpy")},

@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor import statistics
 from compressor.bundle.copies import deliver, equip, runner_files
-from compressor.device.bench import median_bounds
 from compressor.device.command import main
 from compressor.device.manifest import canonical_json, file_digest, manifest_digest
 from compressor.device.preprocess import numeric
@@ -199,13 +197,6 @@ def test_output_that_nobody_reads_changes_no_exit_code(
         assert done.returncode == code
         assert b"Traceback" not in (done.stderr or b"")
         assert b"BrokenPipe" not in (done.stderr or b"")
-
-
-@pytest.mark.parametrize("n", [1, 5, 6, 20, 21, 100])
-def test_the_interval_is_the_one_of_the_report(n: int) -> None:
-    values = [float(value) for value in range(n)]
-    found = statistics.median_interval(values)
-    assert median_bounds(values) == (found.low, found.high)
 
 
 def test_the_canonical_spelling_is_the_stores() -> None:

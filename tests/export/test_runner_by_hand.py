@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor import statistics
-from compressor.device.bench import DRIFT, _fresh, _row
+from compressor.device.bench import _fresh, _row
 from compressor.device.predict import Model
 from compressor.device.preprocess import geometric, numeric, resized
 from compressor.device.refused import Refused
@@ -259,7 +258,6 @@ def test_a_row_of_a_bench_by_hand() -> None:
     six = _row([process((place,), (place, place)) for place in (5, 1, 4, 2, 6, 3)], 1, 1)
     assert (six["p50_ms"], six["low_ms"], six["high_ms"]) == (3.5, 0.995, pytest.approx(6.03))
     assert six["peak_memory_bytes"] is None
-    assert DRIFT == statistics.DRIFT
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from compressor import statistics
+from compressor.device.figures import DRIFT
 from compressor.evaluation.quality import Finding
 from compressor.problem.metric import Better
 from compressor.report.judgement.evidence import Evidence
@@ -56,10 +57,10 @@ def _latency_p50(evidence: Evidence) -> Finding:
         return Finding(row.p50_ms, how=f"median, {_setting(row)}; too few processes for an interval")
     how = (
         f"median of the medians of {row.processes} processes, in {row.rounds} interleaved rounds, {_setting(row)}; "
-        f"order-statistic interval and {statistics.DRIFT:.1%} for the machine's pace"
+        f"order-statistic interval and {DRIFT:.1%} for the machine's pace"
     )
     interval = statistics.Interval(row.p50_ms, row.low_ms, row.high_ms)
-    at = statistics.scaled(interval, row.processes, statistics.DRIFT)
+    at = statistics.scaled(interval, row.processes, DRIFT)
     return Finding(row.p50_ms, row.low_ms, row.high_ms, how, row.processes, "processes", at)
 
 
