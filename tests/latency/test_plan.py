@@ -57,7 +57,7 @@ def test_the_fewest_processes_have_an_interval_and_fewer_none() -> None:
 def test_the_fewest_rounds_outvote_a_disturbed_one() -> None:
     import numpy as np
 
-    from compressor.latency.summary import process_median
+    from compressor.device.figures import process_median
 
     def calm(rounds: int) -> bool:
         return process_median([np.array([9.0])] + [np.array([1.0])] * (rounds - 1)) == 1.0
