@@ -28,7 +28,6 @@ from compressor.pipeline.plan.node import Node
 from compressor.pipeline.plan.prepare import Prepared, Wanted, prepare
 from compressor.problem.batch import only
 from compressor.statistics import ratio_interval
-from compressor.tasks import make
 
 RESULTS = Path(__file__).resolve().parent / "results" / "int8_against_plain"
 
@@ -71,7 +70,7 @@ def core(prepared: Prepared, step: str) -> Path:
 def plain(prepared: Prepared, node: Node, path: Path) -> Path:
     """What `quantize_static` makes of the float graph that the step began with."""
     spec: Any = node.spec
-    task = make(prepared.pipeline.task, base=prepared.pipeline.base, seed=0, declared=prepared.declared())
+    task = prepared.pipeline.task.make(prepared.pipeline.base, declared=prepared.declared())
     batches = task.batches("train", 1, limit=spec.calibration_samples)
     cleaned = path.with_suffix(".clean.onnx")
     quant_pre_process(str(core(prepared, spec.from_)), str(cleaned), skip_symbolic_shape=True)

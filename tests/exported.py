@@ -17,7 +17,6 @@ from compressor.problem.context import Context
 from compressor.problem.task import Task
 from compressor.stages import evaluate, export
 from compressor.store.artifact import Artifact
-from compressor.tasks import make
 from compressor.tasks.image_classification import ImageClassificationSpec
 from tests.toy import Listener
 
@@ -78,7 +77,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
     base = tmp_path_factory.mktemp("world")
     spec = ImageClassificationSpec.model_validate({"data": {"name": "digits"}})
-    task = make(spec, base=base, seed=0, smoke=True)
+    task = spec.make(base, smoke=True)
 
     def context(folder: Path, **changes: Any) -> Context:
         folder.mkdir(parents=True, exist_ok=True)

@@ -159,11 +159,10 @@ def _task(pipeline: Pipeline, preprocess: list[dict[str, Any]] | None) -> Task:
     """The pipeline's task, with a bundle's preprocessing in place of the file's where one is given."""
     from compressor.models import catalogue
     from compressor.pipeline.plan.prepare import declaring
-    from compressor.tasks import make
 
     settings, declared = pipeline.task, preprocess
     if preprocess is not None:
         settings = settings.model_copy(update={"preprocess": None})
     elif (named := declaring(pipeline)) is not None:
         declared = catalogue.declared_preprocess(named)
-    return make(settings, base=pipeline.base, seed=pipeline.seed, declared=declared)
+    return settings.make(pipeline.base, declared=declared)

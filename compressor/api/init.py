@@ -102,7 +102,7 @@ def pipeline_text(
         checkpoint=checkpoint and _scalar(_beside(checkpoint, out)),
         student=student,
         budget=_budget(goal),
-        measures=", ".join([*TASKS[TASK].spec.metrics, *MEASURES]),
+        measures=", ".join([*TASKS[TASK].metrics, *MEASURES]),
         **known,
     )
     spec.parse(yaml_file.scan(text, out))
@@ -120,7 +120,7 @@ def _data(data: str, out: Path) -> dict[str, Any]:
 
 
 def _budget(goal: str | None) -> dict[str, dict[str, str]]:
-    metrics = TASKS[TASK].spec.metrics
+    metrics = TASKS[TASK].metrics
     decisive = next(iter(metrics))
     if goal is None:
         return {decisive: {"max_drop": "0.03"}, "size_mb": {"max": "25"}}

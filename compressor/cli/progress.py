@@ -19,7 +19,7 @@ from compressor.printable import each_printable, in_json, printable
 from compressor.report.judgement import words
 from compressor.tasks import TASKS
 
-SHARES = {name for kind in TASKS.values() for name, metric in kind.spec.metrics.items() if metric.unit == "share"}
+SHARES = {name for kind in TASKS.values() for name, metric in kind.metrics.items() if metric.unit == "share"}
 """Metrics that are shown in percent."""
 
 

@@ -37,9 +37,9 @@ def _file() -> Iterator[str]:
 def _tasks() -> Iterator[str]:
     for name, kind in TASKS.items():
         yield f"## Task `{name}`\n"
-        metrics = ", ".join(f"`{metric}`" for metric in kind.spec.metrics)
-        yield f"{' '.join((kind.spec.__doc__ or '').split())} Metrics: {metrics}.\n"
-        yield from _table(rows(kind.spec))
+        metrics = ", ".join(f"`{metric}`" for metric in kind.metrics)
+        yield f"{' '.join((kind.__doc__ or '').split())} Metrics: {metrics}.\n"
+        yield from _table(rows(kind))
 
 
 def _steps() -> Iterator[str]:

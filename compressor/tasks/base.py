@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -56,12 +55,21 @@ class TaskSpec(BaseModel):
         """Whether `fetch` must bring the data first: the file asks for a download and the data is not there."""
         return False
 
+    def fetch(self, base: Path) -> None:
+        """Download the data, where `needs_download` says that it is not there."""
+        raise NotImplementedError
 
-@dataclass(frozen=True)
-class TaskKind:
-    """A kind of problem as the registry knows it. make(spec, …) gives the Task; fetch(spec, base) downloads."""
+    def make(
+        self, base: Path, *, smoke: bool = False, declared: Sequence[Mapping[str, Any]] | None = None,
+        digests: FileDigests | None = None, cache: Path | None = None,
+    ) -> Task:  # fmt: skip
+        """The problem with its data, checked.
 
-    name: str
-    spec: type[TaskSpec]
-    make: Callable[..., Task]
-    fetch: Callable[[Any, Path], None] | None = None
+        base: folder of the pipeline file. smoke: at most 512 training, 64 validation and 64 test samples.
+        declared: the preprocessing that the weights declare, for a file that is silent. digests: remembers those of
+        large files. cache: a folder in which to remember which pictures were decoded and found whole.
+
+        Raises:
+            InputError: data that is missing, broken, too few, or not what the preprocessing takes.
+        """
+        raise NotImplementedError

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compressor.data.contents import FileDigests
 from compressor.errors import InputError
 from compressor.problem.batch import Arrays, Batch, Logits, Order, Sum, Tensors, only
 from compressor.problem.metric import Metric
 from compressor.problem.signature import Signature, TensorSpec
 from compressor.problem.task import Answer, Exhibit, Form, Split, TaskFacts
-from compressor.tasks.base import TaskKind
-from compressor.tasks.image_classification import ImageClassificationSpec
+from compressor.tasks.base import TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,36 +21,10 @@ TARGET = "class"
 """What the one target of a sample is called: int64 [samples], the place of its class."""
 
 
-def fetch(spec: ImageClassificationSpec, base: Path) -> None:
-    """Download the named set that the file asked for."""
-    spec.source(base).fetch()
-
-
-def make(
-    spec: ImageClassificationSpec,
-    *,
-    base: Path,
-    seed: int,
-    smoke: bool = False,
-    declared: Sequence[Mapping[str, Any]] | None = None,
-    digests: FileDigests | None = None,
-    cache: Path | None = None,
-) -> ImageClassification:
-    """The task with its data loaded and checked; see `compressor.tasks.make`."""
-    from compressor.data.image_data import load
-
-    steps = spec.resolved_steps(declared)
-    augment = spec.augment_steps()
-    data = load(
-        spec.source(base), spec.validation, smoke=smoke, steps=steps, augment=augment, digests=digests, cache=cache
-    )
-    return ImageClassification(spec, data)
-
-
 class ImageClassification:
     """One class a picture. Implements `compressor.problem.task.Task`."""
 
-    def __init__(self, spec: ImageClassificationSpec, data: ImageData) -> None:
+    def __init__(self, spec: TaskSpec, data: ImageData) -> None:
         self.facts = TaskFacts(spec.type, data.classes, data.steps, data.notes, data.whole, data.unseen)
         self.metrics: Mapping[str, Metric] = spec.metrics
         height, width, channels = data.shape
@@ -206,6 +177,3 @@ class ImageClassification:
             raise IndexError(f"{split} has {len(data)} samples, no sample {index}")
         pixels = np.ascontiguousarray(data.pixels(np.array([index]))[0])
         return Exhibit(data.pictures.encoded(index), pixels, self.facts.labels[int(data.targets[index])])
-
-
-KIND = TaskKind("image-classification", ImageClassificationSpec, make, fetch)

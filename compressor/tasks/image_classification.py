@@ -15,6 +15,7 @@ from compressor.data.source import SPLIT_REVISION, Source
 from compressor.device.refused import Unfit
 from compressor.errors import InputError
 from compressor.problem.metric import Metric
+from compressor.problem.task import Task
 from compressor.tasks.base import TaskSpec
 from compressor.tasks.classification_metrics import METRICS
 from compressor.tasks.image_settings import Augment, Data, HowMany, PreprocessItem
@@ -150,3 +151,24 @@ class ImageClassificationSpec(TaskSpec):
     def needs_download(self, base: Path) -> bool:
         """Whether the file asks for a download of a set that is not there."""
         return self.source(base).needs_download()
+
+    def fetch(self, base: Path) -> None:
+        """Download the named set that the file asked for."""
+        self.source(base).fetch()
+
+    def make(
+        self, base: Path, *, smoke: bool = False, declared: Sequence[Mapping[str, Any]] | None = None,
+        digests: FileDigests | None = None, cache: Path | None = None,
+    ) -> Task:  # fmt: skip
+        """Pictures and classes, loaded and checked; see `TaskSpec.make`."""
+        from compressor.data import image_data
+        from compressor.tasks.classification import ImageClassification
+
+        data = image_data.load(
+            self.source(base), self.validation, smoke=smoke, steps=self.resolved_steps(declared),
+            augment=self.augment_steps(), digests=digests, cache=cache,
+        )  # fmt: skip
+        return ImageClassification(self, data)
+
+
+SPEC = ImageClassificationSpec

@@ -18,7 +18,7 @@ from compressor.stages.base import Flaw, Stage, StageSpec, StartSpec, TrainingSp
 from compressor.stages.load import LoadSpec
 from compressor.store.artifact import Kind
 from compressor.strict import Idle
-from compressor.tasks.base import TaskKind, TaskSpec
+from compressor.tasks.base import TaskSpec
 from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 
 MODEL: frozenset[Kind] = frozenset({"model"})
@@ -111,17 +111,13 @@ def _run(*_: Any) -> dict[str, Any]:
     return {}
 
 
-def _make_task(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError
-
-
 STAGES = {
     "make": Stage("make", Make, "model", _run, {"from": MODEL, "teacher": MODEL}),
     "pack": Stage("pack", Pack, "onnx", _run, {"from": MODEL}, by="method", forms={"ptq": Ptq, "qat": Qat}),
     "export": Stage("export", Send, "bundle", _run, {"from": GRAPH}),
     "benchmark": Stage("benchmark", Time, "measurement", _run, times=True),
 }
-TASKS = {"toy": TaskKind("toy", ToySpec, _make_task)}
+TASKS = {"toy": ToySpec}
 
 FILE = """\
 version: 1

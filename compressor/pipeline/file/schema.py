@@ -17,7 +17,7 @@ from compressor.tasks import TASKS
 
 if TYPE_CHECKING:
     from compressor.stages.base import AnyStage
-    from compressor.tasks.base import TaskKind
+    from compressor.tasks.base import TaskSpec
 
 
 def pipeline_schema() -> dict[str, Any]:
@@ -25,10 +25,10 @@ def pipeline_schema() -> dict[str, Any]:
     return schema_of(WRITTEN, TASKS)
 
 
-def schema_of(stages: Mapping[str, AnyStage], tasks: Mapping[str, TaskKind]) -> dict[str, Any]:
+def schema_of(stages: Mapping[str, AnyStage], tasks: Mapping[str, type[TaskSpec]]) -> dict[str, Any]:
     """The schema of pipeline files that use these stages and tasks."""
     kinds: list[type[BaseModel]] = [PipelineFile, Bounds, MetricBounds]
-    kinds += [form for stage in stages.values() for form in stage.specs] + [task.spec for task in tasks.values()]
+    kinds += [form for stage in stages.values() for form in stage.specs] + list(tasks.values())
     references, made = models_json_schema([(kind, "validation") for kind in kinds], by_alias=True)
     definitions: dict[str, Any] = _without_titles(made["$defs"])
 
@@ -37,9 +37,7 @@ def schema_of(stages: Mapping[str, AnyStage], tasks: Mapping[str, TaskKind]) -> 
 
     file = definitions.pop(refer(PipelineFile)["$ref"].rsplit("/", 1)[-1])
     parts = file["properties"]
-    parts["task"] |= _by_name(
-        "type", {name: (refer(task.spec), _first_line(task.spec)) for name, task in tasks.items()}
-    )
+    parts["task"] |= _by_name("type", {name: (refer(task), _first_line(task)) for name, task in tasks.items()})
     step = _by_name("stage", {name: (_forms(stage, refer), _first_line(stage.spec)) for name, stage in stages.items()})
     definitions["Step"] = step
     parts["steps"] |= {"additionalProperties": {"$ref": "#/$defs/Step"}, "propertyNames": {"pattern": STEP_NAME}}
@@ -83,8 +81,8 @@ def _by_name(key: str, kinds: Mapping[str, tuple[dict[str, Any], str]]) -> dict[
     }
 
 
-def _metrics(tasks: Mapping[str, TaskKind]) -> list[str]:
-    return list(dict.fromkeys(metric for task in tasks.values() for metric in task.spec.metrics))
+def _metrics(tasks: Mapping[str, type[TaskSpec]]) -> list[str]:
+    return list(dict.fromkeys(metric for task in tasks.values() for metric in task.metrics))
 
 
 def _first_line(kind: type[BaseModel]) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, field_validator
 
@@ -30,8 +30,7 @@ from compressor.store.artifact import KINDS
 from compressor.strict import Frozen
 from compressor.tasks.base import TaskSpec
 
-if TYPE_CHECKING:
-    from compressor.tasks.base import TaskKind
+Tasks = Mapping[str, type[TaskSpec]]
 
 
 NAME = r"^[a-z0-9-]+$"
@@ -153,9 +152,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Pipeline:
     return parse(scan(text_of(Path(path)), Path(path), sets))
 
 
-def parse(
-    document: Document, *, stages: Mapping[str, AnyStage] | None = None, tasks: Mapping[str, TaskKind] | None = None
-) -> Pipeline:
+def parse(document: Document, *, stages: Mapping[str, AnyStage] | None = None, tasks: Tasks | None = None) -> Pipeline:
     """The pipeline that a document describes; InputError with every mistake in it."""
     stages = WRITTEN if stages is None else stages
     told = {mistake.error.where for mistake in document.mistakes}
@@ -183,7 +180,7 @@ def parse(
     return pipeline
 
 
-def _task(raw: Any, document: Document, tasks: Mapping[str, TaskKind] | None) -> tuple[TaskSpec | None, list[Mistake]]:
+def _task(raw: Any, document: Document, tasks: Tasks | None) -> tuple[TaskSpec | None, list[Mistake]]:
     if not isinstance(raw, Mapping):
         return None, []
     if tasks is None:
@@ -198,7 +195,7 @@ def _task(raw: Any, document: Document, tasks: Mapping[str, TaskKind] | None) ->
                 document.mistake(("task",), "the task has no type", f"add `type: …`, one of: {', '.join(tasks)}")
             ]
         return None, [document.mistake(("task", "type"), f"there is no task {quote(name)}", meant(name, tasks, todo))]
-    return explain.check(tasks[name].spec, raw, document, ("task",), quote(name))
+    return explain.check(tasks[name], raw, document, ("task",), quote(name))
 
 
 def _exports(steps: Sequence[Step]) -> list[str]:

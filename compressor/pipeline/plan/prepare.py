@@ -129,11 +129,10 @@ def fetch(request: dict[str, Any]) -> None:
     Raises:
         InputError: no network, or not the files that were expected.
     """
-    from compressor import tasks
-
     wanted = Wanted.of(request)
     pipeline = spec.load(wanted.path, wanted.sets)
-    tasks.fetch(pipeline.task, pipeline.base)
+    if pipeline.task.needs_download(pipeline.base):
+        pipeline.task.fetch(pipeline.base)
 
 
 def resolve_device(asked: str) -> str:

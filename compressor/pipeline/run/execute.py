@@ -53,11 +53,9 @@ class Execution:
     def task(self) -> Task:
         """The problem, made once and only when a step needs it."""
         if self._task is None:
-            from compressor.tasks import make
-
             prepared = self._prepared
-            self._task = make(
-                self._pipeline.task, base=self._pipeline.base, seed=self._pipeline.seed, smoke=prepared.wanted.smoke,
+            self._task = self._pipeline.task.make(
+                self._pipeline.base, smoke=prepared.wanted.smoke,
                 declared=prepared.declared(), digests=prepared.digests, cache=prepared.store.root / "digests",
             )  # fmt: skip
             self._events.send("sizes", sizes=dict(self._task.facts.sizes))
