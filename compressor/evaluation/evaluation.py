@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 from pydantic import ConfigDict, Field, ValidationError
 
 from compressor.errors import IntegrityError
-from compressor.evaluation.part import Part
+from compressor.evaluation.record import Record
 from compressor.models.answer_kinds import Kind
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ AGAIN = "run the step again with --fresh"
 Precision = Literal["float32", "int8", "mixed"]
 
 
-class Parity(Part):
+class Parity(Record):
     """How near a graph comes to what it was made from."""
 
     max_abs: float | None = None
@@ -37,14 +37,14 @@ class Parity(Part):
     n: int | None = None
 
 
-class Bits(Part):
+class Bits(Record):
     """Whether every CPU gives the same bits. because: the kinds of operators without proof, as `layer_norm (float)`."""
 
     proven: bool
     because: tuple[str, ...] = ()
 
 
-class TensorFacts(Part):
+class TensorFacts(Record):
     """A file's input or output, in words that a device's author reads."""
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
@@ -116,7 +116,7 @@ class Predictions:
         return bool(self.unseen.any() and not self.unseen.all())
 
 
-class Evaluation(Part):
+class Evaluation(Record):
     """What is known of one model, and what it answered.
 
     float_names: convolutions and products that run in float. unknown_operators: those of which nobody can say what they

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from compressor import statistics
-from compressor.evaluation.part import Part
+from compressor.evaluation.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compressor.problem.metric import Metric
 
 
-class Measured(Part):
+class Measured(Record):
     """A metric over `n` samples with its 95 % interval."""
 
     value: float

@@ -12,7 +12,7 @@ import pytest
 
 from compressor.report.contract.report import Report
 from compressor.report.judgement.build import build
-from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.judgement.facts import ModelFacts, RunFacts
 from compressor.report.pages.html import figures_of
 from compressor.report.pages.save import render
 from compressor.tasks.classification_metrics import accuracy
@@ -163,7 +163,7 @@ def run_facts(root: Path, **changes: object) -> RunFacts:
         answers = answers_of(ACCURACY[step], targets, difficulty, generator) if step != "edge" else shipped
         shipped = answers
         rows.append(
-            Row(
+            ModelFacts(
                 step=step,
                 stage=stage,
                 kind="bundle" if stage == "export" else "onnx" if stage == "quantize" else "model",

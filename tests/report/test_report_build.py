@@ -15,7 +15,7 @@ from compressor.errors import InputError, IntegrityError
 from compressor.report.contract.report import Report
 from compressor.report.judgement import words
 from compressor.report.judgement.build import build
-from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.judgement.facts import ModelFacts, RunFacts
 from compressor.stages import quantize
 from compressor.tasks.classification_metrics.accuracy import METRIC as ACCURACY
 from tests.evaluations import written
@@ -41,7 +41,7 @@ def small(tmp_path: Path, **changes: object) -> RunFacts:
         unseen = [True] * 6 + [not changes.get("seen")] * 2
         folder = written(tmp_path / step, right, arrays={"unseen": unseen}, **{**about, **changes.get("about", {})})  # type: ignore[dict-item]
         stage, parent = ("load", None) if step == "teacher" else ("quantize", "teacher")
-        rows.append(Row(step=step, stage=stage, kind="onnx", key=step, parent=parent, evaluation=folder))
+        rows.append(ModelFacts(step=step, stage=stage, kind="onnx", key=step, parent=parent, evaluation=folder))
     timed = tmp_path / "timed"
     timed.mkdir(exist_ok=True)
     slow = float(changes.get("int8_ms", 1.0))  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ def test_eight_bit_weights_limit_the_claim(tmp_path: Path) -> None:
     report = build(replace(facts, rows=rows))
     assert "8-bit weights" in report.warnings[0]
     assert "holds on VNNI" in report.warnings[0]
-    shipped = Row("edge", "export", "bundle", "edge", rows[1].evaluation, parent="int8")
+    shipped = ModelFacts("edge", "export", "bundle", "edge", rows[1].evaluation, parent="int8")
     said = replace(facts, rows=[*rows, shipped], warnings=["the file that ships says it"])
     assert build(said).warnings == ("the file that ships says it",)
     assert len(build(replace(facts, rows=rows, warnings=["as every file with 8-bit weights"])).warnings) == 2

@@ -33,7 +33,7 @@ def test_every_name_is_at_its_own_point_or_has_a_line(spots: list[Spot]) -> None
 def test_names_of_a_crowd_stand_in_the_order_of_its_points_each_with_its_line() -> None:
     crowd = [("low", 90.0), ("third", 90.1), ("high", 90.3), ("second", 90.2)]
     points = [
-        {"name": name, "look": "float", "x": 1.0, "y": y, "x_range": [None, None], "y_range": [None, None]}
+        {"name": name, "colour": "float", "x": 1.0, "y": y, "x_range": [None, None], "y_range": [None, None]}
         for name, y in [*crowd, ("teacher", 99.0)]
     ]
     svg = Figure("scatter", "scatter", "", {"x": "ms", "y": "%", "most": 100, "points": points}).draw()

@@ -271,13 +271,13 @@ def test_what_runs_in_float_is_drawn_as_float(path: Path) -> None:
     for one in drawings:
         row = report.row(one.data["title"])
         assert row is not None
-        floats = [entry for entry in one.data["entries"] if entry["look"] == "float"]
+        floats = [entry for entry in one.data["entries"] if entry["colour"] == "float"]
         assert sum(entry["value"] for entry in floats if "Conv" in entry["name"]) == row.float_convolutions
 
 
 def test_an_operator_is_drawn_as_what_it_computes_in() -> None:
     drawn = {
-        name: figures.operator_look(name) for name in ("QLinearAdd", "QGemm", "NchwcConv", "LSTM", "Softmax", "x:Y")
+        name: figures.operator_colour(name) for name in ("QLinearAdd", "QGemm", "NchwcConv", "LSTM", "Softmax", "x:Y")
     }
     assert drawn == {
         "QLinearAdd": "integer", "QGemm": "integer", "NchwcConv": "float", "LSTM": "float",

@@ -12,7 +12,7 @@ from compressor import machine
 from compressor.pipeline.plan.prepare import installed
 from compressor.pipeline.run.run_folder import RunFolder
 from compressor.report.judgement.build import build
-from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.judgement.facts import ModelFacts, RunFacts
 from compressor.report.pages.save import render
 
 if TYPE_CHECKING:
@@ -87,10 +87,12 @@ def _facts(
     )
 
 
-def _row(pipeline: Pipeline, name: NodeName, node: Node, artifacts: Mapping[str, Artifact], begun: set[str]) -> Row:
+def _row(
+    pipeline: Pipeline, name: NodeName, node: Node, artifacts: Mapping[str, Artifact], begun: set[str]
+) -> ModelFacts:
     roles = pipeline.roles(name)
     artifact = artifacts[name]
-    return Row(
+    return ModelFacts(
         step=name,
         stage=node.stage.name,
         kind=artifact.kind,

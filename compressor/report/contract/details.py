@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compressor.evaluation.part import Part
+from compressor.evaluation.record import Record
 from compressor.report.contract.rows import LatencyRow
 
 LARGEST_MATRIX = 128
@@ -24,7 +24,7 @@ Count = Annotated[int, Field(ge=0, le=2**40)]
 """Samples, or places in a list: few enough to be added up in 64 bits."""
 
 
-class Confusion(Part):
+class Confusion(Record):
     """counts[target][answer], over the whole test set."""
 
     labels: tuple[str, ...]
@@ -37,7 +37,7 @@ class Confusion(Part):
         return self
 
 
-class ClassQuality(Part):
+class ClassQuality(Record):
     """One class of one model: the share of its `n` test samples answered rightly."""
 
     name: str
@@ -47,7 +47,7 @@ class ClassQuality(Part):
     high: float | None = None
 
 
-class Cells(Part):
+class Cells(Record):
     """Wrong answers of one model, the most frequent first: `counts[i]` samples of class `targets[i]` were answered with
     class `answers[i]`, both as places in the names. left_out: of the wrong answers that are not listed, how many pairs
     of classes they are and how many samples."""
@@ -65,7 +65,7 @@ class Cells(Part):
         return self
 
 
-class ManyClasses(Part):
+class ManyClasses(Record):
     """A task of more classes than a matrix can show, in columns of equal length: the names, how many test samples each
     class has, and by step how many of them are answered rightly. confused: by step, the most frequent wrong answer of
     every class and then the most frequent pairs of all, 2,000 at most."""
@@ -89,7 +89,7 @@ class ManyClasses(Part):
         return self
 
 
-class Worst(Part):
+class Worst(Record):
     """A test sample that the baseline answers rightly and the shipped model wrongly. picture: a data URI."""
 
     sample: int
@@ -100,7 +100,7 @@ class Worst(Part):
     confidence: float | None = None
 
 
-class Rounds(Part):
+class Rounds(Record):
     """Median milliseconds of each round, in round order: one round index is one round for all models."""
 
     threads: int
@@ -108,7 +108,7 @@ class Rounds(Part):
     medians_ms: tuple[float, ...]
 
 
-class Histogram(Part):
+class Histogram(Record):
     """Counts between edges; one edge more than counts."""
 
     unit: str
@@ -116,7 +116,7 @@ class Histogram(Part):
     counts: tuple[int, ...]
 
 
-class Device(Part):
+class Device(Record):
     """Rows measured on another machine with the bundle's own runner, and added to this report."""
 
     machine: dict[str, Any]
@@ -124,7 +124,7 @@ class Device(Part):
     rows: tuple[LatencyRow, ...]
 
 
-class Details(Part):
+class Details(Record):
     """What the pages draw and a script rarely needs; each by step where it belongs to a model.
 
     classes: in place of `confusion`, and of most of `per_class`, where there are more than 128 classes; else null.

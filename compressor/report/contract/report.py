@@ -20,7 +20,7 @@ from pydantic import (
 
 from compressor.errors import Exit, InputError
 from compressor.evaluation.evaluation import TensorFacts
-from compressor.evaluation.part import Part
+from compressor.evaluation.record import Record
 from compressor.printable import in_json
 from compressor.problem.metric import Better, Unit
 from compressor.report.contract import classes
@@ -41,14 +41,14 @@ EXIT_OF: dict[VerdictState, Exit] = {
 }
 
 
-class PipelineText(Part):
+class PipelineText(Record):
     """The pipeline file as given."""
 
     sha256: str
     text: str
 
 
-class Samples(Part):
+class Samples(Record):
     """Samples in each split; test_unseen: those of the test set that no choice was made on."""
 
     train: int | None = None
@@ -57,7 +57,7 @@ class Samples(Part):
     test_unseen: int | None = None
 
 
-class MetricFacts(Part):
+class MetricFacts(Record):
     """How a metric is read. unit: `share` is shown in percent, and its drops in points."""
 
     better: Better = "higher"
@@ -67,7 +67,7 @@ class MetricFacts(Part):
 ACCURACY_ALONE = {"accuracy": MetricFacts(unit="share")}
 
 
-class TaskFacts(Part):
+class TaskFacts(Record):
     """The problem that the models solve. metrics: left out where accuracy is the only one."""
 
     type: str
@@ -78,7 +78,7 @@ class TaskFacts(Part):
     samples: Samples = Samples()
 
 
-class Limit(Part):
+class Limit(Record):
     """One limit of the budget: exactly one of the three."""
 
     min: float | None = None
@@ -101,7 +101,7 @@ class Limit(Part):
         return next(value for value in (self.min, self.max, self.max_drop) if value is not None)
 
 
-class Needed(Part):
+class Needed(Record):
     """What would decide an open statement, if the observed values stayed as they are.
 
     processes: fresh processes of the latency experiment, each like those that were run. rounds: of an experiment in
@@ -117,7 +117,7 @@ class Needed(Part):
         return {key: value for key, value in handler(self).items() if value is not None}
 
 
-class Statement(Part):
+class Statement(Record):
     """One limit of the budget beside what was measured. `how` says in words where value and interval come from."""
 
     measure: str
@@ -130,7 +130,7 @@ class Statement(Part):
     needed: Needed | None = None
 
 
-class Verdict(Part):
+class Verdict(Record):
     """All statements together, about the bundle of the step `ship`."""
 
     state: VerdictState
@@ -139,7 +139,7 @@ class Verdict(Part):
     statements: tuple[Statement, ...] = ()
 
 
-class Shipped(Part):
+class Shipped(Record):
     """The file that goes to the device. bundle: its folder, relative to the report."""
 
     bundle: str
@@ -148,7 +148,7 @@ class Shipped(Part):
     output: TensorFacts | None = None
 
 
-class Environment(Part):
+class Environment(Record):
     """The machine and the libraries that the figures come from. load: average of the last minute."""
 
     cpu: str | None = None
@@ -163,7 +163,7 @@ class Environment(Part):
     threads: int | None = None
 
 
-class Report(Part):
+class Report(Record):
     """What a run says: verdict, one row a model, and where every figure was measured."""
 
     model_config = ConfigDict(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from compressor.evaluation.evaluation import Bits, Parity, Precision
-from compressor.evaluation.part import Part
 from compressor.evaluation.quality import Measured
+from compressor.evaluation.record import Record
 
 
-class Drop(Part):
+class Drop(Record):
     """Baseline minus this model, on the same samples; counts only where an answer is right or wrong."""
 
     drop: float
@@ -19,7 +19,7 @@ class Drop(Part):
     only_this_right: int | None
 
 
-class LatencyRow(Part):
+class LatencyRow(Record):
     """How long one model takes with one thread count and batch size.
 
     p50_ms is the median of the processes' medians and low_ms, high_ms its 95 % interval; where `processes` is null,
@@ -43,7 +43,7 @@ class LatencyRow(Part):
     peak_memory_bytes: int | None = None
 
 
-class Speedup(Part):
+class Speedup(Record):
     """The baseline's time over this model's: the median of the processes' ratios, each from the same rounds."""
 
     value: float
@@ -51,7 +51,7 @@ class Speedup(Part):
     high: float | None
 
 
-class ModelRow(Part):
+class ModelRow(Record):
     """One model, as onnxruntime runs it. quality_unseen: null where no choice was made on any test sample.
     macs_unknown: why `macs` is null, where something cannot be counted."""
 

@@ -169,7 +169,7 @@ def name_points(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
     names = [short(point["name"]) for point in points]
     for point, name, (x, y), place in zip(points, names, spots, place_names(spots, names, room, lines), strict=True):
         at = (point["x"], point["y"])
-        weight = "bold" if point["look"] == "ship" else "normal"
+        weight = "bold" if point["colour"] == "ship" else "normal"
         offset = (place.box[0] - x, place.box[1] - y)
         axes.annotate(name, at, offset, textcoords="offset points", fontsize=8.5, fontweight=weight)
         if place.start is not None:

@@ -31,7 +31,7 @@ def figures(report: Report) -> list[Figure]:
     return [*found, *_per_class(report), *_confusion(report), *_operators(report)]
 
 
-def look(report: Report, row: ModelRow) -> str:
+def colour_of(report: Report, row: ModelRow) -> str:
     """The colour of a row: what ships stands out, int8 differs from float."""
     if row.step == report.verdict.ship:
         return "ship"
@@ -84,7 +84,7 @@ def _waterfall(report: Report) -> Iterator[Figure]:
 def _entry(
     report: Report, row: ModelRow, value: float | None, text: str, low: float | None = None, high: float | None = None
 ) -> dict[str, Any]:
-    return {"name": row.step, "look": look(report, row), "value": value, "text": text, "low": low, "high": high}
+    return {"name": row.step, "colour": colour_of(report, row), "value": value, "text": text, "low": low, "high": high}
 
 
 def _scatter(report: Report) -> Iterator[Figure]:
@@ -99,7 +99,7 @@ def _scatter(report: Report) -> Iterator[Figure]:
         points.append(
             {
                 "name": row.step,
-                "look": look(report, row),
+                "colour": colour_of(report, row),
                 "x": latency.p50_ms,
                 "y": quality.value * scale,
                 "x_range": [latency.low_ms, latency.high_ms],
@@ -119,7 +119,7 @@ def _distribution(report: Report) -> Iterator[Figure]:
         rounds = report.details.latency_rounds.get(row.step)
         if rounds:
             times = list(rounds[0].medians_ms)
-            entries.append({"name": row.step, "look": look(report, row), "times": times})
+            entries.append({"name": row.step, "colour": colour_of(report, row), "times": times})
     if entries:
         alt = "Each round's median time relative to its model's median, a row of points for each step"
         yield Figure(
@@ -173,12 +173,12 @@ def _operators(report: Report) -> Iterator[Figure]:
     ]
     for place, row in enumerate(chosen or known[-1:]):
         counts = sorted((row.operators or {}).items(), key=lambda item: (-item[1], item[0]))
-        entries = [{"name": name, "value": count, "look": operator_look(name)} for name, count in counts]
+        entries = [{"name": name, "value": count, "colour": operator_colour(name)} for name, count in counts]
         alt = f"Operators that onnxruntime runs for {row.step}, by count"
         yield Figure("operators", "operators", alt, {"title": row.step, "entries": entries}, str(place))
 
 
-def operator_look(name: str) -> str:
+def operator_colour(name: str) -> str:
     """Whether an operator computes in integers, is a convolution or product in float, or neither."""
     if name in INTEGER_KERNELS | INTEGER_ARITHMETIC:
         return "integer"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Data = Mapping[str, Any]
-_LOOKS = {"float": FLOAT, "int8": INT8, "ship": SHIP, "integer": SHIP, "other": GRID}
+_COLOURS = {"float": FLOAT, "int8": INT8, "ship": SHIP, "integer": SHIP, "other": GRID}
 _LINES = (FLOAT, INT8, SHIP, BAD)
 
 
@@ -70,7 +70,7 @@ def _dots(data: Data) -> Figure:
     entries = data["entries"]
     figure, (axes,) = canvas(_height(len(entries), 0.6), left=_left(entries))
     for place, entry in enumerate(entries):
-        colour = _LOOKS[entry["look"]]
+        colour = _COLOURS[entry["colour"]]
         axes.errorbar(
             entry["value"],
             place,
@@ -89,7 +89,7 @@ def _dots(data: Data) -> Figure:
         axes.text(entry["high"] + 0.04 * room, place, entry["text"], va="center", fontsize=8.5)
     axes.set_title(data["title"])
     axes.grid(axis="x")
-    _rows(axes, [entry["name"] for entry in entries], [entry["look"] == "ship" for entry in entries])
+    _rows(axes, [entry["name"] for entry in entries], [entry["colour"] == "ship" for entry in entries])
     return figure
 
 
@@ -99,7 +99,7 @@ def _bars(data: Data) -> Figure:
     figure, (axes,) = canvas(_height(len(entries), 0.35), left=_left(entries), below=0.05)
     longest = max(entry["high"] or entry["value"] for entry in entries) or 1.0
     for place, entry in enumerate(entries):
-        axes.barh(place, entry["value"], height=0.62, color=_LOOKS[entry["look"]])
+        axes.barh(place, entry["value"], height=0.62, color=_COLOURS[entry["colour"]])
         if entry["high"] is not None:
             axes.errorbar(
                 entry["value"], place, xerr=_whiskers(entry), fmt="none", ecolor=INK, elinewidth=1.0, capsize=2
@@ -109,7 +109,7 @@ def _bars(data: Data) -> Figure:
     axes.set_title(data["title"])
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    _rows(axes, [entry["name"] for entry in entries], [entry["look"] == "ship" for entry in entries])
+    _rows(axes, [entry["name"] for entry in entries], [entry["colour"] == "ship" for entry in entries])
     axes.axvline(0, color=GRID, linewidth=0.8)
     return figure
 
@@ -119,7 +119,7 @@ def _scatter(data: Data) -> Figure:
     points = data["points"]
     figure, (axes,) = canvas(3.3, width=WIDE, left=0.45, below=0.45)
     for point in points:
-        colour = _LOOKS[point["look"]]
+        colour = _COLOURS[point["colour"]]
         x, y = (
             {"value": point[axis], "low": low, "high": high} for axis in "xy" for low, high in [point[f"{axis}_range"]]
         )
@@ -133,7 +133,7 @@ def _scatter(data: Data) -> Figure:
             elinewidth=1.1,
             alpha=0.55,
         )
-        size = 70 if point["look"] == "ship" else 34
+        size = 70 if point["colour"] == "ship" else 34
         axes.scatter(point["x"], point["y"], s=size, color=colour, edgecolors=PAPER, linewidths=0.8, zorder=3)
     times = [point["x"] for point in points]
     if max(times) > 8 * min(times):
@@ -167,7 +167,7 @@ def _distribution(data: Data) -> Figure:
         middle = sorted(times)[len(times) // 2] or 1.0
         relative = [100 * (time / middle - 1) for time in times]
         furthest = max(furthest, *(abs(value) for value in relative))
-        colour = _LOOKS[entry["look"]]
+        colour = _COLOURS[entry["colour"]]
         for far, hollow in ((False, False), (False, True), (True, False), (True, True)):
             points = [
                 (min(100.0, value), place + 0.24 * math.sin(2.4 * number))
@@ -184,7 +184,7 @@ def _distribution(data: Data) -> Figure:
     axes.grid(axis="x")
     if any(busy):
         axes.set_xlabel("hollow: the machine was busy")
-    _rows(axes, [entry["name"] for entry in entries], [entry["look"] == "ship" for entry in entries])
+    _rows(axes, [entry["name"] for entry in entries], [entry["colour"] == "ship" for entry in entries])
     return figure
 
 
@@ -251,7 +251,7 @@ def _operators(data: Data) -> Figure:
     figure, (axes,) = canvas(_height(len(entries), 0.35), left=_left(entries), below=0.05)
     most = max(entry["value"] for entry in entries)
     for place, entry in enumerate(entries):
-        colour = MUTED if entry["look"] == "other" else _LOOKS[entry["look"]]
+        colour = MUTED if entry["colour"] == "other" else _COLOURS[entry["colour"]]
         axes.barh(place, entry["value"], height=0.62, color=colour)
         axes.text(entry["value"] + 0.02 * most, place, f"{entry['value']:,}", va="center", fontsize=8.5)
     axes.set_xlim(0, 1.15 * most)

@@ -26,7 +26,7 @@ from compressor.report.contract.rows import Drop, ModelRow, Speedup
 from compressor.report.judgement import cautions
 from compressor.report.judgement.breakdown import details_of
 from compressor.report.judgement.evidence import Evidence
-from compressor.report.judgement.facts import Row, RunFacts
+from compressor.report.judgement.facts import ModelFacts, RunFacts
 from compressor.report.judgement.latencies import Latencies, finite, read_json
 from compressor.report.judgement.verdict import statements, verdict_of
 
@@ -80,7 +80,7 @@ def _models(facts: RunFacts, evaluations: Mapping[str, Evaluation], latencies: L
 
 
 def _model(
-    row: Row,
+    row: ModelFacts,
     about: Evaluation,
     baseline: Evaluation | None,
     metrics: Mapping[str, Metric],

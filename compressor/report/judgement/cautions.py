@@ -16,7 +16,7 @@ from compressor.report.judgement.verdict import state_of
 
 if TYPE_CHECKING:
     from compressor.report.contract.report import Report
-    from compressor.report.judgement.facts import Row
+    from compressor.report.judgement.facts import ModelFacts
     from compressor.store.artifact import Kind
 
 _SMALL_MACS = 10_000_000
@@ -28,7 +28,7 @@ _ENDS = 4
 
 def of(
     report: Report,
-    rows: Sequence[Row],
+    rows: Sequence[ModelFacts],
     evaluations: Mapping[str, Evaluation],
     latencies: Latencies,
     told: Sequence[str] = (),
@@ -113,7 +113,7 @@ def _reason(row: ModelRow, evaluation: Evaluation, isa: str | None) -> str:
 
 
 def _cheaper_but_slower(
-    report: Report, rows: Sequence[Row], evaluations: Mapping[str, Evaluation], latencies: Latencies
+    report: Report, rows: Sequence[ModelFacts], evaluations: Mapping[str, Evaluation], latencies: Latencies
 ) -> Iterator[str]:
     todo = {row.step: row.if_slower for row in rows}
     by_step = {row.step: row for row in report.models}
@@ -171,7 +171,7 @@ def _evaluated(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
             yield f"{step}: {warning}"
 
 
-def _of_steps(rows: Sequence[Row]) -> Iterator[str]:
+def _of_steps(rows: Sequence[ModelFacts]) -> Iterator[str]:
     """Of what goes to a device in a bundle, the bundle's own step says it."""
     shipped = {row.parent for row in rows if row.kind == "bundle"}
     for row in rows:

@@ -13,7 +13,7 @@ from compressor.store.artifact import Kind
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelFacts:
     """One model-making step (export included) and where its evaluation lies.
 
     kind: the artifact's kind. evaluation: folder of the `<step>.evaluation` artifact. facts: those of the step's own
@@ -51,7 +51,7 @@ class RunFacts:
     pipeline_sha256: str
     task: Mapping[str, Any]
     metrics: Mapping[str, Metric]
-    rows: Sequence[Row]
+    rows: Sequence[ModelFacts]
     baseline: str | None
     ship: str | None
     budget: Sequence[Mapping[str, Any]] = ()

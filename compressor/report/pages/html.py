@@ -15,7 +15,7 @@ from compressor.report.contract.details import Worst
 from compressor.report.contract.report import Report
 from compressor.report.contract.rows import ModelRow
 from compressor.report.drawings.curves import trainings
-from compressor.report.drawings.figures import direction, figures, look
+from compressor.report.drawings.figures import colour_of, direction, figures
 from compressor.report.judgement import words
 from compressor.report.pages import class_tables, tables
 
@@ -74,7 +74,7 @@ def _content(report: Report, known: Figures) -> dict[str, Any]:
         "trainings": [(one.figure and drawn["curves"][one.figure.name], one.text) for one in trainings(report)],
         "subject": report.subject,
         "direction": direction(report),
-        "looks": sorted({look(report, row) for row in report.models}, key=("float", "int8", "ship").index),
+        "colours": sorted({colour_of(report, row) for row in report.models}, key=("float", "int8", "ship").index),
         "statements": [tables.statement(one, report) for one in report.verdict.statements],
         "tiles": _tiles(report, report.row(report.verdict.ship)),
         "models": [tables.model(row, report) for row in report.models],

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 
-class Part(BaseModel):
+class Record(BaseModel):
     """A piece of such a file: complete when made, and unchanged from then on."""
 
     # A newer version's file has fields that this one does not know.
