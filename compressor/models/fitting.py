@@ -145,10 +145,10 @@ class _Fit:
 
 
 def _resized(before: State, after: State) -> str:
-    """Names of the tensors whose shape changed."""
-    return _shortly(
-        [name for name, one in after.items() if isinstance(one, Tensor) and _size(before.get(name, one)) != _size(one)]
-    )
+    """Names of the tensors whose shape changed; one that another layer's tensor came to under a new name has not."""
+    kept = {one.data_ptr() for one in before.values() if isinstance(one, Tensor)}
+    tensors = {name: one for name, one in after.items() if isinstance(one, Tensor) and one.data_ptr() not in kept}
+    return _shortly([name for name, one in tensors.items() if _size(before.get(name, one)) != _size(one)])
 
 
 def _size(value: Tensor | None) -> str:

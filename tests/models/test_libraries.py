@@ -233,7 +233,7 @@ def test_swins_own_form_loads_with_what_it_computes_by_itself() -> None:
     import timm
 
     def made(outputs: int) -> Any:
-        sizes = {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2)}
+        sizes = {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": (2, 1, 1), "num_heads": (1, 2, 4)}
         return timm.create_model("swin_tiny_patch4_window7_224", num_classes=outputs, **sizes)
 
     published, model = made(1000).eval(), made(5).eval()
@@ -241,8 +241,10 @@ def test_swins_own_form_loads_with_what_it_computes_by_itself() -> None:
     state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(16, 16, dtype=torch.int64)
     state["layers.0.blocks.1.attn_mask"] = torch.zeros(16, 16, 16)
     ref = names.reference("timm:swin_tiny_patch4_window7_224")
-    kept = fitting.put(model, state, "w", new_head=True, ref=ref, input_shape=(3, 64, 64))
+    said: list[str] = []
+    kept = fitting.put(model, state, "w", new_head=True, ref=ref, input_shape=(3, 64, 64), say=said.append)
     assert kept == ["head.fc.weight", "head.fc.bias"]
+    assert said == []  # names moved from layer to layer, and nothing was fitted to other pictures
     merged = model.layers[1].downsample.reduction.weight
     assert torch.equal(merged, state["layers.0.downsample.reduction.weight"])
     sample = torch.rand(1, 3, 64, 64)
