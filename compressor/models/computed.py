@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -44,15 +45,14 @@ def plain(state: Mapping[str, Any]) -> tuple[OrderedDict[str, Any], list[str]]:
     `weight_norm of 3.weight`; a copy of the state where nothing was."""
     held, words = OrderedDict(state), []
     for name in list(state):
-        for tensor in ("weight", "bias"):
-            for parts, what, compute in _FORMS:
-                first = parts[0].format(tensor)
-                if not (name == first or name.endswith(f".{first}")):
-                    continue
-                prefix = name[: len(name) - len(first)]
-                names = [prefix + part.format(tensor) for part in parts]
-                if all(isinstance(held.get(one), Tensor) and held[one].is_floating_point() for one in names):
-                    with torch.no_grad():
-                        held[prefix + tensor] = compute(*(held.pop(one).float() for one in names))
-                    words.append(f"{what} of {prefix}{tensor}")
+        for parts, what, compute in _FORMS:
+            found = re.fullmatch(rf"((?:.*\.)?){parts[0].replace('.', '[.]').format('([^.]+)')}", name)
+            if found is None:
+                continue
+            prefix, tensor = found.groups()
+            names = [prefix + part.format(tensor) for part in parts]
+            if all(isinstance(held.get(one), Tensor) and held[one].is_floating_point() for one in names):
+                with torch.no_grad():
+                    held[prefix + tensor] = compute(*(held.pop(one).float() for one in names))
+                words.append(f"{what} of {prefix}{tensor}")
     return held, words

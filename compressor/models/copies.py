@@ -6,10 +6,14 @@ import copy
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from compressor.device.memory import short_of_memory
 from compressor.errors import InputError
 
+_COMPUTING = (WeightNorm, SpectralNorm, prune.BasePruningMethod)
 _REGISTERED = frozenset({"_parameters", "_buffers", "_modules"})
 
 
@@ -44,14 +48,24 @@ def _refuse(model: nn.Module, numbers: dict[int, Any], where: str) -> None:
                 what = f"its attribute `{place}` ({type(value).__name__}) cannot be copied ({reason})"
                 todo = "keep it outside of the network, in a variable of its module say"
                 if attribute == "_flat_weights":
+                    makers = [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, _COMPUTING)]
                     what = (
-                        f"`{name}` ({type(module).__name__}) has weights that an old weight or spectral norm computes"
+                        f"`{name}` ({type(module).__name__}) has weights that a norm or a mask of the old kind computes"
                     )
-                    todo = "call `torch.nn.utils.remove_weight_norm` or `remove_spectral_norm` on it in the factory"
+                    calls = dict.fromkeys(_removing(hook) for hook in makers)
+                    todo = f"call {' and '.join(calls) or 'what removes it'} in the factory"
                 elif _of_a_pass(value):
                     what = f"its attribute `{place}` keeps what a pass with gradients left, which cannot be copied"
                     todo = "send samples through it under `torch.no_grad()`"
                 raise InputError(where, f"{what}, and every step works on a copy of the network", todo) from problem
+
+
+def _removing(hook: WeightNorm | SpectralNorm | prune.BasePruningMethod) -> str:
+    """The call that makes a computed weight plain."""
+    if isinstance(hook, prune.BasePruningMethod):
+        return f"`torch.nn.utils.prune.remove(layer, {hook._tensor_name!r})`"
+    kind = "weight" if isinstance(hook, WeightNorm) else "spectral"
+    return f"`torch.nn.utils.remove_{kind}_norm(layer, {hook.name!r})`"
 
 
 def _of_a_pass(value: object) -> bool:

@@ -62,3 +62,36 @@ def test_parts_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save(network(nn.utils.weight_norm).state_dict(), tmp_path / "w.pt")
     with pytest.raises(InputError, match="another architecture"):
         checkpoints.load_into(nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3)), tmp_path / "w.pt", None)
+
+
+RECURRENT: dict[str, Wrap] = {
+    "weight_norm": lambda layer: nn.utils.weight_norm(layer, "weight_hh_l0"),
+    "spectral_norm": lambda layer: nn.utils.spectral_norm(layer, "weight_ih_l0"),
+    "mask": lambda layer: prune.l1_unstructured(layer, "weight_hh_l0", 0.5),  # type: ignore[no-untyped-call]
+    "parametrized weight_norm": lambda layer: parametrizations.weight_norm(layer, "weight_ih_l0"),
+    "parametrized spectral_norm": lambda layer: parametrizations.spectral_norm(layer, "weight_hh_l0"),
+}
+
+
+class Recurrent(nn.Module):
+    """A layer whose weights have other names than `weight` and `bias`."""
+
+    def __init__(self, wrap: Wrap | None = None) -> None:
+        super().__init__()
+        made = nn.LSTM(3, 4)
+        self.layer = wrap(made) if wrap else made
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        """Outputs [length, samples, 4]."""
+        return self.layer(inputs)[0]
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_saved_parts_of_any_tensor_become_the_one_that_they_make(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    given, taken, inputs = Recurrent(RECURRENT[name]), Recurrent(), torch.randn(5, 2, 3)
+    given.train()(inputs)
+    torch.save(given.state_dict(), tmp_path / "w.pt")
+    checkpoints.load_into(taken, tmp_path / "w.pt", None)
+    with torch.no_grad():
+        assert torch.allclose(taken.eval()(inputs), given.eval()(inputs), rtol=1e-5, atol=1e-6)

@@ -42,6 +42,19 @@ def test_what_float64_shows_too_and_what_cannot_be_asked_in_it_is(network: nn.Mo
         neighbours.check(network.eval(), FEW)
 
 
+class Alike(Amplified):
+    """Answers all samples nearly alike, as a deep network does whose weights nobody trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rounding = 2 * torch.finfo(x.dtype).eps * len(x)
+        found: Tensor = 1 + rounding + 1e-9 * self.fc(x)
+        return found
+
+
+def test_answers_that_are_alike_but_for_rounding_are_compared_with_its_size() -> None:
+    neighbours.check(Alike().eval(), FEW)
+
+
 class Masked(nn.Module):
     """The second answer is always minus infinity."""
 

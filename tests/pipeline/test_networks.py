@@ -217,11 +217,12 @@ class Keeps(Base):
     def forward(self, x):
         self.acts["features"] = y = self.features(x)
         return self.fc(y)
-def recurrent():
+def recurrent(how="norm"):
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.gru = nn.utils.weight_norm(nn.GRU(8, 8, batch_first=True), "weight_hh_l0")
+            wrap = nn.utils.weight_norm if how == "norm" else lambda layer, name: prune.l1_unstructured(layer, name, 1)
+            self.gru = wrap(nn.GRU(8, 8, batch_first=True), "weight_hh_l0")
             self.fc = nn.Linear(8, 10)
         def forward(self, x):
             return self.fc(self.gru(x[:, 0])[0][:, -1])
@@ -349,8 +350,11 @@ def test_a_network_that_can_be_copied_in_its_own_way_goes_through_every_step(
 def test_an_old_weight_norm_of_a_recurrent_layer_is_told_the_call_that_helps(nets: Path, compress: Compress) -> None:
     code, said = ends(compress, nets, "{factory: 'trialnets:recurrent'}")
     assert code == 2
-    assert "`gru` (GRU) has weights that an old weight or spectral norm computes" in said
-    assert "torch.nn.utils.remove_weight_norm" in said
+    assert "`gru` (GRU) has weights that a norm or a mask of the old kind computes" in said
+    assert "call `torch.nn.utils.remove_weight_norm(layer, 'weight_hh_l0')` in the factory" in said
+    code, said = ends(compress, nets, "{factory: 'trialnets:recurrent', args: {how: mask}}")
+    assert code == 2
+    assert "call `torch.nn.utils.prune.remove(layer, 'weight_hh_l0')` in the factory" in said
 
 
 def test_a_network_that_keeps_what_a_pass_with_gradients_left_is_told_so(nets: Path, compress: Compress) -> None:
