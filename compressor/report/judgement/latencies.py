@@ -35,7 +35,6 @@ class Latencies:
     rounds: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     busy: tuple[bool, ...] = ()
     process: tuple[int, ...] = ()
-    histograms: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path | None) -> Latencies:
@@ -46,9 +45,7 @@ class Latencies:
         busy = tuple(bool(flag) for flag in rounds.pop("busy", ()))
         process = tuple(int(place) for place in rounds.pop("process", ()))
         by_model = {sha: medians for sha, medians in rounds.items() if isinstance(medians, dict)}
-        return cls(
-            facts.get("machine") or {}, facts.get("rows") or {}, by_model, busy, process, facts.get("histograms") or {}
-        )
+        return cls(facts.get("machine") or {}, facts.get("rows") or {}, by_model, busy, process)
 
     def of(self, sha: str | None) -> tuple[LatencyRow, ...] | None:
         """The rows of one model, in the benchmark's order; None where it was not timed."""
