@@ -18,6 +18,11 @@ def was_stopped(code: int) -> bool:
     return code < 0 and _name(code) in _STOPS
 
 
+def lacked_memory(code: int) -> bool:
+    """Whether such an end is most often one for want of memory."""
+    return code < 0 and _name(code) in ("SIGKILL", *_CRASHES)
+
+
 def death(code: int) -> str:
     """`died by NAME: what that means`, for the negative code of a process that a signal ended."""
     name = _name(code)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from compressor import machine
-from compressor.deaths import death
+from compressor.deaths import death, lacked_memory
 from compressor.device import figures
 from compressor.device.limits import Watch
 from compressor.device.memory import is_shortage, limit_in_words
@@ -230,8 +230,9 @@ def _failure(code: int, complaint: str, batch: int) -> StepError | ResourceError
     if is_shortage(complaint):
         return _short(complaint, batch)
     if code < 0:
+        smaller = f"use a batch size below {batch} or " if batch > 1 and lacked_memory(code) else ""
         return ResourceError("latency", f"a process that measured all models {death(code)}{limit_in_words()}",
-                             "end other programs, and start the same command again")  # fmt: skip
+                             f"{smaller}end other programs, and start the same command again")  # fmt: skip
     return StepError("latency", "a process that measured all models ended without a result "
                      f"({complaint or f'exit code {code}'})",
                      "run again; if it stays, check the files with onnxruntime")  # fmt: skip

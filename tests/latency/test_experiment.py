@@ -130,7 +130,7 @@ def test_a_killed_process_is_a_matter_of_memory(
     stand_in(monkeypatch, tmp_path, KILL.format("SIGKILL"))
     with pytest.raises(ResourceError, match="use a batch size below 8 or end other programs"):
         experiment.measure(models[:1], experiment.Settings(batch_sizes=(1, 8), rounds=2, quick=True))
-    with pytest.raises(ResourceError, match=r"lack of memory[^;]*\); end other programs"):
+    with pytest.raises(ResourceError, match=r"want of memory[^;]*; end other programs"):
         experiment.measure(models[:1], experiment.Settings(rounds=2, quick=True))
 
 

@@ -181,7 +181,7 @@ def test_a_shortage_that_is_told_already_is_told_once() -> None:
     assert errors.shortage(told) is None
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE"])
 def test_a_process_that_dies_says_where_and_what_is_kept(name: str) -> None:
     number = int(getattr(signal, name))
     died = _death(-number, {"node": "student", "relief": "batch_size: 32 (it was 64)"}, "")
@@ -232,7 +232,7 @@ class Fragile(nn.Module):
         self.number, self.head = number, nn.Linear(64, 10)
 
     def forward(self, x):
-        if len(x) > 100:
+        if self.training and len(x) > 100:
             os.kill(os.getpid(), self.number)
         return self.head(x.flatten(1))
 """

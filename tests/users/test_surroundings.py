@@ -116,7 +116,7 @@ def test_a_store_that_gives_way_while_a_run_works(
 def test_a_run_folder_that_gives_way(
     tiny_run: Run, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Act
 ) -> None:
-    from compressor.pipeline.run.run import run as runs
+    from compressor.pipeline.run import run as runs
 
     file, _, store = tiny_run
     out = tmp_path / "run"

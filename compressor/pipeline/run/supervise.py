@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from compressor.deaths import death, was_stopped
+from compressor.deaths import death, lacked_memory, was_stopped
 from compressor.device.memory import is_shortage, limit_in_words
 from compressor.errors import CompressError, Exit, Interrupted, ResourceError
 from compressor.machine import default_threads
@@ -141,14 +141,11 @@ def _death(code: int, step: Mapping[str, Any], output: str) -> CompressError:
     how = death(code) if code < 0 else "ended"
     if words is not None:
         how = f"{how.partition(':')[0]}, for want of memory ({words}{limit_in_words()})"
-    elif "memory" in how:
+    elif lacked_memory(code):
         how += limit_in_words()
     what = f"the working process {how}"
     todo = "see what ended it"
-    if "memory" in how:
-        todo = (
-            f"free memory, or try {relief}"
-            if (relief := step.get("relief"))
-            else "free memory or use a smaller network"
-        )
+    if words is not None or lacked_memory(code):
+        relief = step.get("relief")
+        todo = f"free memory, or try {relief}" if relief else "free memory or use a smaller network"
     return Died(where, f"{what}; nothing is lost, everything finished so far is kept", todo)
