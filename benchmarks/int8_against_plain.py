@@ -25,7 +25,7 @@ import compressor
 from compressor.latency import experiment
 from compressor.onnx_graph import operators
 from compressor.pipeline.plan.node import Node
-from compressor.pipeline.plan.prepare import Prepared, Wanted, prepare
+from compressor.pipeline.plan.prepare import Prepared, Request, prepare
 from compressor.problem.batch import only
 from compressor.statistics import ratio_interval
 
@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         compressor.run(arguments.pipeline, out=Path(scratch) / "run", store=arguments.store)
-        prepared = prepare(Wanted(path=arguments.pipeline, store=arguments.store))
+        prepared = prepare(Request(path=arguments.pipeline, store=arguments.store))
         models = {}
         for node in prepared.plan.nodes:
             if node.stage.name == "quantize":

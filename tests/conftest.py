@@ -78,10 +78,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
     folder = tmp_path_factory.mktemp("tiny")
     pipeline, out, store = folder / "tiny.yaml", folder / "run", folder / "store"
     pipeline.write_text(TINY)
-    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.plan.prepare import Request
     from compressor.pipeline.run import run as running
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "run_child", work_here)
-        running.run(Wanted(path=pipeline, store=store), out=out, on_event=lambda event: None)
+        running.run(Request(path=pipeline, store=store), out=out, on_event=lambda event: None)
     return pipeline, out, store

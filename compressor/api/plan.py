@@ -27,6 +27,6 @@ def plan(
     Raises:
         compressor.errors.InputError: the file or the data has mistakes, all of them at once.
     """
-    from compressor.pipeline.plan.prepare import Wanted, prepare
+    from compressor.pipeline.plan.prepare import Request, prepare
 
-    return prepare(Wanted(Path(path), tuple(sets), Path(store) if store else None, device, until, fresh))
+    return prepare(Request(Path(path), tuple(sets), Path(store) if store else None, device, until, fresh))

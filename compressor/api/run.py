@@ -49,8 +49,8 @@ def outcome(
 
     on_event: is told what happens. command: what was typed, for the sentence after Ctrl-C.
     """
-    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.plan.prepare import Request
     from compressor.pipeline.run.run import run as conduct
 
-    wanted = Wanted(Path(path), tuple(sets), Path(store) if store else None, device, until, fresh)
-    return conduct(wanted, out=Path(out) if out else None, on_event=on_event, command=command)
+    request = Request(Path(path), tuple(sets), Path(store) if store else None, device, until, fresh)
+    return conduct(request, out=Path(out) if out else None, on_event=on_event, command=command)

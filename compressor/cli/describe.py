@@ -16,7 +16,7 @@ from compressor.errors import InputError, meant
 from compressor.stages import HIDDEN, STAGES, WRITTEN
 
 if TYPE_CHECKING:
-    from compressor.pipeline.file.fields import Row
+    from compressor.pipeline.file.fields import FieldRow
     from compressor.stages.base import AnyStage
 
 
@@ -96,7 +96,7 @@ def _one_stage(stage: AnyStage) -> list[RenderableType]:
     return [Text("\n").join(head), field_table(of_stage(stage))]
 
 
-def field_table(fields: list[Row]) -> Table:
+def field_table(fields: list[FieldRow]) -> Table:
     """Fields as a table for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     table.add_column("field", no_wrap=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from compressor.cli.describe import summary, takes
 from compressor.pipeline.file.budget import Bounds, MetricBounds
-from compressor.pipeline.file.fields import Row, of_stage, rows
+from compressor.pipeline.file.fields import FieldRow, of_stage, rows
 from compressor.pipeline.file.schema import DECIDE
 from compressor.pipeline.file.spec import PipelineFile
 from compressor.report.judgement.measures import MEASURES
@@ -81,7 +81,7 @@ def _budget() -> Iterator[str]:
     yield f"| `decide` | `interval` (default) or `point`. {_cell(str(DECIDE['description']))} |"
 
 
-def _table(fields: list[Row]) -> Iterator[str]:
+def _table(fields: list[FieldRow]) -> Iterator[str]:
     yield "| field | type | default | meaning |\n|---|---|---|---|"
     for row in fields:
         default = row.default if row.default in ("", "required") else f"`{row.default}`"

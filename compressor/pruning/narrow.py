@@ -23,7 +23,7 @@ _ROUNDS = 6
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Target:
     """What to keep of which resource, in widths that are multiples of what. where: the step, for messages."""
 
     resource: Resource
@@ -48,7 +48,7 @@ class Narrowed:
 
 
 def narrow(
-    model: nn.Module, input_shape: Sequence[int], wanted: Wanted, axes: Mapping[Axis, Tensor] | None = None
+    model: nn.Module, input_shape: Sequence[int], wanted: Target, axes: Mapping[Axis, Tensor] | None = None
 ) -> Narrowed:
     """A narrower copy of the model in eval mode. axes: importance of channels (`importance.of_axes`); without it all
     count alike, and the result does not depend on the weights.
@@ -193,7 +193,7 @@ def _choose(search: widths.Search, share: float, scores: Sequence[Sequence[float
         raise widths.OutOfReachError(reach.below and reach.below / scale, reach.above / scale) from reach
 
 
-def _out_of_reach(wanted: Wanted, below: float | None, above: float) -> InputError:
+def _out_of_reach(wanted: Target, below: float | None, above: float) -> InputError:
     """What was asked for, and the nearest that can be had."""
     where = f"{wanted.where}.keep.{wanted.resource}"
     rounded = f"in multiples of {wanted.round_to} " if wanted.round_to > 1 else ""

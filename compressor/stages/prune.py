@@ -66,7 +66,7 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     outputs, input_shape = starting.sizes(context)
     gradients = _gradients(model, context) if spec.importance == "taylor" else None
     axes = importance.of_axes(model, spec.importance, gradients)
-    pruned = narrow.narrow(model, input_shape, _wanted(spec, context), axes)
+    pruned = narrow.narrow(model, input_shape, _target(spec, context), axes)
     for line in _words(pruned, spec):
         context.progress.say(line)
     loss = learning.objective(spec, inputs["teacher"].folder if "teacher" in inputs else None, context)
@@ -93,17 +93,17 @@ def untrained(spec: PruneSpec, networks: Mapping[str, nn.Module], context: Conte
     if spec.importance == "bn" and not importance.of_axes(model, "bn"):
         where = f"steps.{context.step}.importance"
         raise InputError(where, "'bn' reads batch norms, and the network has none", "choose l1, l2 or taylor")
-    return narrow.narrow(model, starting.sizes(context)[1], _wanted(spec, context)).model
+    return narrow.narrow(model, starting.sizes(context)[1], _target(spec, context)).model
 
 
-def _wanted(spec: PruneSpec, context: Context) -> narrow.Wanted:
+def _target(spec: PruneSpec, context: Context) -> narrow.Target:
     from compressor.pruning import narrow
 
     where = f"steps.{context.step}"
     if spec.keep.macs is not None:
-        return narrow.Wanted("macs", spec.keep.macs, spec.round_to, where)
+        return narrow.Target("macs", spec.keep.macs, spec.round_to, where)
     assert spec.keep.params is not None
-    return narrow.Wanted("params", spec.keep.params, spec.round_to, where)
+    return narrow.Target("params", spec.keep.params, spec.round_to, where)
 
 
 def _gradients(model: nn.Module, context: Context) -> Mapping[str, Tensor]:

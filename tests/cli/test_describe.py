@@ -83,7 +83,7 @@ def test_rows_of_a_spec() -> None:
     rows = {row.name: row for row in fields.rows(toy_stages.Make, roles=("from", "teacher"))}
     assert next(iter(rows)) in ("from", "teacher")
     assert rows["from"].type == "an earlier step"
-    assert rows["temperature"] == fields.Row("temperature", "a number above 0 and at most 100", "4.0", "Softens.")
+    assert rows["temperature"] == fields.FieldRow("temperature", "a number above 0 and at most 100", "4.0", "Softens.")
     assert rows["optimizer"].type == '"sgd" or "adamw"'
     assert rows["model.name"].default == fields.REQUIRED
     assert rows["model.widths"].type == "a list of at least 1, each a whole number from 1 to 4096"

@@ -93,11 +93,11 @@ def test_what_a_smoke_run_told_becomes_an_estimate(monkeypatch: pytest.MonkeyPat
 
     told: list[dict[str, Any]] = []
 
-    def run(wanted: Any, out: Path, on_event: Any, command: str) -> None:
-        assert (wanted.smoke, wanted.store.parent, out.parent, command) == (True, out.parent, out.parent, "smoke x")
-        (wanted.store / "below").mkdir(parents=True)
-        (wanted.store / "a").write_bytes(b"1234567")
-        (wanted.store / "below" / "b").write_bytes(b"123")
+    def run(request: Any, out: Path, on_event: Any, command: str) -> None:
+        assert (request.smoke, request.store.parent, out.parent, command) == (True, out.parent, out.parent, "smoke x")
+        (request.store / "below").mkdir(parents=True)
+        (request.store / "a").write_bytes(b"1234567")
+        (request.store / "below" / "b").write_bytes(b"123")
         on_event({"event": "sizes", "sizes": {"train": 1000, "validation": 100, "test": 200}})
         for node, seconds in (("net", 1.0), ("net.evaluation", 2.0), ("other.evaluation", 1.0)):
             on_event({"event": "done", "node": node, "seconds": seconds})
@@ -109,7 +109,7 @@ def test_what_a_smoke_run_told_becomes_an_estimate(monkeypatch: pytest.MonkeyPat
     nodes = [SimpleNamespace(name=NodeName(*name), spec=specs[name[1]]) for name in names]
     clock = iter([100.0, 110.0, 110.02, 107.5])  # begun, two events of progress, ended
     monkeypatch.setattr(estimate, "run", run)
-    monkeypatch.setattr(estimate, "prepare", lambda wanted: SimpleNamespace(plan=SimpleNamespace(nodes=nodes)))
+    monkeypatch.setattr(estimate, "prepare", lambda request: SimpleNamespace(plan=SimpleNamespace(nodes=nodes)))
     monkeypatch.setattr(estimate.spec, "load", lambda path, sets: SimpleNamespace(steps={}))
     monkeypatch.setattr(estimate, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     found = estimate.smoke(Path("x.yaml"), (), "cpu", told.append, "smoke x")

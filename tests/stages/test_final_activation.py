@@ -44,7 +44,7 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The run's folder for a head: `raw` and `asked` (softmax: true) exported, and `int8` with `softmax: true` ships."""
-    from compressor.pipeline.plan.prepare import Wanted
+    from compressor.pipeline.plan.prepare import Request
     from compressor.pipeline.run import run as running
     from tests.conftest import work_here
 
@@ -67,7 +67,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(running, "run_child", work_here)
             running.run(
-                Wanted(path=path, store=base / "store"), out=base / (head or "none") / "out", on_event=lambda _: None
+                Request(path=path, store=base / "store"), out=base / (head or "none") / "out", on_event=lambda _: None
             )
         made[head] = base / (head or "none") / "out"
         return made[head]
@@ -174,10 +174,10 @@ def test_expect_takes_no_second_softmax(tmp_path: Path) -> None:
         {"model": {"factory": "a:b"}, "expect": {"accuracy": {"min": 0}, "loss": {"max": 99}}}
     )
     plain = toy_model(seed=5).eval()
-    wanted = load._expected(spec, plain, toy_context(tmp_path))
+    request = load._expected(spec, plain, toy_context(tmp_path))
     for head in (nn.Softmax(1), nn.LogSoftmax(1), nn.Sigmoid()):
         assert load._expected(spec, nn.Sequential(plain, head), toy_context(tmp_path)) == pytest.approx(
-            wanted, rel=1e-4
+            request, rel=1e-4
         )
 
 

@@ -82,7 +82,7 @@ def narrowed(model: nn.Module, share: float) -> float:
             one(torch.zeros(1, 1, 8, 8))
         return counter.get_total_flops()
 
-    slim = narrow.narrow(model, (1, 8, 8), narrow.Wanted("macs", share, 1, "steps.slim"))
+    slim = narrow.narrow(model, (1, 8, 8), narrow.Target("macs", share, 1, "steps.slim"))
     assert slim.kept["macs"] == counted(slim.model) / counted(model)
     return slim.kept["macs"]
 

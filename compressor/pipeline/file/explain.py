@@ -14,7 +14,7 @@ from compressor.device.refused import Unfit
 from compressor.errors import InputError, closest, meant
 from compressor.pipeline.file.document import Document, Mistake, dotted
 from compressor.pipeline.file.locate import LENGTHS, Located, locate, worth_telling
-from compressor.pipeline.file.words import Node, choices, quote, wanted
+from compressor.pipeline.file.words import Schema, accepted, choices, quote
 from compressor.strict import Place, as_written
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -64,7 +64,7 @@ def _strict(kind: type[BaseModel]) -> SchemaValidator:
 
 
 @cache
-def json_schema(kind: type[BaseModel]) -> Node:
+def json_schema(kind: type[BaseModel]) -> Schema:
     """The JSON Schema of a specification, with the names that a file uses."""
     return kind.model_json_schema(by_alias=True)
 
@@ -81,14 +81,14 @@ class _View:
     def mistake(self, path: Place, what: str, todo: str) -> Mistake:
         return self.document.mistake((*self.place, *path), what, todo)
 
-    def schema(self, path: Place) -> Node:
+    def schema(self, path: Place) -> Schema:
         """What the field at a path accepts; alternatives are joined."""
         root = json_schema(self.kind)
         nodes = list(_descend(root, root, path))
         return nodes[0] if len(nodes) == 1 else {"anyOf": nodes}
 
     def words(self, path: Place, *, ranges: bool = True) -> str:
-        return wanted(self.schema(path), json_schema(self.kind), ranges=ranges)
+        return accepted(self.schema(path), json_schema(self.kind), ranges=ranges)
 
     def fields(self, path: Place) -> list[str]:
         """Names that the mapping at a path may hold."""
@@ -96,7 +96,7 @@ class _View:
         return [name for choice in choices(self.schema(path), root) for name in choice.get("properties", ())]
 
 
-def _descend(node: Node, root: Node, path: Place) -> Iterator[Node]:
+def _descend(node: Schema, root: Schema, path: Place) -> Iterator[Schema]:
     """Every schema that the data at a path may be checked against."""
     if not path:
         yield node
@@ -178,7 +178,7 @@ def _missing(view: _View, path: Place) -> Mistake:
     return view.mistake(path, "is missing", f"add `{path[-1]}: …` ({_meaning(node) or view.words(path)})")
 
 
-def _meaning(node: Node) -> str:
+def _meaning(node: Schema) -> str:
     """A field's description, to be put into a sentence."""
     text = str(node.get("description", "")).rstrip(".")
     return text[:1].lower() + text[1:]
@@ -230,7 +230,7 @@ def _advice(view: _View, path: Place, value: Any) -> str:
     return f"give {words} ({meaning})" if meaning and words == view.words(path, ranges=False) else f"give {words}"
 
 
-def _fits_as_item(items: Node, value: Any) -> bool:
+def _fits_as_item(items: Schema, value: Any) -> bool:
     """Whether a bare value would be right as the only item of a list."""
     kinds = {"string": str, "integer": int, "number": int | float}
     return not isinstance(value, bool) and isinstance(value, kinds.get(str(items.get("type")), ()))

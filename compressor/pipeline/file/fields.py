@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from compressor.pipeline.file.explain import json_schema
 from compressor.pipeline.file.roles import written
-from compressor.pipeline.file.words import Node, choices, quote, wanted
+from compressor.pipeline.file.words import Schema, accepted, choices, quote
 from compressor.stages.base import AnyStage
 from compressor.training.settings import TrainingFields
 
@@ -18,7 +18,7 @@ REQUIRED = "required"
 
 
 @dataclass(frozen=True)
-class Row:
+class FieldRow:
     """One field. `name` is dotted where it lies in another; `default` is `required` where it must be given."""
 
     name: str
@@ -27,7 +27,7 @@ class Row:
     meaning: str
 
 
-def rows(kind: type[BaseModel], *, training: bool = True, roles: Collection[str] = ()) -> list[Row]:
+def rows(kind: type[BaseModel], *, training: bool = True, roles: Collection[str] = ()) -> list[FieldRow]:
     """The fields of a specification: the steps it names, then its own, those of training, and the seed.
 
     training: whether to give the fields that every training stage has, too. roles: fields that name a step.
@@ -44,17 +44,17 @@ def rows(kind: type[BaseModel], *, training: bool = True, roles: Collection[str]
     return [replace(row, type="an earlier step") if row.name in roles else row for row in found]
 
 
-def of_stage(stage: AnyStage, *, training: bool = True) -> list[Row]:
+def of_stage(stage: AnyStage, *, training: bool = True) -> list[FieldRow]:
     """The fields of all forms of a stage, those that they share first and the seed last."""
     named = [role for role in stage.takes if any(role in written(form) for form in stage.specs)]
-    found: dict[str, Row] = {}
+    found: dict[str, FieldRow] = {}
     for form in dict.fromkeys((stage.spec, *stage.specs)):
         for row in rows(form, training=training, roles=named):
             found.setdefault(row.name, row)
     return sorted(found.values(), key=lambda row: row.name == "seed")
 
 
-def _rows(name: str, node: Node, owner: Node, root: Node, default: str | None = None) -> Iterator[Row]:
+def _rows(name: str, node: Schema, owner: Schema, root: Schema, default: str | None = None) -> Iterator[FieldRow]:
     needed = (*owner.get("required", ()), *owner.get("then", {}).get("required", ()))
     if name.split(".")[-1].removesuffix("[]") in needed:
         default = REQUIRED
@@ -63,9 +63,9 @@ def _rows(name: str, node: Node, owner: Node, root: Node, default: str | None = 
     meaning = str(node.get("description", ""))
     options = choices(node, root)
     nullable = default not in ("", REQUIRED) and {"type": "null"} in node.get("anyOf", ())
-    yield Row(
+    yield FieldRow(
         name,
-        wanted(node, root) + (", or null" if nullable else ""),
+        accepted(node, root) + (", or null" if nullable else ""),
         default,
         meaning or str(options[0].get("description", "")).split("\n")[0],
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Node = Mapping[str, Any]
+Schema = Mapping[str, Any]
 
 _PATTERNS = {
     r"^[a-z0-9-]+$": "text of a-z, 0-9 and -",
@@ -31,14 +31,14 @@ def listing(names: Iterable[Any]) -> str:
     return ", ".join(quote(name) for name in names)
 
 
-def resolve(node: Node, root: Node) -> Node:
+def resolve(node: Schema, root: Schema) -> Schema:
     """The schema behind a reference; other schemas as they are."""
     while "$ref" in node:
         node = root["$defs"][str(node["$ref"]).rsplit("/", 1)[-1]]
     return node
 
 
-def choices(node: Node, root: Node) -> list[Node]:
+def choices(node: Schema, root: Schema) -> list[Schema]:
     """The alternatives of a schema without null, references followed; a schema without alternatives is its only one."""
     node = resolve(node, root)
     parts = node.get("anyOf") or node.get("oneOf")
@@ -48,7 +48,7 @@ def choices(node: Node, root: Node) -> list[Node]:
     return [choice for choice in found if choice.get("type") != "null"] or [node]
 
 
-def wanted(node: Node, root: Node, *, ranges: bool = True) -> str:
+def accepted(node: Schema, root: Schema, *, ranges: bool = True) -> str:
     """What a schema accepts: `a whole number from 1 to 100`; without ranges, `a whole number`."""
     parts: list[str] = []
     for choice in choices(node, root):
@@ -58,7 +58,7 @@ def wanted(node: Node, root: Node, *, ranges: bool = True) -> str:
     return ", or ".join(parts)
 
 
-def _one(node: Node, root: Node, ranges: bool) -> str:
+def _one(node: Schema, root: Schema, ranges: bool) -> str:
     if "const" in node:
         return quote(node["const"])
     if "enum" in node:
@@ -79,7 +79,7 @@ def _one(node: Node, root: Node, ranges: bool) -> str:
     return _SCALARS.get(str(kind), "any value")
 
 
-def _range(node: Node) -> str:
+def _range(node: Schema) -> str:
     at_least, at_most = node.get("minimum"), node.get("maximum")
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
     if at_least is not None and at_most is not None:
@@ -102,28 +102,28 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(value)
 
 
-def _array(node: Node, root: Node, ranges: bool) -> str:
+def _array(node: Schema, root: Schema, ranges: bool) -> str:
     if not ranges:
         return "a list"
     items = node.get("items")
     if "prefixItems" in node:
-        parts = list(dict.fromkeys(wanted(item, root) for item in node["prefixItems"]))
+        parts = list(dict.fromkeys(accepted(item, root) for item in node["prefixItems"]))
         return f"a list{_length(node)}, each {parts[0]}" if len(parts) == 1 else f"[{', '.join(parts)}]"
-    return f"a list{_length(node)}, each {wanted(items, root)}" if items else f"a list{_length(node)}"
+    return f"a list{_length(node)}, each {accepted(items, root)}" if items else f"a list{_length(node)}"
 
 
-def _length(node: Node) -> str:
+def _length(node: Schema) -> str:
     least, most = node.get("minItems", 0), node.get("maxItems")
     if most is not None:
         return f" of {most}" if least == most else f" of {least} to {most}"
     return f" of at least {least}" if least else ""
 
 
-def _object(node: Node, root: Node, ranges: bool) -> str:
+def _object(node: Schema, root: Schema, ranges: bool) -> str:
     names = list(node.get("properties", ()))
     if names:
         return "a mapping with " + ", ".join(f"`{name}`" for name in names)
     values = node.get("additionalProperties")
     if isinstance(values, Mapping) and values:
-        return f"a mapping, each value {wanted(values, root, ranges=ranges)}"
+        return f"a mapping, each value {accepted(values, root, ranges=ranges)}"
     return "a mapping"

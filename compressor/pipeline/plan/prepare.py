@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """What a command line asks for."""
 
     path: Path
@@ -47,7 +47,7 @@ class Wanted:
             words += ["--device", self.device]
         return shlex.join(words + [word for one in self.sets for word in ("--set", one)])
 
-    def request(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The same as JSON, for the child."""
         return {
             "path": str(self.path),
@@ -60,17 +60,17 @@ class Wanted:
         }
 
     @classmethod
-    def of(cls, request: dict[str, Any]) -> Wanted:
-        """The inverse of `request`."""
-        store = Path(request["store"]) if request["store"] else None
-        return cls(**{**request, "path": Path(request["path"]), "sets": tuple(request["sets"]), "store": store})
+    def from_json(cls, given: dict[str, Any]) -> Request:
+        """The inverse of `to_json`."""
+        store = Path(given["store"]) if given["store"] else None
+        return cls(**{**given, "path": Path(given["path"]), "sets": tuple(given["sets"]), "store": store})
 
 
 @dataclass(frozen=True)
 class Prepared:
     """All that a run needs to know before it begins."""
 
-    wanted: Wanted
+    request: Request
     pipeline: Pipeline
     store: Store
     digests: Digests
@@ -91,46 +91,48 @@ class Prepared:
         planning.remember(self.store, self.pipeline, node)
 
 
-def prepare(wanted: Wanted) -> Prepared:
+def prepare(request: Request) -> Prepared:
     """Read the file, look at the data and the store, and plan.
 
     Raises:
         InputError: everything wrong that can be found without torch.
     """
-    pipeline = spec.load(wanted.path, wanted.sets)
-    if wanted.smoke:
+    pipeline = spec.load(request.path, request.sets)
+    if request.smoke:
         steps = {name: one.short() for name, one in pipeline.steps.items()}
         pipeline = pipeline.model_copy(update={"steps": steps})
-    store = Store(wanted.store)
+    store = Store(request.store)
     store.check_place()
     digests = Digests(store.root / "digests")
-    device = resolve_device(wanted.device)
+    device = resolve_device(request.device)
     parts, contents = _read(pipeline, digests)
-    if wanted.smoke:
+    if request.smoke:
         parts = {name: {"smoke": part} for name, part in parts.items()}
     world = World(
         task_parts=parts, device=device, versions=installed, isa=machine.isa_level(), machine=machine.identity(),
         threads=machine.default_threads(), contents=contents.__getitem__, task_libraries=pipeline.task.libraries(),
     )  # fmt: skip
-    made = planning.plan(pipeline, world, store=store, until=wanted.until, fresh=wanted.fresh, command=wanted.command())
+    made = planning.plan(
+        pipeline, world, store=store, until=request.until, fresh=request.fresh, command=request.command()
+    )
     store.rebuild = made.rebuild
-    return Prepared(wanted, pipeline, store, digests, made, device)
+    return Prepared(request, pipeline, store, digests, made, device)
 
 
-def needs_download(wanted: Wanted) -> bool:
+def needs_download(request: Request) -> bool:
     """Whether the file asks for data that is not here yet: `fetch` it in the child, then prepare."""
-    pipeline = spec.load(wanted.path, wanted.sets)
+    pipeline = spec.load(request.path, request.sets)
     return pipeline.task.needs_download(pipeline.base)
 
 
-def fetch(request: dict[str, Any]) -> None:
+def fetch(given: dict[str, Any]) -> None:
     """Download what the file asks for. Imports torchvision: for the child.
 
     Raises:
         InputError: no network, or not the files that were expected.
     """
-    wanted = Wanted.of(request)
-    pipeline = spec.load(wanted.path, wanted.sets)
+    request = Request.from_json(given)
+    pipeline = spec.load(request.path, request.sets)
     if pipeline.task.needs_download(pipeline.base):
         pipeline.task.fetch(pipeline.base)
 

@@ -41,13 +41,13 @@ def main() -> int:
 
 def work(request: dict[str, Any], events: Events) -> None:
     """What the request asks for, in this process. Tests call it without a child."""
-    from compressor.pipeline.plan.prepare import Wanted, fetch, prepare
+    from compressor.pipeline.plan.prepare import Request, fetch, prepare
     from compressor.pipeline.run.execute import Execution
 
     if "fetch" in request:
         fetch(request["fetch"])
         return
-    Execution(prepare(Wanted.of(request)), events).run()
+    Execution(prepare(Request.from_json(request)), events).run()
 
 
 def _die_with(parent: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from compressor import unfinished
 from compressor.pipeline.file import spec
-from compressor.pipeline.plan.prepare import Wanted, prepare
+from compressor.pipeline.plan.prepare import Request, prepare
 from compressor.pipeline.run.pace import Pace
 from compressor.pipeline.run.run import run
 from compressor.pipeline.run.supervise import ChildBug
@@ -70,15 +70,15 @@ def smoke(path: Path, sets: tuple[str, ...], device: str, on_event: OnEvent, com
 
     with unfinished.folder("smoke") as scratch:
         store = scratch / "store"
-        wanted = Wanted(path=path, sets=sets, store=store, device=device, smoke=True)
+        request = Request(path=path, sets=sets, store=store, device=device, smoke=True)
         try:
-            run(wanted, out=scratch / "run", on_event=listen, command=command)
+            run(request, out=scratch / "run", on_event=listen, command=command)
         except ChildBug as bug:
             kept = shutil.copy(scratch / "run" / "log.jsonl", f"{scratch}.log.jsonl")
             bug.todo = f"please report it and attach {kept}"
             raise
         disk = sum(one.stat().st_size for one in store.rglob("*") if one.is_file())
-        nodes = prepare(wanted).plan.nodes
+        nodes = prepare(request).plan.nodes
     steps = spec.load(path, sets).steps
     sizes["models"] = sum(bool(node.name.step and node.name.part) for node in nodes)
     lines = tuple(

@@ -55,7 +55,7 @@ class Execution:
         if self._task is None:
             prepared = self._prepared
             self._task = self._pipeline.task.make(
-                self._pipeline.base, smoke=prepared.wanted.smoke,
+                self._pipeline.base, smoke=prepared.request.smoke,
                 declared=prepared.declared(), digests=prepared.digests, cache=prepared.store.root / "digests",
             )  # fmt: skip
             self._events.send("sizes", sizes=dict(self._task.facts.sizes))
@@ -68,8 +68,8 @@ class Execution:
         return self._task
 
     def _step(self, node: Node) -> None:
-        key, wanted = node.key, self._prepared.wanted.fresh
-        fresh = node.why == DAMAGED or (wanted is not None and key == self._prepared.plan.node(wanted).key)
+        key, asked = node.key, self._prepared.request.fresh
+        fresh = node.why == DAMAGED or (asked is not None and key == self._prepared.plan.node(asked).key)
         needs = self._prepared.plan.keys
         with self._store.hold(key, waiting=lambda text: self._events.send("waiting", text=text), needs=needs):
             if fresh:
@@ -111,7 +111,7 @@ class Execution:
             self._not_for_memory(problem, node)
             if isinstance(problem, SystemExit) and problem.code == int(Exit.INTERRUPTED):
                 raise
-            if not user_code.place(problem):
+            if not user_code.code_line(problem):
                 raise
             what = f"the network's own code failed{user_code.failed(problem)}"
             todo = "mend it and run again; the steps before it are kept"
@@ -131,7 +131,7 @@ class Execution:
         return Context(
             task=self.task, seed=node.seed, device=self._prepared.device, folder=folder,
             work=work, progress=StepProgress(self._events, node.name), step=node.name,
-            base=pipeline.base, opset=pipeline.onnx.opset, smoke=self._prepared.wanted.smoke,
+            base=pipeline.base, opset=pipeline.onnx.opset, smoke=self._prepared.request.smoke,
             pipeline={"name": pipeline.name, "sha256": pipeline.sha256, "step_key": node.key},
         )  # fmt: skip
 

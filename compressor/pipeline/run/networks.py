@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compressor.device.memory import short_of_memory
 from compressor.errors import CompressError, InputError, ResourceError
-from compressor.pipeline.run.user_code import failed, place
+from compressor.pipeline.run.user_code import code_line, failed
 from compressor.problem.batch import Tensors, rows
 from compressor.stages.base import TrainingSpec
 
@@ -180,7 +180,7 @@ def _at(node: Node) -> Iterator[None]:
         raise
     except Exception as problem:
         _not_for_memory(problem, node)
-        if not place(problem):
+        if not code_line(problem):
             raise
         what = f"the network fails when some samples are sent through it{failed(problem)}"
         raise InputError(_place(node), what, "mend its `forward`, or choose another network") from problem

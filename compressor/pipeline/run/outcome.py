@@ -76,7 +76,7 @@ def _facts(
         baseline=pipeline.baseline if pipeline.baseline in made else None,
         ship=pipeline.ship if pipeline.ship in made else None,
         budget=[]
-        if prepared.wanted.until
+        if prepared.request.until
         else [{"measure": one.measure, one.kind: one.value} for one in pipeline.budget],
         decide=pipeline.decide,
         latency=timed.folder if timed else None,
@@ -121,17 +121,17 @@ def _task(prepared: Prepared, artifacts: Mapping[str, Artifact]) -> dict[str, An
 
 
 def _changed(prepared: Prepared) -> list[str]:
-    sets = prepared.wanted.sets
+    sets = prepared.request.sets
     return [f"this is not the file as it stands: the command line set {', '.join(sets)}"] if sets else []
 
 
 def _reproduce(prepared: Prepared, *, bundle: bool) -> list[str]:
     """The variables to set, the run as it was asked for, and the check of what it shipped."""
-    wanted, pipeline = prepared.wanted, prepared.pipeline
+    request, pipeline = prepared.request, prepared.pipeline
     names = sorted({*pipeline.task.variables(), *re.findall(r"\$\{(\w+)\}", pipeline.text)})
-    sets = [word for one in wanted.sets for word in ("--set", one)]
-    until = ["--until", wanted.until] if wanted.until else []
-    path = wanted.path.name if wanted.path.is_absolute() else str(wanted.path)
+    sets = [word for one in request.sets for word in ("--set", one)]
+    until = ["--until", request.until] if request.until else []
+    path = request.path.name if request.path.is_absolute() else str(request.path)
     return [
         *(f"export {name}=…" for name in names),
         shlex.join(["compress", "run", path, *until, *sets, "--device", prepared.device]),

@@ -14,7 +14,7 @@ from typing import Any
 
 from compressor.errors import CompressError, Exit, InputError, Interrupted
 from compressor.pipeline.file import spec
-from compressor.pipeline.plan.prepare import Prepared, Wanted, located, needs_download, prepare
+from compressor.pipeline.plan.prepare import Prepared, Request, located, needs_download, prepare
 from compressor.pipeline.run.outcome import collect
 from compressor.pipeline.run.run_folder import RunFolder
 from compressor.pipeline.run.supervise import ChildBug, Died, run_child
@@ -69,24 +69,24 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
-def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "") -> Outcome:
+def run(request: Request, *, out: Path | None, on_event: OnEvent, command: str = "") -> Outcome:
     """Run a pipeline and leave report, pages and bundle in its run folder.
 
     Raises:
         CompressError: of the kind that decides the exit code; what was finished is kept in the store.
     """
     try:
-        if needs_download(wanted):
+        if needs_download(request):
             on_event({"event": "say", "node": "", "text": "downloading the data that the file asks for"})
-            run_child({"fetch": wanted.request()}, on_event)
-        prepared = prepare(wanted)
+            run_child({"fetch": request.to_json()}, on_event)
+        prepared = prepare(request)
     except CompressError:
-        name = spec.name_in(wanted.path, wanted.sets)
+        name = spec.name_in(request.path, request.sets)
         if shown := out or (Path("runs") / name if name else None):
             RunFolder(shown).give_up()
         raise
     except KeyboardInterrupt:
-        raise Interrupted("", "interrupted before anything ran", _goes_on(wanted, command)) from None
+        raise Interrupted("", "interrupted before anything ran", _goes_on(request, command)) from None
     prepared.store.sweep()
     sweep_folders()
     folder = RunFolder(out or Path("runs") / prepared.pipeline.name)
@@ -101,7 +101,7 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
 
     try:
         if waiting:
-            run_child(wanted.request(), listen)
+            run_child(request.to_json(), listen)
         else:
             log.open(folder.begin(prepared))
             for node in prepared.plan.nodes:
@@ -111,27 +111,27 @@ def run(wanted: Wanted, *, out: Path | None, on_event: OnEvent, command: str = "
         page = str(folder.path / "report.html")
         log({"event": "verdict", "state": report.verdict.state, "exit_code": report.exit_code, "report": page})
     except CompressError as error:
-        raise _told(error, prepared, folder, log, command) from error
+        raise _completed(error, prepared, folder, log, command) from error
     except KeyboardInterrupt:
         stopped = Interrupted("", "interrupted; everything finished so far is kept")
-        raise _told(stopped, prepared, folder, log, command) from None
+        raise _completed(stopped, prepared, folder, log, command) from None
     except Exception as problem:
         if isinstance(problem, BrokenPipeError) or foreseen(problem, folder.path):
             raise
         bug = ChildBug(f"{type(problem).__name__}: {problem}", traceback.format_exc())
-        raise _told(bug, prepared, folder, log, command) from problem
+        raise _completed(bug, prepared, folder, log, command) from problem
     return Outcome(report, folder.path)
 
 
-def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log, command: str) -> CompressError:
+def _completed(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log, command: str) -> CompressError:
     """The error with what only the run knows: the command that goes on, the log of a bug."""
     folder.give_up(leave_nothing=isinstance(error, InputError))
     if isinstance(error, InputError):
         located(error, prepared.pipeline)
     if isinstance(error, Interrupted):
-        error.todo = _goes_on(prepared.wanted, command)
+        error.todo = _goes_on(prepared.request, command)
     if isinstance(error, Died):
-        error.todo = f"{error.todo}, then {_goes_on(prepared.wanted, command)}"
+        error.todo = f"{error.todo}, then {_goes_on(prepared.request, command)}"
     if isinstance(error, ChildBug):
         path = folder.path / "log.jsonl"
         log.open(folder.begin(prepared) if not path.parent.is_dir() else path)
@@ -139,9 +139,9 @@ def _told(error: CompressError, prepared: Prepared, folder: RunFolder, log: Log,
         error.what = f"a bug of ours: {error.what}"
         error.todo = f"please report it and attach {path}"
     if error.exit_code is Exit.INTEGRITY and not error.todo:
-        error.todo = f"build it again with: compress run {prepared.wanted.path} --fresh STEP"
+        error.todo = f"build it again with: compress run {prepared.request.path} --fresh STEP"
     return error
 
 
-def _goes_on(wanted: Wanted, command: str) -> str:
-    return f"go on with: {command or wanted.command()}"
+def _goes_on(request: Request, command: str) -> str:
+    return f"go on with: {command or request.command()}"

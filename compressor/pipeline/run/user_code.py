@@ -10,7 +10,7 @@ OURS = Path(__file__).resolve().parents[2]
 NOT_THEIRS = (OURS, *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")))
 
 
-def place(problem: BaseException) -> str:
+def code_line(problem: BaseException) -> str:
     """` at nets.py, line 24`: the last line of the user's own code that it came through, where there is one."""
     for frame in reversed(traceback.extract_tb(problem.__traceback__)):
         file = Path(frame.filename).resolve()
@@ -21,4 +21,4 @@ def place(problem: BaseException) -> str:
 
 def failed(problem: BaseException) -> str:
     """` at nets.py, line 24 (ValueError: not for training)`: where, where that is known, and its first line."""
-    return f"{place(problem)} ({type(problem).__name__}: {(str(problem).strip().splitlines() or ['no words'])[0]})"
+    return f"{code_line(problem)} ({type(problem).__name__}: {(str(problem).strip().splitlines() or ['no words'])[0]})"
