@@ -22,6 +22,8 @@ _ROLES = {
     role: re.compile(rf"\d*[\W_]*(?:{_THINGS}[\W_]*)?(?:{words})[\W_]*{_THINGS}?[\W_]*\d*")
     for role, words in _WORDS.items()
 }
+_SHORT = {"train": ("tr",), "test": ("te", "ts"), "validation": ("va", "vl")}
+"""Said only by a folder that holds nothing else: among others they may be classes, languages say."""
 _TRAINING = re.compile("training|train|trn")
 _COUNTERPARTS = {"test": ("test", "testing", "tst"), "validation": ("val", "valid", "validation", "dev", "eval")}
 _SETS = {"train": "a training set", "test": "a test set"}
@@ -55,6 +57,9 @@ def find(folder: Path, names: Sequence[str], test: float | str | None, classes: 
     """
     plain = _by_role(names)
     roles = plain if any(plain.values()) else _paired(names)
+    short = {role: [name for name in sorted(names) if name.casefold() in words] for role, words in _SHORT.items()}
+    if short["train"] and len(names) > 1 and sum(map(len, short.values())) == len(names):
+        roles = plain = short
     if isinstance(test, str):
         return _named(folder, names, roles["train"], test)
     taken = [name for role in roles.values() for name in role]

@@ -191,8 +191,9 @@ def _select(held: Any, key: str | None, where: str, say: Say) -> dict[str, Any]:
             what = f"it holds weights at {' and '.join(others)}"
             raise InputError(where, what, f"name the place with `key`, such as `key: {others[0]}`")
         found = ", ".join(map(str, list(held)[:8])) or "nothing"
-        if "param_groups" in held or (held and all(_OPTIMIZER.search(str(name)) for name in held)):
-            what = f"it holds what an optimizer keeps and no network ({found})"
+        if "param_groups" in held or not _holds_numbers(held):
+            optimizer = "param_groups" in held or any(_OPTIMIZER.search(str(name)) for name in held)
+            what = f"it holds {'what an optimizer keeps and no' if optimizer else 'no weights of a'} network ({found})"
             raise InputError(where, what, "name the file that the network's state_dict() was saved to")
         what = f"there are no weights at the usual places; it holds {found}"
         raise InputError(where, what, "name the place with `key`")
@@ -239,6 +240,15 @@ def _places(held: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if usual:
             found[str(name)] = _tensors(deeper[usual[0]])
     return found
+
+
+def _holds_numbers(held: Any) -> bool:
+    """Whether there are tensors that could be weights anywhere in it, but for what an optimizer keeps."""
+    if isinstance(held, Mapping):
+        return any(_holds_numbers(one) for name, one in held.items() if not _OPTIMIZER.search(str(name)))
+    if isinstance(held, list | tuple):
+        return any(map(_holds_numbers, held))
+    return isinstance(held, Tensor) and held.dim() > 0
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -203,10 +203,27 @@ def _mixing(model: nn.Module, call: Call, effect: str) -> tuple[str, str]:
         if getattr(module, "track_running_stats", True) is False or getattr(module, "running_mean", 0) is None:
             todo = "leave out `track_running_stats=False`, or use a norm within each sample, such as `nn.GroupNorm`"
         elif call.kind.startswith(("BatchNorm", "SyncBatchNorm")):
-            todo = "leave it in eval mode: no `.train()` in `forward`"
+            todo = _staying(model, call.module) or "leave it in eval mode: no `.train()` in `forward`"
         else:
             todo = "pass `training=self.training`, with running statistics"
         return company.normalising(where, " in eval mode too", effect), todo
     if "softmax" in call.function:
         return company.softmax(call.words(), effect), f"{company.OVER_CLASSES} (dim=1)"
     return company.mixing(call.words(), effect), company.WITHIN
+
+
+def _staying(model: nn.Module, name: str) -> str | None:
+    """What to do where a module is in training mode right after `model.eval()`: a `train` or `eval` of the network's
+    own, in the module or around it, keeps it there. None where it is not."""
+    model.eval()
+    modules, parts = dict(model.named_modules()), name.split(".")
+    if name not in modules or not modules[name].training:
+        return None
+    for place in (".".join(parts[:count]) for count in range(len(parts) + 1)):
+        for method in ("train", "eval"):
+            kind = type(modules[place])
+            if getattr(kind, method) is not getattr(nn.Module, method) or method in vars(modules[place]):
+                whose = f"`{kind.__name__}.{method}`" + (f" (of `{place}`)" if place else "")
+                passing = "super().train(mode)" if method == "train" else "super().eval()"
+                return f"let {whose} put it into eval mode: `return {passing}`, with nothing that turns it back"
+    return None

@@ -75,6 +75,15 @@ def test_parts_of_sets_are_no_classes(names: list[str]) -> None:
     assert find(HERE, names, None, names) is None
 
 
+def test_two_letters_are_splits_where_there_is_nothing_else() -> None:
+    assert find(HERE, ["tr", "te"], None, None) == Splits(HERE / "tr", HERE / "te", ())
+    assert find(HERE, ["TR", "va", "TS"], None, None) == Splits(HERE / "TR", HERE / "TS", ("va",))
+    assert "write data: {folder: …, test: va} to test on va/" in refusal(["tr", "va"])
+    assert find(HERE, ["tr", "te"], None, ["te", "tr"]) is None
+    assert find(HERE, ["de", "te", "tr"], None, None) is None
+    assert find(HERE, ["te", "ts"], None, None) is None
+
+
 def test_folders_of_other_names_are_classes() -> None:
     assert find(HERE, ["cat", "dog", "tester"], None, None) is None
 

@@ -472,7 +472,17 @@ def test_loading_of_the_networks_own_that_raises_is_told() -> None:
 
 def test_what_an_optimizer_keeps_is_no_network(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(toy_model().parameters(), 0.1, momentum=0.9)
-    for held in (optimizer.state_dict(), {"optimizer": optimizer.state_dict(), "lr_scheduler": {"last_epoch": 3}}):
+    optimizer.step()
+    kept = {"optimizer": optimizer.state_dict()}
+    for held in (
+        optimizer.state_dict(),
+        {**kept, "lr_scheduler": {"last_epoch": 3}},
+        {**kept, "epoch": 5},
+        {**kept, "epoch": 5, "best": torch.tensor(0.9), "args": {"lr": [0.1]}},
+    ):
         torch.save(held, tmp_path / "w.pt")
         with pytest.raises(InputError, match=r"it holds what an optimizer keeps and no network"):
             checkpoints.read(tmp_path / "w.pt")
+    torch.save({"epoch": 5, "loss": 0.3}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"it holds no weights of a network \(epoch, loss\)"):
+        checkpoints.read(tmp_path / "w.pt")

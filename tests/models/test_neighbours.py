@@ -71,3 +71,45 @@ def test_answers_beside_an_infinite_one_are_compared() -> None:
     neighbours.check(Masked(mixing=False), FEW)
     with pytest.raises(InputError, match=r"`mean` .*mixes the samples of a batch"):
         neighbours.check(Masked(mixing=True), FEW)
+
+
+class Stubborn(nn.Module):
+    """Stays in training mode, whatever it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def train(self, mode: bool = True) -> Stubborn:
+        return super().train(True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.norm(x)
+        return found
+
+
+class Turning(nn.Module):
+    """Turns to training mode while it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.norm.train()
+        found: Tensor = self.norm(x)
+        self.norm.eval()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (Stubborn(), r"let `Stubborn\.train` put it into eval mode: `return super\(\)\.train\(mode\)`"),
+        (nn.Sequential(nn.Linear(4, 4), Stubborn()), r"let `Stubborn\.train` \(of `1`\) put it into eval mode"),
+        (Turning(), r"leave it in eval mode: no `\.train\(\)` in `forward`"),
+    ],
+)
+def test_what_keeps_a_norm_in_training_mode_is_named(network: nn.Module, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        neighbours.check(network.eval(), FEW)
