@@ -57,6 +57,18 @@ class ForKey:
     files: Mapping[str, str]
 
 
+class Later:
+    """Marks a field of a step that came after results were made without it: at its default it is not in the key, so
+    that those stay valid."""
+
+
+def left_out(settings: BaseModel) -> set[str]:
+    """The fields, as a file names them, that came later and are at their default."""
+    fields = type(settings).model_fields.items()
+    later = ((name, info) for name, info in fields if Later in info.metadata)
+    return {info.alias or name for name, info in later if getattr(settings, name) == info.get_default()}
+
+
 class Read(str):
     """Text that names what a step reads beside its inputs: wherever it stands, its contents count in the step's key.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from compressor.distillation.method import Method
 from compressor.distillation.methods import METHODS, USUAL, AnyMethod
 from compressor.errors import InputError
 from compressor.problem.context import Context
-from compressor.strict import Idle
+from compressor.strict import Idle, Later
 from compressor.training.settings import TrainingFields
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TeacherFields(TrainingFields):
 class MethodFields(TeacherFields):
     """How a step trains that may choose how it learns from a teacher."""
 
-    method: AnyMethod = Field(
+    method: Annotated[AnyMethod, Later] = Field(
         METHODS[USUAL](name=USUAL), description="How the student's answers are compared with the teacher's."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
@@ -15,6 +15,7 @@ from compressor.pipeline.plan.identity import World
 from compressor.pipeline.plan.plan import Plan, plan, remember
 from compressor.stages.base import EveryPart, NetworkSpec, PartOf, SettledSpec, Stage, StageSpec, TakenOver
 from compressor.store.artifact import Artifact
+from compressor.strict import Later
 
 MODEL, ONNX = frozenset({"model"}), frozenset({"onnx"})
 
@@ -393,6 +394,16 @@ def test_settings_are_compared_one_by_one(ran):
     assert told["edge"].startswith("run softmax false -> true, after")
     other = digits(teacher=FinetuneSpec(model="resnet56"))
     assert story(planned(other, ran))["teacher"] == "run model resnet20 -> resnet56"
+
+
+def test_a_field_that_came_later_leaves_older_results_as_they_are(ran):
+    class Learning(DistillSpec):
+        method: Annotated[str, Later] = "hinton"
+
+    plain = digits(student=Learning(teacher="teacher", model="resnet8"))
+    assert set(story(planned(plain, ran)).values()) == {"reuse"}
+    other = digits(student=Learning(teacher="teacher", model="resnet8", method="dkd"))
+    assert story(planned(other, ran))["student"] == "run method none -> dkd"
 
 
 def test_another_stage_is_the_whole_reason(ran):

@@ -10,7 +10,7 @@ from compressor.models import names
 from compressor.pipeline.file.document import dotted
 from compressor.stages.base import AnyStage, StageSpec
 from compressor.store.artifact import KINDS
-from compressor.strict import FilePath, ForKey, Place
+from compressor.strict import FilePath, ForKey, Place, left_out
 
 Versions = Callable[[str], str]
 Contents = Callable[[str], Mapping[Place, str]]
@@ -56,7 +56,7 @@ def settings(spec: StageSpec, roles: frozenset[str], contents: Mapping[Place, st
     fields = [place[-1] for place in code]
     for place, found in code.items():
         made[str(place[-1]) if fields.count(place[-1]) == 1 else dotted(place)] = found
-    return {name: value for name, value in made.items() if name not in roles}
+    return {name: value for name, value in made.items() if name not in roles | left_out(spec)}
 
 
 def identity(

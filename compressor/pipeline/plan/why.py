@@ -44,6 +44,7 @@ def reasons(old: Mapping[str, Any], new: Mapping[str, Any], sources: Sequence[tu
 def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     # Another form of a stage has other settings, which say nothing beside the one that asked for it.
     apart = {name for name in old.keys() ^ new.keys() if not _is_digest(old.get(name, new.get(name)))}
+    apart = apart if len(apart) > 1 else set()
     before, after = dict(_leaves(old)), dict(_leaves(new))
     changed = [
         path
