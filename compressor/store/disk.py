@@ -32,7 +32,7 @@ def foreseen(problem: BaseException, folder: Path | None = None) -> CompressErro
             what = "none of the usual places for temporary files can be written"
             return ResourceError("TMPDIR", what, "set it to a folder that can be written")
         named = problem.filename if isinstance(problem.filename, str) else None
-        return refusal(problem, folder or (Path(named) if named else _fuller()))
+        return refusal(problem, folder or (Path(named) if named else _fuller()), named_by="")
     if isinstance(problem, UnicodeEncodeError):
         return unspelled(problem.object)
     if isinstance(problem, RuntimeError) and "home directory" in str(problem):
@@ -47,8 +47,14 @@ def homeless() -> ResourceError:
     return ResourceError(user, what, "name a folder for artifacts with --store or COMPRESS_STORE, or set HOME")
 
 
-def refusal(error: OSError, folder: Path) -> CompressError | None:
-    """The sentence for a file system that refuses, or has lost what was there; None for an error of another kind."""
+STORE = "--store or COMPRESS_STORE"
+
+
+def refusal(error: OSError, folder: Path, named_by: str = STORE) -> CompressError | None:
+    """The sentence for a file system that refuses, or has lost what was there; None for an error of another kind.
+
+    named_by: the option that names another folder; empty where there is none.
+    """
     if error.errno in _FULL:
         quota = " or its quota used up" if error.errno == errno.EDQUOT else ""
         return ResourceError(
@@ -61,11 +67,11 @@ def refusal(error: OSError, folder: Path) -> CompressError | None:
         return ResourceError(str(error.filename or folder), what,
                              "raise the limit (`ulimit -f`), and start the same command again")  # fmt: skip
     if error.errno in _REFUSED:
-        return ResourceError(
-            str(folder),
-            f"cannot be written ({os.strerror(error.errno or 0).lower()})",
-            "name a folder that can be written with --store or COMPRESS_STORE",
-        )
+        why = os.strerror(error.errno or 0).lower()
+        if not named_by:
+            return ResourceError(str(folder), f"the system refuses ({why})", "see that you may read and write it")
+        todo = f"name a folder that can be written with {named_by}"
+        return ResourceError(str(folder), f"cannot be written ({why})", todo)
     if error.errno == errno.EIO:
         return ResourceError(str(folder), "the disk reports an input/output error", "check it, or use another disk")
     place = str(error.filename or folder)
@@ -110,12 +116,15 @@ def is_read_only(error: OSError) -> bool:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses inside the block into an error with a sentence about `folder`."""
+def writing(folder: Path, named_by: str = STORE) -> Iterator[None]:
+    """Turn what the disk refuses inside the block into an error with a sentence about `folder`.
+
+    named_by: the option that names another folder.
+    """
     try:
         yield
     except OSError as error:
-        said = refusal(error, folder)
+        said = refusal(error, folder, named_by)
         if said is None:
             raise
         raise said from error

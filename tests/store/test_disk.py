@@ -101,6 +101,16 @@ def test_sentences(tmp_path, number, kind, what):
     assert said.todo
 
 
+def test_the_option_that_names_another_folder_is_that_folders(tmp_path):
+    problem = OSError(errno.EACCES, "Permission denied", str(tmp_path))
+    for named_by in (disk.STORE, "--out"):
+        with pytest.raises(ResourceError) as raised, disk.writing(tmp_path, named_by):
+            raise problem
+        assert raised.value.todo == f"name a folder that can be written with {named_by}"
+    said = disk.foreseen(problem)
+    assert (said.what, said.todo) == ("the system refuses (permission denied)", "see that you may read and write it")
+
+
 def test_a_full_disk_without_a_name_is_the_one_with_less_room(small_disk, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     said = disk.foreseen(OSError(errno.ENOSPC, "No space left on device"))

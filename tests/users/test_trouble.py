@@ -69,6 +69,19 @@ def test_a_run_folder_on_a_full_disk(tiny_run: Run, compress: Compress, tmp_path
         assert not (out / "report.json").exists()
 
 
+def test_a_run_folder_that_may_only_be_read(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
+    file, _, store = tiny_run
+    place = tmp_path / "shared"
+    place.mkdir()
+    with mounted("-o", "bind,ro", tmp_path, place):
+        if os.access(place, os.W_OK):
+            pytest.skip("a bind mount stays writable here")
+        code, _, said = compress("run", file, "--store", store, "--out", place / "run")
+    assert code == 7, said
+    todo = "name a folder that can be written with --out"
+    assert f"{place / 'run'}: cannot be written (read-only file system); {todo}" in said
+
+
 def test_a_store_that_may_only_be_read(tiny_run: Run, compress: Compress, tmp_path: Path) -> None:
     file, _, store = tiny_run
     shared = tmp_path / "shared"

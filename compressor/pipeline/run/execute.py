@@ -103,7 +103,7 @@ class Execution:
         except OSError as problem:
             self._not_for_memory(problem, node)
             root, place = self._store.root, Path(problem.filename or self._store.root)
-            refused = refusal(problem, root if place.is_relative_to(root) else place)
+            refused = refusal(problem, root) if place.is_relative_to(root) else refusal(problem, place, named_by="")
             if refused is None:
                 raise
             raise refused from problem

@@ -106,7 +106,7 @@ def run(request: Request, *, out: Path | None, on_event: OnEvent, command: str =
             log.open(folder.begin(prepared))
             for node in prepared.plan.nodes:
                 prepared.remember(node)
-        with writing(folder.path):
+        with writing(folder.path, "--out"):
             report = collect(prepared, begun, folder)
         page = str(folder.path / "report.html")
         log({"event": "verdict", "state": report.verdict.state, "exit_code": report.exit_code, "report": page})

@@ -45,7 +45,7 @@ class RunFolder:
 
         if self.path.exists() and not self.path.is_dir():
             raise InputError(str(self.path), "a file stands where a folder is wanted", "name another with --out")
-        with writing(self.path):
+        with writing(self.path, "--out"):
             self._new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self.retire()
@@ -62,7 +62,7 @@ class RunFolder:
         old = [self.path / name for name in RESULTS if (self.path / name).exists()]
         if not old:
             return
-        with writing(self.path):
+        with writing(self.path, "--out"):
             self.previous.mkdir(exist_ok=True)
             for older in (self.previous / name for name in RESULTS):
                 shutil.rmtree(older) if older.is_dir() else older.unlink(missing_ok=True)
@@ -88,7 +88,7 @@ class RunFolder:
     def put_bundle(self, source: Path, pipeline: Pipeline) -> None:
         """Copy a bundle in with this run's names in it, whole or not at all."""
         beside = self.path / HALF_BUNDLE
-        with writing(self.path):
+        with writing(self.path, "--out"):
             shutil.rmtree(beside, ignore_errors=True)
             deliver(
                 source, beside, name=pipeline.name, pipeline={"sha256": pipeline.sha256}, data=pipeline.task.data_name

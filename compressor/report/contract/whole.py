@@ -21,4 +21,5 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = "the disk is full" if full else f"cannot be written ({error.strerror})"
-        raise ResourceError(str(path), what, "free space or choose another --out") from None
+        todo = "free some space" if full else "see that you may write there, or name another folder"
+        raise ResourceError(str(path), what, todo) from None
