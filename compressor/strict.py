@@ -120,12 +120,13 @@ class FilePath(Read):
 
 
 def expanded(text: Any) -> Any:
-    """Text with the variables of the environment that it names as `${NAME}`; ValueError where one is not set."""
+    """Text with the variables of the environment that it names as `${NAME}`; ValueError where some are not set."""
     if not isinstance(text, str):
         return text
-    for name in _VARIABLE.findall(text):
-        if not os.environ.get(name):
-            raise Unfit(f"the environment has no variable {name or '${}'}", f"set it: export {name or 'NAME'}=…")
+    if missing := [name for name in dict.fromkeys(_VARIABLE.findall(text)) if not os.environ.get(name)]:
+        which = f"variable{'s' if len(missing) > 1 else ''} {' and '.join(name or '${}' for name in missing)}"
+        given = " ".join(f"{name or 'NAME'}=…" for name in missing)
+        raise Unfit(f"the environment has no {which}", f"set {'them' if len(missing) > 1 else 'it'}: export {given}")
     return _VARIABLE.sub(lambda match: os.environ[match[1]], text)
 
 
