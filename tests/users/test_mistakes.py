@@ -410,7 +410,7 @@ def test_ctrl_c_before_anything_ran(compress: Compress, tmp_path: Path, monkeypa
     def pressed(wanted: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("compressor.pipeline.run.prepare", pressed)
+    monkeypatch.setattr("compressor.pipeline.run.run.prepare", pressed)
     monkeypatch.setattr("sys.argv", ["compress", "run", "tiny.yaml"])
     (tmp_path / "tiny.yaml").write_text(pipeline(f"a: {TRAINED}"))
     code, _, said = compress("run", tmp_path / "tiny.yaml", "--out", tmp_path / "run")
