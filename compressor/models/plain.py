@@ -51,9 +51,6 @@ def _bake(module: Any, name: str) -> Iterator[tuple[str, str]]:
                 f"{tensor} is parametrized by {kinds}, which cannot become plain weights ({reason})",
                 "call `torch.nn.utils.parametrize.remove_parametrizations` on it before you return the network",
             ) from problem
-        # Strides decide which kernel multiplies, and thus the last bits; what is read back from a file has plain ones.
-        value = getattr(module, tensor)
-        value.data = value.data.contiguous()
         yield kinds, tensor
 
 

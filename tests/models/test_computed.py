@@ -95,10 +95,3 @@ def test_saved_parts_of_any_tensor_become_the_one_that_they_make(name: str, tmp_
     checkpoints.load_into(taken, tmp_path / "w.pt", None)
     with torch.no_grad():
         assert torch.allclose(taken.eval()(inputs), given.eval()(inputs), rtol=1e-5, atol=1e-6)
-
-
-def test_what_is_computed_lies_in_memory_as_what_is_read_from_a_file() -> None:
-    layer = parametrizations.orthogonal(nn.Linear(128, 10))
-    assert not layer.weight.is_contiguous()
-    assert plain.bake(layer) == ["Orthogonal of weight"]
-    assert layer.weight.stride() == (128, 1)
