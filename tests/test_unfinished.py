@@ -129,7 +129,7 @@ def test_what_is_remembered_of_pictures_is_swept(tmp_path: Path) -> None:
     store.sweep()
     assert not left.exists()
     assert Memory(store.root / "digests", {picture.path: "0"}).look([picture]) == [
-        "cannot be read (No such file or directory); replace or remove it"
+        {"problem": "cannot be read (No such file or directory)", "todo": "replace or remove it"}
     ]
 
 

@@ -138,3 +138,27 @@ def test_what_building_shows_is_refused_before_training(
 def test_extra_state_is_kept_with_what_else_chooses_weights(more: str, run: Callable[..., tuple[int, str]]) -> None:
     code, said = run("Kept", more, epochs=2)
     assert code == 0, said
+
+
+def test_a_weight_that_lies_otherwise_in_memory_when_it_is_built_is_pruned_and_read_back(
+    tmp_path: Path, compress: Compress
+) -> None:
+    """An orthogonal parametrization computes a weight in other strides than a pruned copy has: products of the two
+    differ in their last bits."""
+    (tmp_path / "strided.py").write_text(
+        "import torch\nfrom torch import nn\nfrom torch.nn.utils import parametrizations\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.norm = nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16)\n"
+        "        self.fc = parametrizations.orthogonal(nn.Linear(16, 10))\n"
+        "    def forward(self, x):\n"
+        "        return self.fc(torch.relu(self.norm(self.conv(x))).mean((2, 3)))\n"
+    )
+    (tmp_path / "s.yaml").write_text(
+        "version: 1\nname: s\ntask: {type: image-classification, data: digits}\nsteps:\n"
+        "  a: {stage: load, factory: 'strided:Net'}\n"
+        "  b: {stage: prune, from: a, keep: {macs: 0.625}, round_to: 1, epochs: 1, batch_size: 512}\n"
+    )
+    code, _, said = compress("run", tmp_path / "s.yaml", "--until", "b")
+    assert code == 0, said
