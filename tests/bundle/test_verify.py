@@ -18,7 +18,7 @@ from PIL import Image
 
 import compressor
 from compressor.bundle import bundle as bundles
-from compressor.bundle import copies, golden
+from compressor.bundle import copies
 from compressor.bundle.verify import verify
 from compressor.device import samples
 from compressor.device.command import main
@@ -396,20 +396,3 @@ def test_a_bundle_that_says_nothing_of_bits_is_checked_by_its_own_tolerance(worl
     np.savez(folder / "samples.npz", **arrays)
     resign(folder, lambda facts: facts.pop("bits"))
     assert verify(folder)[-1].found == "16 reproduced in onnxruntime (largest difference 0.0001)"
-
-
-def test_golden_samples_take_every_class_in_turn() -> None:
-    targets = np.array([2, 2, 0, 1, 1, 1, 0, 2, 1, 1])
-    assert golden.choose(targets, 1) == list(range(10))
-    assert golden.choose(targets, 2**20) == [0, 1, 2, 3, 4, 5, 6, 7]
-    many = np.repeat(np.arange(100), 3)
-    chosen = golden.choose(many, 2**20)
-    assert len(chosen) == 8
-    assert len({many[place] for place in chosen}) == 8
-
-
-def test_tolerances_of_inputs_by_hand() -> None:
-    steps = [{"resize": {"shortest": 8}}, {"scale": 255}, {"std": [0.5, 0.25]}]
-    assert golden.input_tolerance([b"\x89PNG"], steps[1:], pixels=False) == 0
-    assert golden.input_tolerance([b"\x89PNG"], steps, pixels=True) == 1
-    assert golden.input_tolerance([b"\xff\xd8\xff"], steps[1:], pixels=False) == pytest.approx(4 / 255, rel=2e-3)
