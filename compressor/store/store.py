@@ -68,6 +68,7 @@ class Store:
         self.digests = Digests(self.root / "digests")
         self.wait_seconds = wait_seconds
         self.rebuild = rebuild
+        self._began: os.stat_result | None = None
 
     # Reading
 
@@ -145,6 +146,7 @@ class Store:
             lock.parent.mkdir(parents=True, exist_ok=True)
             locks.refuse_odd(lock)
             lock.touch()
+            self._began = self.root.stat()
         except OSError as error:
             if is_read_only(error) and self.find(key) is not None:
                 yield
@@ -188,6 +190,9 @@ class Store:
             StepError: the folder holds links or other things that are no files.
         """
         with writing(self.root):
+            if self._began is not None and not os.path.samestat(self._began, self.root.stat()):
+                what = "is another folder than when the step began, so what earlier steps made is missing"
+                raise ResourceError(str(self.root), what, "put the store back, and start the same command again")
             files = manifests.take_files(folder)
             manifest = Manifest(key, kind, stage, settings, inputs, facts, record, files)
             manifests.write(folder, manifest)

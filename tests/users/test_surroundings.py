@@ -87,6 +87,18 @@ def a_link(place: Path) -> None:
     place.symlink_to(place.parent / "nowhere")
 
 
+def another(place: Path) -> None:
+    """A folder of the same name and contents, as a store that was moved away and begun anew has."""
+    moved = place.rename(place.with_name("moved"))
+    shutil.copytree(moved, place)
+
+
+def test_a_store_that_is_another_one_when_a_step_ends(
+    tiny_run: Run, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_a_store_that_gives_way_while_a_run_works(tiny_run, compress, tmp_path, monkeypatch, "", another)
+
+
 @pytest.mark.parametrize("act", [gone, a_file, a_link], ids=["removed", "a file", "a link to nowhere"])
 @pytest.mark.parametrize("part", [".", "work", "artifacts"])
 def test_a_store_that_gives_way_while_a_run_works(
