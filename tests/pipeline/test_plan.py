@@ -10,7 +10,7 @@ import pytest
 from compressor.errors import InputError, IntegrityError
 from compressor.models.settings import CatalogueModel
 from compressor.strict import Later
-from tests.pipeline.toy_plans import (
+from tests.pipeline.toy_plans import (  # noqa: F401
     PARTS,
     STAGES,
     VERSIONS,
@@ -24,6 +24,8 @@ from tests.pipeline.toy_plans import (
     Toy,
     digits,
     planned,
+    ran,
+    shelf,
     story,
 )
 
