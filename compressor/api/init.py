@@ -18,7 +18,7 @@ from compressor.models import names
 from compressor.pipeline.file import budget as budgets
 from compressor.pipeline.file import spec, yaml_file, yaml_nodes
 from compressor.pipeline.file.document import Document, together
-from compressor.pipeline.file.words import quote
+from compressor.pipeline.file.words import is_number, quote
 from compressor.report.judgement.measures import MEASURES
 from compressor.tasks import TASKS
 
@@ -127,7 +127,7 @@ def _budget(goal: str | None) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for part in goal.split(","):
         match = _GOAL.match(part)
-        if match is None or not _is_number(match[4]):
+        if match is None or not is_number(match[4]):
             raise InputError(
                 "--goal", f"{quote(part.strip())} is not a limit", "write it like accuracy>=0.9 or latency_p50_ms<=5"
             )
@@ -152,14 +152,6 @@ def _budget(goal: str | None) -> dict[str, dict[str, str]]:
     if mistakes:
         raise together(mistakes)
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _beside(path: Path, out: Path) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from compressor.errors import closest
 
 OPTION_A: Mapping[str, int] = {f"resnet{6 * blocks + 2}": blocks for blocks in (1, 2, 3, 5, 7, 9, 18)}
 """He's CIFAR family: name -> residual blocks in each of the three stages."""
@@ -134,8 +135,8 @@ def _wrong_widths(one: Reference) -> tuple[str, str] | None:
 
 def did_you_mean(wrong: str, known: tuple[str, ...] | list[str], otherwise: str) -> str:
     """`did you mean X?` where something known is near, else what to do otherwise."""
-    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else otherwise
+    near = closest(wrong, known)
+    return f"did you mean {near!r}?" if near else otherwise
 
 
 def declares(ref: object, weights: str | None = "default") -> bool:

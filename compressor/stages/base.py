@@ -166,9 +166,9 @@ class TaughtSpec(TrainingSpec, TeacherFields):
 
     def objective(self, teacher: nn.Module | None, context: Context) -> Objective:
         """The distance to the teacher's answers beside the loss of the labels, where there is a teacher."""
-        from compressor.distillation import learning
+        from compressor.distillation import objective
 
-        return learning.of(self, teacher, context)
+        return objective.of(self, teacher, context)
 
 
 class NetworkSpec(NamesModel, StageSpec):

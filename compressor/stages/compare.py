@@ -39,21 +39,21 @@ def run(spec: CompareSpec, inputs: Mapping[str, Artifact], context: Context) -> 
     before, after = (Evaluation.read(inputs[role].folder) for role in ("baseline", "shipped"))
     (name,) = (output.name for output in task.signature.outputs)
     lost, won = _changed(task.metrics.values(), before, after)
-    answers = task.answers({name: after.predictions.outputs("test")}, after.final_activation)
-    sure = np.array([answer.sure for answer in answers])
-    order = lost[np.argsort(-sure[lost], kind="stable")][:WORST]
-    before_answers = task.answers({name: before.predictions.outputs("test")})
+    answers = task.answers({name: after.predictions.outputs("test")[lost]}, after.final_activation)
+    surest = np.argsort([-answer.sure for answer in answers], kind="stable")[:WORST]
+    order = lost[surest]
+    before_answers = task.answers({name: before.predictions.outputs("test")[order]})
     worst = []
-    for number, row in enumerate(order):
+    for number, (row, place) in enumerate(zip(order, surest, strict=True)):
         sample = int(after.predictions.indices[row])
         exhibit = task.show("test", sample)
         worst.append({
             "sample": sample,
             "picture": picture(exhibit.pixels),
             "target": exhibit.target,
-            "baseline_answer": before_answers[row].text,
-            "answer": answers[row].text,
-            "confidence": float(sure[row]),
+            "baseline_answer": before_answers[number].text,
+            "answer": answers[place].text,
+            "confidence": answers[place].sure,
         })  # fmt: skip
         context.progress.advance(number + 1, len(order), "pictures")
     found = {"worst": worst, "lost": len(lost), "won": len(won)}

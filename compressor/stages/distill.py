@@ -32,8 +32,10 @@ class DistillSpec(learning.MethodFields, TaughtSpec, StartSpec):
 
 def run(spec: DistillSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Train and write the student; the teacher's artifact is only read. The facts hold curves, precision and loss."""
+    from compressor.distillation import objective
+
     start = starting.begin(spec, inputs["from"].folder if "from" in inputs else None, context)
-    loss = learning.objective(spec, inputs["teacher"].folder, context)
+    loss = objective.build(spec, inputs["teacher"].folder, context)
     context.progress.say(f"loss: {loss.words}")
     return starting.trained(start, loss, spec, context)
 

@@ -71,6 +71,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
 
     from compressor.evaluation import single
     from compressor.onnx_graph import bits, cost, operators
+    from compressor.stages import STAGES
 
     task, source, core = context.task, inputs["from"], inputs.get("core")
     subject = _subject(source, context)
@@ -78,7 +79,7 @@ def run(spec: EvaluateSpec, inputs: Mapping[str, Artifact], context: Context) ->
         single.check(subject.graph, single.samples(task))
     total = task.size("validation") + task.size("test")
     validation = _predict(subject, "validation", context, 0, total)
-    if source.stage == "load":
+    if STAGES[source.stage].foreign:
         where = f"steps.{context.step.removesuffix('.evaluation')}"
         task.check_labels(where, validation.outputs, validation.targets)
     test = _predict(subject, "test", context, task.size("validation"), total)

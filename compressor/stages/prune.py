@@ -59,6 +59,7 @@ class PruneSpec(learning.MethodFields, TaughtSpec):
 
 def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> dict[str, Any]:
     """Prune, train and write the network. The facts hold curves, precision, loss, kept shares and widths."""
+    from compressor.distillation import objective
     from compressor.models import network
     from compressor.pruning import importance, narrow
 
@@ -69,7 +70,7 @@ def run(spec: PruneSpec, inputs: Mapping[str, Artifact], context: Context) -> di
     pruned = narrow.narrow(model, input_shape, _target(spec, context), axes)
     for line in _words(pruned, spec):
         context.progress.say(line)
-    loss = learning.objective(spec, inputs["teacher"].folder if "teacher" in inputs else None, context)
+    loss = objective.build(spec, inputs["teacher"].folder if "teacher" in inputs else None, context)
     context.progress.say(f"loss: {loss.words}")
     facts = starting.train(pruned.model, loss, spec, context)
     reference = network.describe(inputs["from"].folder)["model"]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from compressor.distillation import learning
 from compressor.errors import InputError
 from compressor.evaluation.evaluation import Evaluation
 from compressor.problem.context import Context
@@ -144,13 +143,14 @@ def _samples(context: Context, batch_size: int, limit: int) -> Iterator[np.ndarr
 
 def _train(spec: QatSpec, inputs: Mapping[str, Artifact], context: Context) -> tuple[Path, dict[str, Any]]:
     """The float graph of the trained network, and what there is to tell."""
+    from compressor.distillation import objective
     from compressor.models import network
     from compressor.onnx_graph import exporter
     from compressor.quantization import qat
     from compressor.training import samples
 
     settings = spec.model_copy(update={"precision": "float32"})
-    loss = learning.objective(settings, inputs["teacher"].folder if "teacher" in inputs else None, context)
+    loss = objective.build(settings, inputs["teacher"].folder if "teacher" in inputs else None, context)
     context.progress.say(f"loss: {loss.words}")
     model = network.read(inputs["from"].folder, context.base)
     signature = context.task.signature

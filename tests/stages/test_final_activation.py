@@ -15,7 +15,7 @@ from torch import nn
 
 from compressor.device.answers import probabilities
 from compressor.device.predict import Model
-from compressor.distillation import learning
+from compressor.distillation import objective as distilled
 from compressor.models import network
 from compressor.onnx_graph import final_activation as of_graphs
 from compressor.stages import load
@@ -163,7 +163,7 @@ def test_a_teacher_teaches_by_the_logits_behind_its_probabilities(
     found = []
     for teacher in (plain, nn.Sequential(plain, head)):
         monkeypatch.setattr(network, "read", lambda *_, teacher=teacher: teacher)
-        loss = learning.objective(spec, toy_artifact(tmp_path / "t").folder, context)
+        loss = distilled.build(spec, toy_artifact(tmp_path / "t").folder, context)
         found.append(float(objective.loss(loss(student, batch)).detach()))
     assert found[1] == pytest.approx(found[0], rel=1e-4)
     assert "(the teacher: its answers are those of a " in loss.words

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from compressor.distillation import learning
+from compressor.distillation import learning, objective
 from compressor.errors import InputError
 from compressor.models import faithful, final_activation, neighbours
 from compressor.problem.batch import Sum
@@ -95,7 +95,7 @@ def test_a_teacher_teaches_by_scores_over_alternatives(name: str, tmp_path: Path
     torch.manual_seed(1)
     teacher, student = build(), build()
     chosen = settings(teacher="t", alpha=0.25)
-    loss = learning.of(chosen, teacher, toy_context(tmp_path, task))
+    loss = objective.of(chosen, teacher, toy_context(tmp_path, task))
     batch = next(iter(task.batches("train", 16)))
     terms = loss(student, batch)
     assert list(terms) == ["labels", "teacher"]
@@ -108,7 +108,7 @@ def test_a_teacher_teaches_by_scores_over_alternatives(name: str, tmp_path: Path
 
 def test_a_regression_has_nothing_that_could_be_softened(tmp_path: Path) -> None:
     task = RegressionTask()
-    loss = learning.of(settings(teacher="t"), Numbers(), toy_context(tmp_path, task))
+    loss = objective.of(settings(teacher="t"), Numbers(), toy_context(tmp_path, task))
     with pytest.raises(InputError, match="the answers of toy-regression are no scores over alternatives"):
         loss(Numbers(), next(iter(task.batches("train", 16))))
 

@@ -93,14 +93,10 @@ def another(place: Path) -> None:
     shutil.copytree(moved, place)
 
 
-def test_a_store_that_is_another_one_when_a_step_ends(
-    tiny_run: Run, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    test_a_store_that_gives_way_while_a_run_works(tiny_run, compress, tmp_path, monkeypatch, "", another)
-
-
-@pytest.mark.parametrize("act", [gone, a_file, a_link], ids=["removed", "a file", "a link to nowhere"])
-@pytest.mark.parametrize("part", [".", "work", "artifacts"])
+@pytest.mark.parametrize(
+    ("part", "act"),
+    [*((part, act) for part in (".", "work", "artifacts") for act in (gone, a_file, a_link)), ("", another)],
+)
 def test_a_store_that_gives_way_while_a_run_works(
     tiny_run: Run, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, act: Act
 ) -> None:

@@ -14,7 +14,7 @@ from compressor.device.refused import Unfit
 from compressor.errors import InputError, closest, meant
 from compressor.pipeline.file.document import Document, Mistake, dotted
 from compressor.pipeline.file.locate import LENGTHS, Located, locate, worth_telling
-from compressor.pipeline.file.words import Schema, accepted, choices, quote
+from compressor.pipeline.file.words import Schema, accepted, choices, is_number, quote
 from compressor.strict import Place, as_written
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -218,7 +218,7 @@ def _advice(view: _View, path: Place, value: Any) -> str:
         near = closest(value, [option for option in allowed if isinstance(option, str)])
         if near:
             return f'did you mean "{near}"?'
-        if any(choice.get("type") in ("integer", "number") for choice in options) and _is_number(value):
+        if any(choice.get("type") in ("integer", "number") for choice in options) and is_number(value):
             return "write it without quotes"
         if value.lower() in _YES_AND_NO and any(choice.get("type") == "boolean" for choice in options):
             return "write true or false"
@@ -234,11 +234,3 @@ def _fits_as_item(items: Schema, value: Any) -> bool:
     """Whether a bare value would be right as the only item of a list."""
     kinds = {"string": str, "integer": int, "number": int | float}
     return not isinstance(value, bool) and isinstance(value, kinds.get(str(items.get("type")), ()))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -26,6 +26,15 @@ def quote(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def is_number(text: str) -> bool:
+    """Whether text is a number as Python writes one."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def listing(names: Iterable[Any]) -> str:
     """Names in quotes, with commas between them."""
     return ", ".join(quote(name) for name in names)

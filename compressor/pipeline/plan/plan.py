@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from compressor.errors import InputError, IntegrityError
+from compressor.errors import InputError, IntegrityError, closest
 from compressor.pipeline.plan import identity, why
 from compressor.pipeline.plan.identity import World
 from compressor.pipeline.plan.node import Node, NodeName, Plan, Status
@@ -52,8 +51,8 @@ def plan(
     names = [node.name for node in nodes]
     for flag, asked in (("--until", until), ("--fresh", fresh)):
         if asked is not None and asked not in names:
-            near = get_close_matches(asked, names, n=1)
-            todo = f"did you mean {near[0]}?" if near else f"name one of {', '.join(pipeline.steps)}"
+            near = closest(asked, names)
+            todo = f"did you mean {near}?" if near else f"name one of {', '.join(pipeline.steps)}"
             raise InputError(flag, f'there is no step "{asked}"', todo)
     if until is not None:
         nodes = _needed(nodes, until)

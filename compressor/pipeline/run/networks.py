@@ -61,18 +61,10 @@ def _check_shapes(network: Any, inputs: Tensors, node: Node, context: Context) -
     from compressor.models import modes
 
     (put,), (get,) = context.task.signature.inputs, context.task.signature.outputs
-    try:
-        with torch.random.fork_rng(devices=[]):
-            answer: Any = modes.answered(network, inputs)
-    except CompressError:
-        raise
-    except Exception as problem:
-        _not_for_memory(problem, node)
-        raise InputError(
-            _place(node),
-            f"the network does not take inputs of shape {list(put.shape)}{failed(problem)}",
-            "choose a network made for this size, or another task.preprocess",
-        ) from problem
+    what = f"the network does not take inputs of shape {list(put.shape)}"
+    todo = "choose a network made for this size, or another task.preprocess"
+    with _refusing(node, what, todo), torch.random.fork_rng(devices=[]):
+        answer: Any = modes.answered(network, inputs)
     shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else None
     if shape != (2, *get.shape):
         rows = "" if shape and shape[0] == 2 else " for two samples"
@@ -132,21 +124,12 @@ def _check_training(network: nn.Module, node: Node, spec: TrainingSpec, context:
     from compressor.models import faithful
     from compressor.training import trial
 
-    try:
-        few = rows(inputs, slice(2))
+    few = rows(inputs, slice(2))
+    with _refusing(node, "the network cannot be trained", "mend its `forward`, or choose another network"):
         trained = trial.step(network, context.task, few, lambda copied: spec.frozen_parts(copied, node.name))
-    except CompressError:
-        raise
-    except Exception as problem:
-        _not_for_memory(problem, node)
-        raise InputError(
-            _place(node),
-            f"the network cannot be trained{failed(problem)}",
-            "mend its `forward`, or choose another network",
-        ) from problem
     if _is_theirs(node):
         with _at(node):
-            faithful.check_trained(trained, _builder(node, context, 0), rows(inputs, slice(2)))
+            faithful.check_trained(trained, _builder(node, context, 0), few)
 
 
 def _check_bfloat16(
@@ -166,6 +149,18 @@ def _check_bfloat16(
 
 def _place(node: Node) -> str:
     return f"steps.{node.name}.{node.spec.starts}"
+
+
+@contextmanager
+def _refusing(node: Node, what: str, todo: str) -> Iterator[None]:
+    """Let whatever a network raises be an InputError that says what it cannot do, and where it failed."""
+    try:
+        yield
+    except CompressError:
+        raise
+    except Exception as problem:
+        _not_for_memory(problem, node)
+        raise InputError(_place(node), f"{what}{failed(problem)}", todo) from problem
 
 
 @contextmanager
